@@ -1,0 +1,98 @@
+# Svod: the pipeline as make targets. `make` lists them.
+# A recipe that fails ends make with "Error N": N is the step's own exit status (see README).
+
+ifndef SVOD_RUN_ID
+export SVOD_RUN_ID := $(shell date -u +%Y%m%dT%H%M%S)-$(shell printf %04x $$$$)
+endif
+FROM_DOTENV = $(shell sed -n 's/^$(1)=//p' .env 2>/dev/null | tail -n 1 | tr -d "\"'")
+export SVOD_WAREHOUSE := $(or $(SVOD_WAREHOUSE),$(call FROM_DOTENV,SVOD_WAREHOUSE),warehouse/svod.duckdb)
+
+BIN := .venv/bin
+READY := .venv/.ready
+DOTENV := $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
+INGEST := $(BIN)/ingest
+PUBLISH := $(BIN)/publish
+DBT := $(DOTENV) $(BIN)/dbt
+DBT_AT := --project-dir dbt_project --profiles-dir dbt_project
+GATE := { $(PUBLISH) gate && exit 1 || exit $$?; }
+LOCK := $(SVOD_WAREHOUSE).run.lock
+LOCKED := mkdir -p $(dir $(SVOD_WAREHOUSE)) && flock --nonblock --conflict-exit-code 75 $(LOCK)
+SNAPSHOT := $(SVOD_WAREHOUSE).snapshot
+SCALE ?= 0.02
+
+.PHONY: help setup services demo test lint full incremental plan inspect status docs bench quality chaos pipeline snapshot clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## virtual environment and pinned packages (other targets call it)
+
+$(READY): requirements.txt pyproject.toml
+	@command -v python3 >/dev/null || { echo "Python 3.11 or newer is missing: apt-get install python3"; exit 2; }
+	@python3 -c 'import ensurepip' 2>/dev/null || { echo "installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv; }
+	@echo "setting up .venv (the first time takes a minute)"
+	@python3 -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+services: $(READY) ## MariaDB, Kafka and Chromium-free test servers: installs what is missing
+	@$(BIN)/python -m tests.servers install
+
+demo: $(READY) ## the whole pipeline on sample data with embedded servers
+	@$(BIN)/python -m tests.demo
+
+test: $(READY) services lint ## every test, dbt's included
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff, without changing anything
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+
+full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish
+	@$(LOCKED) $(MAKE) --no-print-directory pipeline MODE=--full || { status=$$?; [ $$status -ne 75 ] || echo "another run holds $(LOCK)" >&2; exit $$status; }
+
+incremental: $(READY) ## the same from the watermarks and offsets; for cron
+	@$(LOCKED) $(MAKE) --no-print-directory pipeline || { status=$$?; [ $$status -ne 75 ] || echo "another run holds $(LOCK)" >&2; exit $$status; }
+
+pipeline:
+	@$(INGEST) mysql $(MODE)
+	@$(INGEST) json $(MODE)
+	@$(INGEST) kafka
+	@$(DBT) --quiet build $(DBT_AT) --selector before_registry || $(GATE)
+	@$(INGEST) registry
+	@$(DBT) --quiet build $(DBT_AT) --selector after_registry || $(GATE)
+	@$(PUBLISH) push
+	@$(MAKE) --no-print-directory snapshot
+
+plan: $(READY) ## what publish would create, update and leave; sends nothing (ARGS="--show 20")
+	@$(PUBLISH) plan $(ARGS)
+
+snapshot:
+	@cp --reflink=auto $(SVOD_WAREHOUSE) $(SNAPSHOT).new && mv $(SNAPSHOT).new $(SNAPSHOT)
+
+inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run holds it
+	@test -f $(SVOD_WAREHOUSE) || { echo "there is no warehouse at $(SVOD_WAREHOUSE): run make full first"; exit 2; }
+	@$(LOCKED) $(MAKE) --no-print-directory snapshot || echo "a run holds the warehouse: this is the copy made when the last run ended"
+	@$(BIN)/duckdb -readonly $(SNAPSHOT)
+
+status: $(READY) ## what ran, how far each source has been read, what waits, what was refused
+	@$(INGEST) status
+	@$(PUBLISH) status
+
+docs: $(READY) ## browsable documentation and lineage of the models, in dbt_project/target/index.html
+	@$(DBT) --quiet docs generate --static $(DBT_AT)
+	@echo "open dbt_project/target/static_index.html"
+
+quality: $(READY) ## golden records against the generator's known answers (SCALE=…)
+	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
+
+chaos: $(READY) ## kills the publisher 200 times and compares the portal with the ledger
+	@$(BIN)/python -m tests.chaos
+
+bench: $(READY) services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@$(BIN)/python -m tests.bench run --scale $(SCALE)
+
+clean: ## removes what can be made again; never the warehouse
+	@rm -rf .venv .cache demo bench.json dbt_project/target dbt_project/logs

@@ -1,0 +1,95 @@
+"""ops.steps and ops.watermarks: what ran, how it ended, how far each source has been read."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+import msgspec
+
+from ingest.warehouse.errors import OperatorError
+
+
+def utc_now() -> datetime:
+    """The present as a naive UTC timestamp, the form every warehouse column has."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def current_run_id() -> str:
+    """The run all steps of one `make` target share (SVOD_RUN_ID), or a new one for a command started alone."""
+    return os.environ.get("SVOD_RUN_ID") or f"{utc_now():%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+@dataclass
+class Step:
+    """A running step. The owner counts into it; what it holds at the end is what the journal keeps."""
+
+    run_id: str
+    name: str
+    rows_in: int = 0
+    rows_out: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def step(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[Step]:
+    """Journal a step: `running` while it works, then `done`, `gated` (an OperatorError with exit status 3) or `failed`.
+
+    The error's own text is kept in `detail.error`; callers make sure it holds no secret. A `running` row left by a
+    killed process of the same step is closed as `failed`: DuckDB's lock proves that its process is gone.
+    """
+    current = Step(current_run_id(), name)
+    started_at = utc_now()
+    connection.execute(
+        """update ops.steps set status = 'failed', finished_at = ?,
+               detail = json_merge_patch(coalesce(detail, '{}'), '{"error": "killed before it ended"}')
+           where step = ? and status = 'running'""",
+        [started_at, name],
+    )
+    connection.execute(
+        "insert into ops.steps (run_id, step, started_at, status) values (?, ?, ?, 'running')",
+        [current.run_id, name, started_at],
+    )
+    status = "failed"
+    try:
+        yield current
+        status = "done"
+    except OperatorError as error:
+        status = "gated" if error.exit_status == 3 else "failed"
+        current.detail["error"] = error.problem
+        raise
+    except BaseException as error:
+        current.detail["error"] = type(error).__name__
+        raise
+    finally:
+        with suppress(duckdb.TransactionException):  # a failed insert leaves its transaction open
+            connection.rollback()
+        connection.execute(
+            """update ops.steps set status = ?, finished_at = ?, rows_in = ?, rows_out = ?, detail = ?
+               where run_id = ? and step = ? and started_at = ?""",
+            [
+                status,
+                utc_now(),
+                current.rows_in,
+                current.rows_out,
+                msgspec.json.encode(current.detail).decode(),
+                current.run_id,
+                name,
+                started_at,
+            ],
+        )
+
+
+def watermark(connection: duckdb.DuckDBPyConnection, source: str) -> str | None:
+    """The position up to which `source` has been landed, or None when it never was."""
+    row = connection.execute("select position from ops.watermarks where source = ?", [source]).fetchone()
+    return row[0] if row else None
+
+
+def set_watermark(connection: duckdb.DuckDBPyConnection, source: str, position: str, run_id: str) -> None:
+    """Move the watermark of `source`; call it inside the transaction that lands the rows it stands for."""
+    connection.execute("insert or replace into ops.watermarks values (?, ?, ?, ?)", [source, position, run_id, utc_now()])
