@@ -1,0 +1,308 @@
+"""Requisites, their bank details and their addresses.
+
+Pages `requisites/universal/*`, `requisites/bank-detail/*`, `requisites/addresses/*`, `requisites/links/*`. A requisite
+belongs to a contact or a company for good; nothing about it is unique, not even its INN. An address belongs to a
+requisite (or a lead) and has no id: its key is its type and its owner.
+"""
+
+import sqlite3
+from typing import Any
+
+from publish.sandbox import cards, php, presets, userfields, values
+from publish.sandbox.fields import RECORDS, Record
+from publish.sandbox.items import user_column
+from publish.sandbox.listing import Column, condition, ordering, select, start_of
+from publish.sandbox.methods import ApiError, Call, Page, method
+from publish.sandbox.store import moment
+
+REQUISITE, BANK_DETAIL, ADDRESS = RECORDS["requisite"], RECORDS["bank_detail"], RECORDS["address"]
+REQUISITE_TYPE_ID = 8
+LINK = "requisite_link"
+_LINK_PARTS = ("REQUISITE_ID", "BANK_DETAIL_ID", "MC_REQUISITE_ID", "MC_BANK_DETAIL_ID")
+
+
+def _row(record: Record, sent: dict[str, Any], *, is_new: bool) -> dict[str, Any]:
+    row = {}
+    for item in record.columns:
+        if item.name in sent and not item.read_only and not item.hidden and (is_new or not item.immutable):
+            row[item.name] = values.keep_loosely(item.type, sent[item.name])
+        elif is_new and item.default not in (None, "@user"):
+            row[item.name] = values.keep_loosely(item.type, item.default)
+    return row
+
+
+def _user_values(call: Call, record: Record, sent: dict[str, Any], held: str = "{}") -> str:
+    custom = userfields.definitions(call.store, record)
+    wanted = {
+        name: userfields.keep(custom[name], value, loosely=True) for name, value in sent.items() if name in custom
+    }
+    return values.to_json(values.from_json(held) | wanted) if wanted else held
+
+
+def _held(call: Call, record: Record) -> sqlite3.Row:
+    record_id = call.identifier()
+    held = call.store.row(f"select * from {record.table} where ID = ?", record_id)
+    if held is None:
+        raise ApiError("", f"The {record.name} with ID '{record_id}' is not found")
+    return held
+
+
+def _shown(call: Call, record: Record, row: sqlite3.Row) -> dict[str, Any]:
+    item = {field.name: values.classic(field.type, row[field.name]) for field in record.columns if not field.hidden}
+    return item | userfields.show(userfields.definitions(call.store, record), row["UF"], universal=False)
+
+
+def _list(call: Call, record: Record) -> Page:
+    known = {field.name: Column(f'"{field.name}"', field.type) for field in record.columns if not field.hidden}
+    custom = userfields.definitions(call.store, record)
+    known |= {name: user_column(definition) for name, definition in custom.items()}
+    where, bound = condition(call.mapping("filter"), known.get, strict=False)
+    order = ordering(call.mapping("order"), known.get)
+    rows, total, following = select(call.store, record.table, where, bound, order, start_of(call))
+    chosen = {name for _, name in php.pairs(call.get("select") or ["*", "UF_*"])} or {"*", "UF_*"}
+    shown = []
+    for row in rows:
+        item = _shown(call, record, row)
+        if not {"*", "UF_*"} <= chosen:
+            item = {
+                key: value
+                for key, value in item.items()
+                if key in chosen or ("UF_*" if key.startswith(userfields.PREFIX) else "*") in chosen
+            }
+        shown.append(item)
+    return Page(shown, total, following)
+
+
+def _stamped(call: Call, row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"DATE_CREATE": moment(call.now), "CREATED_BY_ID": call.user}
+
+
+def _update(call: Call, record: Record) -> bool:
+    held = _held(call, record)
+    sent = call.fields()
+    row = _row(record, sent, is_new=False) | {"UF": _user_values(call, record, sent, held["UF"])}
+    call.store.update(record.table, held["ID"], row | {"DATE_MODIFY": moment(call.now), "MODIFY_BY_ID": call.user})
+    return True
+
+
+def _need(sent: dict[str, Any], name: str) -> int:
+    value = php.integer(sent.get(name))
+    if value <= 0:
+        raise ApiError("", f"{name} is not defined or invalid.")
+    return value
+
+
+def _need_text(sent: dict[str, Any], name: str) -> None:
+    if not sent.get(name):
+        raise ApiError("", f"{name} is not defined or invalid.")
+
+
+@method("crm.requisite.add", writes=True)
+def requisite_add(call: Call) -> int:
+    sent = call.fields()
+    card = cards.of_type(_need(sent, "ENTITY_TYPE_ID"))
+    if card is None or card.name not in ("CONTACT", "COMPANY"):
+        raise ApiError("", "ENTITY_TYPE_ID is not defined or invalid.")
+    owner_id = _need(sent, "ENTITY_ID")
+    if _need(sent, "PRESET_ID") not in call.store.documents(presets.KIND):
+        raise ApiError("", "PRESET_ID is not defined or invalid.")
+    _need_text(sent, "NAME")
+    if not call.store.exists(card.table, owner_id):
+        raise ApiError("", "Entity not found.")
+    row = _stamped(call, _row(REQUISITE, sent, is_new=True)) | {"UF": _user_values(call, REQUISITE, sent)}
+    return call.store.insert("requisite", row)
+
+
+@method("crm.requisite.update", writes=True)
+def requisite_update(call: Call) -> bool:
+    return _update(call, REQUISITE)
+
+
+@method("crm.requisite.get")
+def requisite_get(call: Call) -> dict[str, Any]:
+    return _shown(call, REQUISITE, _held(call, REQUISITE))
+
+
+@method("crm.requisite.list")
+def requisite_list(call: Call) -> Page:
+    return _list(call, REQUISITE)
+
+
+@method("crm.requisite.delete", writes=True)
+def requisite_delete(call: Call) -> bool:
+    cards.delete_requisite(call.store, _held(call, REQUISITE)["ID"])
+    return True
+
+
+def _fields(call: Call, record: Record) -> dict[str, Any]:
+    found = {}
+    for item in record.columns:
+        if not item.hidden:
+            found[item.name] = {
+                "type": item.type,
+                "isRequired": item.required,
+                "isReadOnly": item.read_only,
+                "isImmutable": item.immutable,
+                "isMultiple": False,
+                "isDynamic": False,
+                "title": item.name,
+            }
+    for name, definition in userfields.definitions(call.store, record).items():
+        found[name] = {
+            "type": definition["USER_TYPE_ID"],
+            "isRequired": definition["MANDATORY"] == "Y",
+            "isReadOnly": False,
+            "isImmutable": False,
+            "isMultiple": definition["MULTIPLE"] == "Y",
+            "isDynamic": True,
+            "title": name,
+        }
+    return found
+
+
+@method("crm.requisite.fields")
+def requisite_fields(call: Call) -> dict[str, Any]:
+    return _fields(call, REQUISITE)
+
+
+@method("crm.requisite.bankdetail.add", writes=True)
+def bank_detail_add(call: Call) -> int:
+    sent = call.fields()
+    requisite_id = _need(sent, "ENTITY_ID")
+    _need_text(sent, "NAME")
+    if not call.store.exists("requisite", requisite_id):
+        raise ApiError("", f"The Requisite with ID '{requisite_id}' is not found")
+    return call.store.insert("bank_detail", _stamped(call, _row(BANK_DETAIL, sent, is_new=True)))
+
+
+@method("crm.requisite.bankdetail.update", writes=True)
+def bank_detail_update(call: Call) -> bool:
+    return _update(call, BANK_DETAIL)
+
+
+@method("crm.requisite.bankdetail.get")
+def bank_detail_get(call: Call) -> dict[str, Any]:
+    return _shown(call, BANK_DETAIL, _held(call, BANK_DETAIL))
+
+
+@method("crm.requisite.bankdetail.list")
+def bank_detail_list(call: Call) -> Page:
+    return _list(call, BANK_DETAIL)
+
+
+@method("crm.requisite.bankdetail.delete", writes=True)
+def bank_detail_delete(call: Call) -> bool:
+    call.store.write("delete from bank_detail where ID = ?", _held(call, BANK_DETAIL)["ID"])
+    return True
+
+
+@method("crm.requisite.bankdetail.fields")
+def bank_detail_fields(call: Call) -> dict[str, Any]:
+    return _fields(call, BANK_DETAIL)
+
+
+def _address_key(sent: dict[str, Any]) -> tuple[int, int, int]:
+    """Type and owner of an address. Companies and contacts own addresses only on portals from before requisites."""
+    type_id, owner_type = _need(sent, "TYPE_ID"), _need(sent, "ENTITY_TYPE_ID")
+    if type_id not in presets.ADDRESS_TYPES:
+        raise ApiError("", "TYPE_ID is not defined or invalid.")
+    if owner_type not in (REQUISITE_TYPE_ID, 1):
+        raise ApiError("", "ENTITY_TYPE_ID is not defined or invalid.")
+    return type_id, owner_type, _need(sent, "ENTITY_ID")
+
+
+def _find_address(call: Call, key: tuple[int, int, int]) -> sqlite3.Row | None:
+    return call.store.row("select * from address where TYPE_ID = ? and ENTITY_TYPE_ID = ? and ENTITY_ID = ?", *key)
+
+
+@method("crm.address.add", writes=True)
+def address_add(call: Call) -> bool:
+    sent = call.fields()
+    key = _address_key(sent)
+    _, owner_type, owner_id = key
+    table = "requisite" if owner_type == REQUISITE_TYPE_ID else "lead"
+    owner = call.store.row(f"select * from {table} where ID = ?", owner_id)
+    if owner is None:
+        raise ApiError("", "ENTITY_ID is not defined or invalid.")
+    if _find_address(call, key):
+        raise ApiError("", "TypeAddress exists.")
+    row = _row(ADDRESS, sent, is_new=True)
+    row["ANCHOR_TYPE_ID"] = owner["ENTITY_TYPE_ID"] if table == "requisite" else owner_type
+    row["ANCHOR_ID"] = owner["ENTITY_ID"] if table == "requisite" else owner_id
+    call.store.insert("address", row)
+    return True
+
+
+@method("crm.address.update", writes=True)
+def address_update(call: Call) -> bool:
+    sent = call.fields()
+    held = _find_address(call, _address_key(sent))
+    if held is None:
+        raise ApiError("", "TypeAddress not found.")
+    call.store.update("address", held["ID"], _row(ADDRESS, sent, is_new=False))
+    return True
+
+
+@method("crm.address.delete", writes=True)
+def address_delete(call: Call) -> bool:
+    held = _find_address(call, _address_key(call.fields()))
+    if held is None:
+        raise ApiError("", "TypeAddress not found.")
+    call.store.write("delete from address where ID = ?", held["ID"])
+    return True
+
+
+@method("crm.address.list")
+def address_list(call: Call) -> Page:
+    return _list(call, ADDRESS)
+
+
+@method("crm.address.fields")
+def address_fields(call: Call) -> dict[str, Any]:
+    return _fields(call, ADDRESS)
+
+
+def _links(call: Call) -> dict[tuple[int, int], tuple[int, dict[str, Any]]]:
+    found = call.store.documents(LINK)
+    return {(body["ENTITY_TYPE_ID"], body["ENTITY_ID"]): (key, body) for key, body in found.items()}
+
+
+@method("crm.requisite.link.register", writes=True)
+def link_register(call: Call) -> bool:
+    sent = call.fields()
+    card = cards.of_type(_need(sent, "ENTITY_TYPE_ID"))
+    owner_id = _need(sent, "ENTITY_ID")
+    if card is None or not call.store.exists(card.table, owner_id):
+        raise ApiError("", "Entity is not found")
+    parts = {name: php.integer(sent.get(name)) for name in _LINK_PARTS}
+    if parts["REQUISITE_ID"] and not call.store.exists("requisite", parts["REQUISITE_ID"]):
+        raise ApiError("", f"The Requisite with ID '{parts['REQUISITE_ID']}' is not found")
+    held = _links(call).get((card.type_id, owner_id), (None, {}))[0]
+    call.store.put_document(LINK, {"ENTITY_TYPE_ID": card.type_id, "ENTITY_ID": owner_id} | parts, held)
+    return True
+
+
+def _link(call: Call) -> tuple[int, dict[str, Any]] | None:
+    return _links(call).get((php.integer(call.get("entityTypeId")), php.integer(call.get("entityId"))))
+
+
+@method("crm.requisite.link.get")
+def link_get(call: Call) -> dict[str, Any]:
+    held = _link(call)
+    if held is None:
+        raise ApiError("", "Not found")
+    return {key: str(value) if key in _LINK_PARTS else value for key, value in held[1].items()}
+
+
+@method("crm.requisite.link.unregister", writes=True)
+def link_unregister(call: Call) -> bool:
+    held = _link(call)
+    if held is not None:
+        call.store.drop_document(LINK, held[0])
+    return True
+
+
+@method("crm.requisite.link.list")
+def link_list(call: Call) -> Page:
+    found = [{key: str(value) for key, value in body.items()} for _, body in _links(call).values()]
+    return Page(found, len(found))

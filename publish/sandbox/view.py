@@ -1,0 +1,148 @@
+"""The portal's state as tests and the demo read it: past the REST API, without a trace in the request log."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from publish.sandbox import links, values
+from publish.sandbox.fields import CARDS, RECORDS, Card, Record
+from publish.sandbox.methods import METHODS
+from publish.sandbox.store import Store
+
+_REFUSALS = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT")
+
+
+class Portal:
+    """What a portal holds, and what was asked of it.
+
+    Made over a running portal's store, or over the file of one that has stopped (`Portal.of(path)`).
+    """
+
+    def __init__(self, store: Store):
+        self._store = store
+
+    @classmethod
+    def of(cls, state: Path) -> "Portal":
+        return cls(Store(state))
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _card(self, entity: str | int) -> Card:
+        for card in CARDS.values():
+            if entity in (card.type_id, card.name, card.table):
+                return card
+        raise KeyError(entity)
+
+    def items(self, entity: str | int) -> list[dict[str, Any]]:
+        """Cards of a type (`company`, `contact`, `deal`, or the number) in id order: names of `crm.item.*`, custom
+        fields by their own names, `fm`, and `companyIds` or `contactIds`."""
+        card = self._card(entity)
+        with self._store.lock:
+            rows = self._store.rows(f"select * from {card.table} order by ID")
+            fm: dict[int, list[dict[str, Any]]] = {}
+            for one in self._store.rows("select * from multifield where card = ? order by id", card.name):
+                fm.setdefault(one["card_id"], []).append(
+                    {"id": one["id"], "typeId": one["type_id"], "valueType": one["value_type"], "value": one["value"]}
+                )
+            linked = self._linked(card)
+        found = []
+        for row in rows:
+            item = {field.camel: values.universal(field.type, row[field.name]) for field in card.columns if field.camel}
+            item |= values.from_json(row["UF"]) | {"fm": fm.get(row["ID"], [])}
+            item["companyIds" if card.name == "CONTACT" else "contactIds"] = linked.get(row["ID"], [])
+            found.append(item)
+        return found
+
+    def _linked(self, card: Card) -> dict[int, list[int]]:
+        side = links.SIDES[card.name]
+        fixed = "".join(f" where {name} = '{value}'" for name, value in side.fixed.items())
+        sql = (
+            f"select {side.owner_column} as owner, {side.other_column} as other from {side.table}{fixed} "
+            f"order by {side.owner_column}, {side.sort}, {side.other_column}"
+        )
+        found: dict[int, list[int]] = {}
+        for row in self._store.rows(sql):
+            found.setdefault(row["owner"], []).append(row["other"])
+        return found
+
+    def _records(self, record: Record) -> list[dict[str, Any]]:
+        with self._store.lock:
+            rows = self._store.rows(f"select * from {record.table} order by ID")
+        names = [field.name for field in record.columns if not field.hidden]
+        return [{name: row[name] for name in names} | values.from_json(row["UF"]) for row in rows]
+
+    def requisites(self) -> list[dict[str, Any]]:
+        """All requisites in id order, under their field names; ids are integers, what is not set is None."""
+        return self._records(RECORDS["requisite"])
+
+    def bank_details(self) -> list[dict[str, Any]]:
+        return self._records(RECORDS["bank_detail"])
+
+    def addresses(self) -> list[dict[str, Any]]:
+        return self._records(RECORDS["address"])
+
+    def links(self) -> set[tuple[int, int]]:
+        """Pairs of (contact id, company id)."""
+        with self._store.lock:
+            rows = self._store.rows("select contact_id, company_id from contact_company")
+        return {tuple(row) for row in rows}
+
+    def counts(self) -> dict[str, int]:
+        """Rows of every kind: `company`, `contact`, `deal`, `lead`, `quote`, `requisite`, `bank_detail`, `address`,
+        `multifield`, `contact_company`."""
+        tables = [card.table for card in CARDS.values()] + [record.table for record in RECORDS.values()]
+        with self._store.lock:
+            return {
+                table: self._store.value(f"select count(*) from {table}")
+                for table in (*tables, "multifield", "contact_company")
+            }
+
+    def request_log(self) -> list[dict[str, Any]]:
+        """Every HTTP request in order: `at` (epoch seconds), `method`, `status` (0: closed before executing), `error`,
+        `fault`, `commands` (calls by method, those inside a batch too) and `errors` (answers by code)."""
+        with self._store.lock:
+            rows = self._store.rows("select * from request_log order by id")
+        return [
+            dict(row) | {"commands": json.loads(row["commands"]), "errors": json.loads(row["errors"])} for row in rows
+        ]
+
+    def calls(self) -> Counter[str]:
+        """Calls that were run, by method, inside batches and alone."""
+        total: Counter[str] = Counter()
+        for line in self.request_log():
+            total.update(line["commands"])
+        return total
+
+    def writes(self) -> Counter[str]:
+        """Of the calls, those of methods that write."""
+        writing = {name for name, method in METHODS.items() if method.writes}
+        return Counter({name: count for name, count in self.calls().items() if name.lower() in writing})
+
+    def refused(self) -> list[dict[str, Any]]:
+        """What either limit turned away: `at`, `error`, `count` (commands of a batch are refused one by one)."""
+        found = []
+        for line in self.request_log():
+            codes = Counter({code: count for code, count in line["errors"].items() if code in _REFUSALS})
+            if line["error"] in _REFUSALS and not codes:
+                codes[line["error"]] = 1
+            found += [{"at": line["at"], "error": code, "count": count} for code, count in codes.items()]
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """Counts for `GET /_sandbox/stats`."""
+        lines = self.request_log()
+        return {
+            "counts": self.counts(),
+            "requests": len(lines),
+            "calls": dict(self.calls()),
+            "writes": dict(self.writes()),
+            "refused": dict(sum((Counter({one["error"]: one["count"]}) for one in self.refused()), Counter())),
+            "faults": dict(Counter(line["fault"] for line in lines if line["fault"])),
+        }
+
+    def clear_log(self) -> None:
+        """Forget the requests so far, to count from here."""
+        with self._store.lock, self._store.transaction():
+            self._store.write("delete from request_log")
