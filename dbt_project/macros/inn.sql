@@ -1,0 +1,57 @@
+{#- Taxpayer number (INN): how it is typed, and when it is valid. Sources are cited in _macros.yml. #}
+
+{#- Labels, Cyrillic О and З for 0 and 3, Latin O: what stands between a typed INN and its digits. Null when no
+    digit was typed. -#}
+{% macro inn_typed(column) -%}
+    case
+        when regexp_full_match({{ column }}, '[0-9]+') then {{ column }}
+        when not regexp_matches({{ column }}, '[0-9]') then null
+        when regexp_full_match({{ column }}, '[0-9]+[.,]0+') then regexp_extract({{ column }}, '^[0-9]+')
+        when regexp_full_match({{ column }}, '[0-9][.,][0-9]+[eE]\+?[0-9]{1,2}')
+            then try_cast(try_cast(replace({{ column }}, ',', '.') as double) as bigint)::varchar
+        else nullif(trim(translate(
+            regexp_replace(regexp_replace(upper({{ column }}), '[\p{Z}\p{C}]+', ' ', 'g'), 'ОГРНИП|ОГРН|ИНН|INN|КПП|KPP|[:№#=]', ' ', 'g'),
+            'ОЗO–—', '030--'
+        )), '')
+    end
+{%- endmacro %}
+
+{#- The digits of the INN itself out of inn_typed: before a slash, or before a KPP that follows after a space. -#}
+{% macro inn_digits(typed) -%}
+    {%- set head = "regexp_replace(regexp_extract(" ~ typed ~ ", '^[^0-9]*([0-9][0-9 .\\-]*)', 1), '[^0-9]', '', 'g')" -%}
+    case
+        when regexp_full_match({{ typed }}, '[0-9]+') then {{ typed }}
+        when regexp_matches({{ typed }}, '[0-9] +[0-9]{4}[0-9A-Z]{2}[0-9]{3}$') and length({{ head }}) in (18, 19, 20, 21)
+            then {{ head }}[:-10]
+        else {{ head }}
+    end
+{%- endmacro %}
+
+{#- Nine or eleven digits that become valid with a zero before them lost that zero in a spreadsheet or a JSON number. -#}
+{% macro inn_padded(digits) -%}
+    case when length({{ digits }}) in (9, 11) and {{ inn_is_valid("('0' || " ~ digits ~ ")") }} then '0' || {{ digits }} else {{ digits }} end
+{%- endmacro %}
+
+{#- One rule, never null. -#}
+{% macro inn_is_valid(column) -%}
+    coalesce(case
+        when not regexp_full_match({{ column }}, '[0-9]{10}|[0-9]{12}') then false
+        when {{ column }} like '00%' then false -- there is no region 00
+        when replace({{ column }}, {{ column }}[1], '') = '' then false -- one digit over and over agrees by accident
+        when length({{ column }}) = 10
+            then {{ inn_digit_agrees(column, 10, [2, 4, 10, 3, 5, 9, 4, 6, 8]) }}
+        else {{ inn_digit_agrees(column, 11, [7, 2, 4, 10, 3, 5, 9, 4, 6, 8]) }}
+            and {{ inn_digit_agrees(column, 12, [3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8]) }}
+    end, false)
+{%- endmacro %}
+
+{% macro inn_digit_agrees(column, place, weights) -%}
+    ({{ weighted_sum(column, weights) }}) % 11 % 10 = {{ digit_at(column, place) }}
+{%- endmacro %}
+
+{% macro digit_at(column, place) -%} (ascii(array_extract({{ column }}, {{ place }})) - 48) {%- endmacro %}
+
+{#- Sum of digit times weight over the first places of a text of digits. -#}
+{% macro weighted_sum(column, weights) -%}
+    {%- for weight in weights %}{{ digit_at(column, loop.index) }} * {{ weight }}{{ ' + ' if not loop.last }}{% endfor -%}
+{%- endmacro %}

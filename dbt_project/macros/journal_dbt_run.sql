@@ -1,0 +1,60 @@
+{#- ops.steps for dbt: what was built, how it ended, which gates stopped it. `failed` = a model broke, `gated` = a
+    data test of severity error did not pass; publish refuses after either. #}
+{% macro dbt_step() -%}
+    {%- if invocation_args_dict.get('selector') -%} dbt {{ invocation_args_dict.selector }}
+    {%- elif invocation_args_dict.get('select') or invocation_args_dict.get('exclude') -%} dbt selected
+    {%- else -%} dbt
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro svod_run_id() -%} {{ env_var('SVOD_RUN_ID', invocation_id) or invocation_id }} {%- endmacro %}
+
+{% macro journal_run_start() %}
+    {%- if execute and flags.WHICH in ['build', 'run', 'test', 'seed', 'show', 'compile'] %}
+    create schema if not exists ops;
+    create table if not exists ops.steps (
+        run_id varchar not null, step varchar not null, started_at timestamp not null, finished_at timestamp,
+        status varchar not null, rows_in bigint, rows_out bigint, detail json
+    );
+    create table if not exists ops.mart_sizes (
+        mart varchar not null, row_count bigint not null, period_start timestamp not null,
+        run_id varchar not null, measured_at timestamp not null
+    );
+    comment on table ops.mart_sizes is 'Rows of each mart after each run that passed its gates: what the next run is compared with.';
+    {%- endif %}
+    {%- if execute and flags.WHICH in ['build', 'run'] %}
+    -- A step that is still `running` was killed: DuckDB lets in one writer, so its process is gone.
+    update ops.steps
+    set status = 'failed', finished_at = {{ utc_now() }},
+        detail = json_merge_patch(coalesce(detail, '{}'), '{"error": "killed before it ended"}')
+    where step = '{{ dbt_step() }}' and status = 'running';
+    insert into ops.steps (run_id, step, started_at, status)
+    values ('{{ svod_run_id() }}', '{{ dbt_step() }}', {{ utc_now() }}, 'running');
+    {%- endif %}
+{% endmacro %}
+
+{% macro journal_run_end(results) %}
+    {%- if execute and flags.WHICH in ['build', 'run'] %}
+    {%- set seen = namespace(models=0, tests=0, broken=[], gates=[], warnings=[], marts=[]) %}
+    {%- for result in results %}
+        {%- set name, is_test = result.node.name, result.node.resource_type in ['test', 'unit_test'] %}
+        {%- if is_test %}{% set seen.tests = seen.tests + 1 %}{% else %}{% set seen.models = seen.models + 1 %}{% endif %}
+        {%- if result.status == 'fail' %}{% do seen.gates.append({'test': name, 'rows': result.failures}) %}
+        {%- elif result.status == 'warn' %}{% do seen.warnings.append({'test': name, 'rows': result.failures}) %}
+        {%- elif result.status in ['error', 'runtime error'] %}{% do seen.broken.append(name) %}
+        {%- elif result.node.schema == 'marts' and result.node.resource_type == 'model' %}{% do seen.marts.append(name) %}
+        {%- endif %}
+    {%- endfor %}
+    {%- set status = 'failed' if seen.broken else 'gated' if seen.gates else 'done' %}
+    {%- set detail = {'models': seen.models, 'tests': seen.tests, 'broken': seen.broken, 'gates': seen.gates, 'warnings': seen.warnings} %}
+    update ops.steps
+    set status = '{{ status }}', finished_at = {{ utc_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
+    where run_id = '{{ svod_run_id() }}' and step = '{{ dbt_step() }}' and status = 'running';
+    {%- if status == 'done' and dbt_step() != 'dbt selected' %}
+    {%- for mart in seen.marts %}
+    insert into ops.mart_sizes
+    select '{{ mart }}', count(*), {{ period_start() }}, '{{ svod_run_id() }}', {{ utc_now() }} from marts.{{ mart }};
+    {%- endfor %}
+    {%- endif %}
+    {%- endif %}
+{% endmacro %}

@@ -1,0 +1,88 @@
+-- The name as typed taken apart: legal form, the name proper, and the one canonical title made of both:
+-- ООО "Ромашка", also from 'Ромашка, ООО', «Общество с ограниченной ответственностью ""Ромашка""' and the like.
+with quoted as ( -- every kind of quotation mark is one straight mark, dotted abbreviations lose their dots
+    select
+        source, source_company_id, company_name,
+        regexp_replace(regexp_replace(trim(regexp_replace(regexp_replace(
+            company_name, '[«»“”„‟‹›″"]|''''|``|,,', '"', 'g'
+        ), ' *"( *")+', '"', 'g')), '^([ОоOo])\. ?[ОоOo]\. ?[ОоOo]\.? ?', 'ООО '), '^[Ии]\. ?[Пп]\. ?', 'ИП ') as name
+    from {{ ref('int_companies__validated') }}
+    where company_name is not null
+),
+
+words as (
+    select
+        *,
+        translate(upper(regexp_extract(name, '^[" (]*([A-Za-zА-Яа-яЁё]+)[" ,.:)]', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ') as first_word,
+        translate(upper(regexp_extract(name, '[" ,(]([A-Za-zА-Яа-яЁё]+)[" .)]*$', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ') as last_word,
+        replace(upper(trim(name, '" ')), 'Ё', 'Е') as folded
+    from quoted
+),
+
+abbreviations as (
+    select distinct abbreviation from {{ ref('legal_forms') }}
+),
+
+abbreviated as (
+    select
+        words.*,
+        coalesce(heads.abbreviation, tails.abbreviation) as abbreviation,
+        case
+            when heads.abbreviation is not null then regexp_replace(name, '^[" (]*[A-Za-zА-Яа-яЁё]+', '')
+            when tails.abbreviation is not null then regexp_replace(name, '[A-Za-zА-Яа-яЁё]+[" .)]*$', '')
+        end as rest
+    from words
+    left join abbreviations as heads on heads.abbreviation = first_word
+    left join abbreviations as tails on tails.abbreviation = last_word
+),
+
+spelled_out as ( -- the longest form that fits: "Публичное акционерное общество" is more than its last two words
+    select
+        source, source_company_id,
+        arg_max(legal_forms.abbreviation, length(full_form)) as abbreviation,
+        max(length(full_form)) as form_length,
+        arg_max(starts_with(folded, upper(full_form)), length(full_form)) as is_at_start
+    from abbreviated
+    inner join {{ ref('legal_forms') }} as legal_forms
+        on starts_with(folded, upper(full_form)) or ends_with(folded, upper(full_form))
+    where abbreviated.abbreviation is null and length(folded) >= 18 -- no spelled-out form is shorter
+    group by all
+),
+
+taken_apart as (
+    select
+        abbreviated.source, abbreviated.source_company_id, name,
+        coalesce(abbreviated.abbreviation, spelled_out.abbreviation) as opf,
+        trim(case
+            when abbreviated.abbreviation is not null then rest
+            when is_at_start then trim(name, '" ')[form_length + 1:]
+            when not is_at_start then trim(name, '" ')[:-form_length - 1]
+            else name
+        end, ' ",;:') as core
+    from abbreviated
+    left join spelled_out using (source, source_company_id)
+),
+
+trimmed as (
+    select
+        * replace (trim(case
+            when core like '%)' and not contains(core, '(') then core[:-2]
+            when core like '%(' then core[:-2]
+            when core like '(%)' and not contains(core[2:], '(') then core[2:-2]
+            when core like ')%' then core[2:]
+            else core
+        end, ' ",;:') as core)
+    from taken_apart
+)
+
+select
+    source, source_company_id,
+    opf,
+    core as core_name,
+    case
+        when core = '' then null -- a legal form alone names nobody
+        when opf is null then case when contains(core, '"') then name else core end
+        when opf = 'ИП' then 'ИП ' || core
+        else opf || ' "' || core || '"'
+    end as title
+from trimmed

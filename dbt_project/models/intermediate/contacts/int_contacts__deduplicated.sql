@@ -1,0 +1,72 @@
+-- Survivorship, one golden record per contact_id. The fullest name wins, then the one most records give, then the newest; the newest post;
+-- all usable phones and e-mails of its records. The rank is total, so two runs agree, and which record won is kept beside the value.
+with members as materialized (
+    select contact_id, count(*) over (partition by contact_id) as record_count, validated.*
+    from {{ ref('int_contacts__outcomes') }} as outcomes
+    inner join {{ ref('int_contacts__validated') }} as validated using (source, source_contact_id)
+    where outcomes.contact_id is not null
+),
+
+name_ranks as (
+    select
+        contact_id, last_name, first_name, second_name, record_key,
+        case name_kind when 'full' then 2 when 'part' then 1 else 0 end as fullness,
+        len(list_filter([last_name, first_name, second_name], lambda part: part is not null and part not like '_.')) as part_count,
+        count(*) over same_name as giver_count,
+        max(changed_at) over same_name as newest_at,
+        -- ё says more than е, and few take the trouble
+        regexp_matches(concat_ws(' ', last_name, first_name, second_name), '[Ёё]') as has_yo,
+        changed_at
+    from members
+    where has_name and record_count > 1
+    window same_name as (partition by contact_id, last_key, first_key, second_key, first_initial, second_initial)
+),
+
+names as (
+    select contact_id, last_name, first_name, second_name, record_key as name_record_key
+    from name_ranks
+    qualify row_number() over (
+        partition by contact_id
+        order by
+            fullness desc, part_count desc, giver_count desc, newest_at desc nulls last, has_yo desc,
+            changed_at desc nulls last, record_key
+    ) = 1
+    union all
+    select contact_id, last_name, first_name, second_name, record_key
+    from members
+    where has_name and record_count = 1 -- most are alone, and need no contest
+),
+
+usable as (
+    select
+        contact_id, source, record_key, post, changed_at, (coalesce(changed_at, timestamp '0001-01-01'), record_key) as age_rank,
+        list_filter(list_transform(phones, lambda phone: phone.number), lambda number: number is not null) as numbers,
+        list_filter(list_transform(emails, lambda email: email.address), lambda address: address is not null) as addresses,
+        record_count
+    from members
+),
+
+gathered as (
+    select
+        contact_id,
+        arg_max(post, age_rank) filter (post is not null) as post,
+        arg_max(record_key, age_rank) filter (post is not null) as post_record_key,
+        list_sort(list_distinct(flatten(list(numbers)))) as phones,
+        list_sort(list_distinct(flatten(list(addresses)))) as emails,
+        array_to_string(list_sort(list(distinct source)), ', ') as sources,
+        count(*) as record_count,
+        max(changed_at) as changed_at
+    from usable
+    where record_count > 1
+    group by contact_id
+    union all
+    select
+        contact_id, post, case when post is not null then record_key end,
+        list_sort(list_distinct(numbers)), list_sort(list_distinct(addresses)), source, 1, changed_at
+    from usable
+    where record_count = 1
+)
+
+select gathered.*, last_name, first_name, second_name, name_record_key
+from gathered
+left join names using (contact_id)

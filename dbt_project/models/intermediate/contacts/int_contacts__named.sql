@@ -1,0 +1,120 @@
+-- Names taken apart. Each word gets a letter for what it can be, the letters of a name make its shape, and a shape says which word is the
+-- surname (L), the given name (F) and the patronymic (P). A shape that is not listed is not a name we can read: it stays whole.
+{%- set twins_latin, twins_cyrillic = 'ABEKMHOPCTXYaeopcyxk', 'АВЕКМНОРСТХУаеорсухк' %}
+with readable as ( -- a name of Cyrillic words holds no Latin ones: what looks like one is a slip of the keyboard
+    select
+        source, source_contact_id, contact_name,
+        case
+            when regexp_matches(contact_name, '[A-Za-z]') and regexp_matches(contact_name, '[А-Яа-яЁё]')
+                and not regexp_matches(translate(contact_name, '{{ twins_latin }}', ''), '[A-Za-z]')
+                then translate(contact_name, '{{ twins_latin }}', '{{ twins_cyrillic }}')
+            else contact_name
+        end as name_text
+    from {{ ref('int_contacts__unioned') }}
+    where regexp_matches(contact_name, '\pL')
+),
+
+split as (
+    select
+        *,
+        regexp_extract_all(
+            replace(regexp_replace(name_text, '\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'), ' - ', '-'), '[^\s,;.]+\.?'
+        ) as words
+    from readable
+),
+
+keyed as (
+    select
+        *,
+        words[1] as word_1, words[2] as word_2, words[3] as word_3, words[4] as word_4,
+        {% for n in range(1, 5) -%}
+        translate(lower(rtrim(words[{{ n }}], '.')), 'ё', 'е') as key_{{ n }}{{ ',' if n < 4 }}
+        {% endfor -%}
+    from split
+),
+
+shaped as (
+    select
+        keyed.*,
+        case when len(words) > 4 then 'x'
+            else {% for n in range(1, 5) %}{{ name_word_kind('word_' ~ n, 'key_' ~ n, 'given_' ~ n ~ '.given_name') }}{{ ' || ' if n < 4 }}{% endfor %}
+        end as shape,
+        {% for n in range(1, 5) -%}
+        given_{{ n }}.gender as gender_{{ n }}, given_{{ n }}.given_name is not null as is_given_{{ n }}{{ ',' if n < 4 }}
+        {% endfor -%}
+    from keyed
+    {% for n in range(1, 5) -%}
+    left join {{ ref('given_names') }} as given_{{ n }} on given_{{ n }}.given_name = key_{{ n }}
+    {% endfor -%}
+),
+
+laid_out as (
+    select
+        *,
+        case
+            -- a woman's given name beside a word like Адамович: no patronymic of hers
+            when shape = 'gp' then case when gender_1 = 'f' and key_2 like '%ич' or gender_1 = 'm' and key_2 like '%на' then 'FL' else 'FP' end
+            when shape in ('wg', 'pg') then 'LF'
+            when shape = 'gw' then 'FL'
+            -- nobody puts the surname in the middle, unless the first word is a given name and the second ends like a surname
+            when shape = 'gwp' then case when regexp_matches(key_2, '(?:[ое]в|[иы]н|ск[иоы]й|цк[иоы]й)а?$|(?:ск|цк)ая$|енко$') then 'FLP' else 'LFP' end
+            when shape in ('wgp', 'wwp', 'ggp', 'pgp', 'pwp') then 'LFP'
+            when shape in ('gpw', 'gpg', 'gpp', 'wpw', 'wpp') then 'FPL'
+            when shape = 'wpg' then 'LPF'
+            when shape = 'pgw' then 'PFL'
+            when shape = 'pwg' then 'PLF'
+            when shape in ('wwgp', 'wwii') then 'LLFP'
+            when shape = 'gpww' then 'FPLL'
+            when shape in ('wggo', 'wgwo', 'wgpo', 'wwgo', 'wwwo') then 'LFPP'
+            when shape in ('ggow', 'gwow', 'gpow') then 'FPPL'
+            when shape in ('wii', 'gii', 'pii', 'wgi', 'wip') then 'LFP'
+            when shape in ('iiw', 'iig', 'iip', 'giw', 'ipw') then 'FPL'
+            when shape = 'gwi' then 'FLP'
+            when shape in ('wi', 'pi') then 'LF'
+            when shape in ('iw', 'ip') then 'FL'
+            when shape = 'g' then 'F'
+        end as layout
+    from shaped
+),
+
+parted as (
+    select
+        source, source_contact_id, name_text, layout,
+        {% for part, role in [('last', 'L'), ('first', 'F'), ('second', 'P')] -%}
+        case strpos(layout, '{{ role }}') {% for n in range(1, 5) %}when {{ n }} then
+            word_{{ n }}{% if n < 4 and role in 'LP' %} || case when layout[{{ n + 1 }}] = '{{ role }}' then ' ' || word_{{ n + 1 }} else '' end{% endif %} {% endfor %}end as {{ part }}_typed,
+        {% endfor -%}
+        case strpos(layout, 'F') {% for n in range(1, 5) %}when {{ n }} then is_given_{{ n }} {% endfor %}else false end as is_first_known
+    from laid_out
+),
+
+spelled as (
+    select
+        *,
+        first_typed is not null and length(rtrim(first_typed, '.')) = 1 as has_first_initial,
+        second_typed is not null and length(rtrim(second_typed, '.')) = 1 as has_second_initial,
+        case when layout is null then name_text
+            else array_to_string(list_transform(string_split(last_typed, ' '), lambda word: {{ capitalized('word') }}), ' ') end as last_name,
+        case when length(rtrim(first_typed, '.')) = 1 then upper(rtrim(first_typed, '.')) || '.' else {{ capitalized('first_typed') }} end as first_name,
+        case when length(rtrim(second_typed, '.')) = 1 then upper(rtrim(second_typed, '.')) || '.'
+            when contains(second_typed, ' ') then {{ capitalized("split_part(second_typed, ' ', 1)") }} || ' ' || lower(split_part(second_typed, ' ', 2))
+            else {{ capitalized('second_typed') }} end as second_name
+    from parted
+)
+
+select
+    source, source_contact_id,
+    last_name, first_name, second_name,
+    case
+        when layout is null then 'text'
+        when last_name is not null and first_name is not null and second_name is not null and not has_first_initial and not has_second_initial
+            then 'full'
+        else 'part'
+    end as name_kind,
+    translate(lower(last_name), 'ё', 'е') as last_key,
+    case when not has_first_initial then translate(lower(first_name), 'ё', 'е') end as first_key,
+    case when not has_second_initial then translate(lower(second_name), 'ё', 'е') end as second_key,
+    translate(lower(first_name[1]), 'ё', 'е') as first_initial,
+    translate(lower(second_name[1]), 'ё', 'е') as second_initial,
+    is_first_known
+from spelled

@@ -1,0 +1,14 @@
+select
+    company_id,
+    inn, kpp, ogrn,
+    title, full_name, opf,
+    director_name, director_post,
+    legal_address,
+    bank_name, bik, account, corr_account,
+    registry_status,
+    sources,
+    coalesce(order_count, 0) as order_count,
+    coalesce(order_total, 0)::decimal(18, 2) as order_total,
+    last_order_at
+from {{ ref('int_companies__deduplicated') }}
+left join {{ ref('int_orders__by_company') }} using (company_id)

@@ -1,0 +1,29 @@
+-- One row per company of shop B: what its newest version says, or, once deleted, the last that was known of it.
+with latest as (
+    select * from {{ ref('stg_shop_b__versions') }} where version_number = 1
+),
+
+contents as ( -- the newest version that has a content, not a deletion
+    select * from {{ ref('stg_shop_b__versions') }}
+    where not is_deletion
+    qualify row_number() over (partition by company_uid order by version_number) = 1
+),
+
+documents as (
+    select company_uid, payload as document
+    from {{ source('shop_b', 'shop_b__companies') }}
+    inner join (from contents where not is_event) using (source_position, run_id, ingested_at)
+    union all
+    select company_uid, payload -> '$.company' as document
+    from {{ source('shop_b', 'shop_b__events') }}
+    inner join (from contents where is_event) using (source_position, run_id, ingested_at)
+)
+
+select
+    latest.company_uid,
+    documents.document,
+    latest.is_deletion as is_deleted,
+    latest.changed_at,
+    latest.source_position, latest.run_id, latest.ingested_at
+from documents
+right join latest using (company_uid)

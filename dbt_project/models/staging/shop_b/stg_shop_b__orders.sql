@@ -1,0 +1,38 @@
+-- One row per order of shop B that any version of a company has shown; is_deleted where the current one no longer does.
+with documents as (
+    select company_uid, document, 1 as version_number, is_deleted as is_gone, changed_at, source_position, run_id, ingested_at
+    from {{ ref('stg_shop_b__documents') }}
+    union all by name
+    select company_uid, document, version_number, true as is_gone, changed_at, source_position, run_id, ingested_at
+    from {{ ref('stg_shop_b__earlier_documents') }}
+),
+
+listed as (
+    select
+        * exclude (document),
+        unnest(json_transform(document, '{"orders": [{
+            "uid": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR", "total": "VARCHAR", "currency": "VARCHAR",
+            "person_uid": "VARCHAR", "created_at": "VARCHAR", "changed_at": "VARCHAR"
+        }]}').orders) as ordered
+    from documents
+)
+
+select
+    ordered.uid as source_order_id,
+    company_uid as source_company_id,
+    ordered.person_uid as source_contact_id,
+    {{ plain_characters('ordered.number') }} as order_number,
+    lower(trim(ordered.status)) as status,
+    ordered.status as status_raw,
+    try_cast(replace(regexp_replace(ordered.total, '[\p{Z}\p{C}]', '', 'g'), ',', '.') as decimal(14, 2)) as amount,
+    case when upper(trim(ordered.currency)) in ('RUB', 'RUR', '') or ordered.currency is null then 'RUB'
+        else upper(trim(ordered.currency)) end as currency, -- roubles unless said otherwise; RUR was their code until 1998
+    is_gone as is_deleted,
+    {{ utc_from_iso('ordered.created_at') }} as ordered_at,
+    coalesce({{ utc_from_iso('ordered.changed_at') }}, changed_at) as changed_at,
+    source_position, run_id, ingested_at
+from listed
+where ordered.uid is not null
+qualify row_number() over (
+    partition by ordered.uid order by is_gone, version_number, changed_at desc nulls last, company_uid
+) = 1

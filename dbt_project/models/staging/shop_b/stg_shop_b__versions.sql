@@ -1,0 +1,62 @@
+-- One row per landed version of a company document: an object of a history file or an event of the topic.
+-- The newest version of a company tells what is; the older ones only prove that a person or an order once existed.
+-- The documents themselves stay in raw until it is known which of them count.
+with exported as (
+    select
+        split_part(source_position, '@', 1) as file_name,
+        max({{ utc_from_iso("payload ->> '$.exported_at'") }}) as exported_at
+    from {{ source('shop_b', 'shop_b__files') }}
+    group by file_name
+),
+
+filed as (
+    select
+        fields[1] as company_uid,
+        false as is_event,
+        false as is_deletion,
+        coalesce({{ utc_from_iso('fields[2]') }}, exported_at) as changed_at,
+        0 as kafka_offset,
+        source_position, run_id, ingested_at
+    from (
+        select json_extract_string(payload, ['$.uid', '$.changed_at']) as fields, source_position, run_id, ingested_at
+        from {{ source('shop_b', 'shop_b__companies') }}
+    )
+    left join exported on file_name = split_part(source_position, '@', 1)
+),
+
+streamed as (
+    select
+        coalesce(fields[1], source_key) as company_uid,
+        true as is_event,
+        -- A tombstone means the same as company.deleted.
+        is_empty or coalesce(fields[2], '') = 'company.deleted' as is_deletion,
+        coalesce({{ utc_from_iso('fields[3]') }}, source_at) as changed_at,
+        try_cast(split_part(source_position, '/', 3) as bigint) as kafka_offset,
+        source_position, run_id, ingested_at
+    from (
+        select
+            json_extract_string(payload, ['$.company.uid', '$.event', '$.occurred_at']) as fields,
+            payload is null or payload = 'null' as is_empty,
+            source_key, source_at, source_position, run_id, ingested_at
+        from {{ source('shop_b', 'shop_b__events') }}
+    )
+),
+
+versions as (
+    select * from filed
+    union all by name
+    select * from streamed
+)
+
+select
+    company_uid,
+    is_event, is_deletion,
+    changed_at,
+    -- occurred_at decides, then the offset; of a file and an event of one moment the event is the later word.
+    row_number() over (
+        partition by company_uid
+        order by changed_at desc nulls last, is_event desc, kafka_offset desc, ingested_at desc, source_position desc
+    ) as version_number,
+    source_position, run_id, ingested_at
+from versions
+where company_uid is not null

@@ -1,0 +1,115 @@
+"""Whole dbt runs on a warehouse file: what stops them, what the journal says, and that company ids are kept."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingest.warehouse.connection import open_warehouse
+from tests.models.sql_rules import PROJECT
+from tests.sample_data.identifiers import Identifiers, Random
+
+COMPANIES = 60
+
+
+@pytest.fixture
+def inns() -> list[str]:
+    makes = Identifiers(Random(11))
+    return [makes.inn(legal=n % 2 == 0) for n in range(COMPANIES)]
+
+
+class Warehouse:
+    """A warehouse file with clients of shop A and verdicts landed by hand, and dbt run on it as `make` does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self._folder = folder / "svod.duckdb", folder
+        with open_warehouse(self.path) as connection:
+            for table in ("shop_a__clients", "registry__companies"):
+                connection.execute(
+                    f"create table raw.{table} (payload json, source_key varchar, source_at timestamp,"
+                    " source_position varchar, run_id varchar, ingested_at timestamp)"
+                )
+
+    def land(self, table: str, rows: list[tuple[str, dict]]) -> None:
+        now = datetime.now()
+        with open_warehouse(self.path) as connection:
+            connection.executemany(
+                f"insert into raw.{table} values (?, ?, ?, ?, 'r', ?)",
+                [(json.dumps(payload), key, now, f"{table}@{key}", now) for key, payload in rows],
+            )
+
+    def land_clients(self, inns: list[str], *, at: str, is_deleted: int = 0) -> None:
+        row = {"name": 'ООО "Ромашка"', "is_deleted": is_deleted, "created_at": "2024-01-01 00:00:00", "updated_at": at}
+        self.land("shop_a__clients", [(str(n), {"id": n, "inn": inn, **row}) for n, inn in enumerate(inns, start=1)])
+
+    def land_verdicts(self, inns: list[str], status: str) -> None:
+        self.land("registry__companies", [(inn, {"found": True, "verdict": {"status": status}}) for inn in inns])
+
+    def dbt(self, *arguments: str, **settings: str) -> int:
+        """A whole build, unit tests aside; its exit status."""
+        environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_SINCE": "2025-01-01"} | settings
+        place = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", self._folder / "target"]
+        dbt = [Path(sys.executable).with_name("dbt"), "--quiet", "--log-path", self._folder]
+        build = [*dbt, "build", "--exclude-resource-type", "unit_test", *place, *arguments]
+        return subprocess.run(build, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
+
+    def rows(self, query: str) -> list[tuple]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            return connection.execute(query).fetchall()
+
+
+def test_a_mart_that_shrank_stops_the_run_and_a_setting_lets_it_through(tmp_path, inns):
+    warehouse = Warehouse(tmp_path)
+    warehouse.land_clients(inns, at="2026-01-01 10:00:00")
+    warehouse.land_verdicts(inns, "ACTIVE")
+    assert warehouse.dbt() == 0
+    ids = dict(warehouse.rows("select inn, company_id from marts.crm_companies"))
+    assert len(ids) == COMPANIES
+
+    warehouse.land_verdicts(inns[:30], "LIQUIDATED")
+    assert warehouse.dbt() == 1
+    last = """
+        select status, detail ->> '$.gates[0].test' from ops.steps where step = 'dbt' order by started_at desc limit 1
+    """
+    assert warehouse.rows(last) == [("gated", "within_change_limit_crm_companies_")]
+    assert warehouse.rows("select rows_then, rows_now from failures.within_change_limit_crm_companies_") == [(60, 30)]
+
+    assert warehouse.dbt("--full-refresh", SVOD_MART_CHANGE_LIMIT="0.6") == 0
+    assert warehouse.rows(last)[0][0] == "done"
+    left = dict(warehouse.rows("select inn, company_id from marts.crm_companies"))
+    assert left == {inn: ids[inn] for inn in inns[30:]}
+    gone = warehouse.rows("select company_id, state from marts.departed_companies")
+    assert sorted(gone) == sorted((ids[inn], "inactive") for inn in inns[:30])
+
+
+def test_company_ids_outlive_corrections_and_a_rebuild_from_nothing_gives_them_again(tmp_path, inns):
+    (tmp_path / "grown").mkdir()
+    grown = Warehouse(tmp_path / "grown")
+    grown.land_clients(inns, at="2026-01-01 10:00:00")
+    grown.land_verdicts(inns, "ACTIVE")
+    assert grown.dbt() == 0
+    before = dict(grown.rows("select source_id, company_id from marts.xref_companies"))
+    # the first two clients swap what was a typing error: one gets a new INN, the other joins the third
+    corrected = ["7707083893", inns[2], *inns[2:]]
+    grown.land_clients(corrected, at="2026-01-02 10:00:00")
+    grown.land_verdicts(corrected, "ACTIVE")
+    assert grown.dbt() == 0
+    after = dict(grown.rows("select source_id, company_id from marts.xref_companies"))
+    assert after["1"] == before["1"]
+    assert after["2"] == after["3"] in (before["2"], before["3"])
+    merged = {before["2"], before["3"]} - {after["2"]}
+    assert grown.rows("select company_id, state, merged_into from marts.departed_companies") == [
+        (merged.pop(), "merged", after["2"])
+    ]
+
+    (tmp_path / "rebuilt").mkdir()
+    rebuilt = Warehouse(tmp_path / "rebuilt")
+    rebuilt.land_clients(corrected, at="2026-01-02 10:00:00")
+    rebuilt.land_verdicts(corrected, "ACTIVE")
+    assert rebuilt.dbt() == 0
+    assert dict(rebuilt.rows("select source_id, company_id from marts.xref_companies")) == after
