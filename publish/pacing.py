@@ -1,0 +1,186 @@
+"""Two limits at once: requests a second of the portal, seconds of work of every method.
+
+Page `limits`: requests fill a leaky bucket that drips once a second; the work of a method is
+summed over ten one-minute baskets, checked before each call, and every answer tells the sum (`operating`) and when
+its oldest
+basket leaves it (`operating_reset_at`).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+WINDOW = 600.0
+# Seconds of work of one element, from public recordings of a cloud portal; answers correct them from the first one on.
+FIRST_GUESS: Mapping[str, float] = MappingProxyType(
+    {"crm.item.batchImport": 0.044, "crm.item.update": 0.044, "crm.requisite.add": 0.03, "crm.requisite.update": 0.03}
+)
+OTHER_GUESS = 0.02
+# The portal cuts a request after 60 seconds (page `limits`); what we send together should take less by its known cost.
+LONGEST_REQUEST = 50.0
+
+
+class Clock(Protocol):
+    """The time, in seconds since the epoch, and a way to wait."""
+
+    def time(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(slots=True)
+class Method:
+    """Work of one method: baskets of [first call, seconds], oldest first, and what an element of it costs."""
+
+    cost: float
+    baskets: deque[list[float]] = field(default_factory=deque)
+    in_flight: float = 0.0
+    blocked_until: float = 0.0
+
+    def total(self, now: float) -> float:
+        # A basket leaves when its last whole second has passed; the portal's clock and ours may differ by one.
+        while self.baskets and now > self.baskets[0][0] + WINDOW + 1:
+            self.baskets.popleft()
+        return sum(seconds for _, seconds in self.baskets) + self.in_flight
+
+    def observe(
+        self, now: float, started: float, *, operating: float, reset_at: float, work: float, elements: int
+    ) -> None:
+        """Take over an answer: the portal's sum, when its oldest basket leaves, and the seconds that our elements took.
+
+        What the sum grew by belongs to this minute, or to earlier work on the first answer.
+        """
+        self.in_flight = max(0.0, self.in_flight - self.cost * elements)
+        grown = operating - (self.total(now) - self.in_flight)
+        if grown > 0:
+            if not self.baskets and reset_at:
+                self.baskets.append([min(reset_at - WINDOW, now), grown])
+            elif self.baskets and started - self.baskets[-1][0] < 60:
+                self.baskets[-1][1] += grown
+            else:
+                self.baskets.append([started, grown])
+        elif grown < 0 and self.baskets:
+            self.baskets[0][1] = max(0.0, self.baskets[0][1] + grown)
+        if work > 0:
+            self.cost = 0.2 * self.cost + 0.8 * work / elements
+
+
+@dataclass
+class Pace:
+    """Lets requests through as fast as both limits allow; `rate` 0 and `operating` 0 mean no such limit."""
+
+    rate: float
+    burst: int
+    operating: float
+    clock: Clock = field(default_factory=WallClock)
+    on_wait: Callable[[str, float], None] = lambda what, until: None
+    methods: dict[str, Method] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The portal's bucket drips in whole seconds, ours all the time: at worst we are one drip ahead of it.
+        self._capacity = max(1.0, self.burst - self.rate - 1)
+        self._level = 0.0
+        self._level_at = self.clock.time()
+        self._turn = asyncio.Lock()
+
+    def of(self, method: str) -> Method:
+        if method not in self.methods:
+            self.methods[method] = Method(FIRST_GUESS.get(method, OTHER_GUESS))
+        return self.methods[method]
+
+    async def admit_request(self) -> None:
+        """Wait until the bucket has room for one more request."""
+        if not self.rate:
+            return
+        async with self._turn:
+            self._drip()
+            if self._level + 1 > self._capacity:
+                wait = (self._level + 1 - self._capacity) / self.rate
+                if wait > 5:
+                    self.on_wait("the portal's request limit", self.clock.time() + wait)
+                await self.clock.sleep(wait)
+                self._drip()
+            self._level += 1
+
+    def request_refused(self) -> None:
+        """The portal says its bucket is full, whatever we thought (another program may share our address)."""
+        self._drip()
+        self._level = self._capacity
+
+    def _drip(self) -> None:
+        now = self.clock.time()
+        self._level = max(0.0, self._level - (now - self._level_at) * self.rate)
+        self._level_at = now
+
+    def room(self, method: str) -> float:
+        """How many elements of a method may be sent now without its work passing the limit."""
+        now, held = self.clock.time(), self.of(method)
+        if now < held.blocked_until:
+            return 0.0
+        if not self.operating:
+            return float("inf")
+        return max(0.0, (self.operating - held.total(now)) / max(held.cost, 1e-6))
+
+    def fits(self, wanted: list[tuple[str, int]]) -> list[bool]:
+        """Which (method, elements) may go now in one request: within each method's room and a request's time."""
+        taken: dict[str, float] = {}
+        seconds, found = 0.0, []
+        for method, elements in wanted:
+            cost = self.of(method).cost * elements
+            ok = taken.get(method, 0) + elements <= self.room(method) and (
+                not seconds or seconds + cost <= LONGEST_REQUEST
+            )
+            if ok:
+                taken[method] = taken.get(method, 0) + elements
+                seconds += cost
+            found.append(ok)
+        return found
+
+    def sent(self, method: str, elements: int) -> None:
+        held = self.of(method)
+        held.in_flight += held.cost * elements
+
+    def lost(self, method: str, elements: int) -> None:
+        """No answer came: assume that the work was done."""
+        held, now = self.of(method), self.clock.time()
+        work = held.cost * elements
+        held.in_flight = max(0.0, held.in_flight - work)
+        held.baskets.append([now, work])
+
+    def method_refused(self, method: str, elements: int) -> None:
+        """The method is over its limit: nothing of it until its oldest basket leaves, at least ten seconds."""
+        held, now = self.of(method), self.clock.time()
+        held.in_flight = max(0.0, held.in_flight - held.cost * elements)
+        oldest = held.baskets[0][0] + WINDOW + 1 if held.baskets and self.operating else now
+        held.blocked_until = max(now + 10, min(oldest, now + WINDOW))
+
+    async def wait_for_room(self, methods: set[str]) -> None:
+        """Wait until one of the methods has work left."""
+        now = self.clock.time()
+        chances = []
+        for method in methods:
+            held = self.of(method)
+            held.total(now)
+            if now < held.blocked_until:
+                chances.append((held.blocked_until, method))
+            elif held.baskets:
+                chances.append((held.baskets[0][0] + WINDOW + 1.001, method))
+            else:
+                chances.append((now + 0.05, method))  # its work is in flight; the answer will tell
+        until, method = min(chances)
+        if until - now > 5:
+            self.on_wait(f"operating time of {method}", until)
+        await self.clock.sleep(max(0.05, until - now))

@@ -1,0 +1,92 @@
+"""Where the portal is, how fast it may be used, and what belongs to whom, from the environment or `.env`."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ingest.warehouse.errors import SettingsError
+
+Owner = Literal["source", "manager", "last_sent"]
+_OWNERS = ("source", "manager", "last_sent")
+_WEBHOOK = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
+
+
+class Settings(BaseSettings):
+    """Settings of `publish`. Frozen; the webhook is a secret and shows as stars."""
+
+    model_config = SettingsConfigDict(env_prefix="SVOD_", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    warehouse: Path = Path("warehouse/svod.duckdb")
+    bitrix24_webhook: SecretStr | None = None
+    bitrix24_rate: float = Field(2, ge=0)  # requests a second; 0: a self-hosted portal without limits
+    bitrix24_burst: int = Field(50, ge=1)
+    bitrix24_operating: float = Field(480, ge=0)  # seconds of work a method may take in ten minutes; 0: no limit
+    bitrix24_request_limit: float = Field(60, ge=0)  # seconds after which the portal has given up a request for sure
+    bitrix24_merge_cards: bool = False
+    field_owners: Annotated[Mapping[str, Owner], NoDecode] = Field(default_factory=dict)
+    deal_stages: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    fuse_share: float = Field(0.2, ge=0)
+    fuse_floor: int = Field(100, ge=0)  # so many changed cards of a kind are always let through
+
+    @field_validator("bitrix24_webhook", mode="before")
+    @classmethod
+    def _webhook_has_its_form(cls, value: Any) -> Any:
+        if value in (None, ""):
+            return None
+        if not _WEBHOOK.fullmatch(str(value)):
+            raise ValueError("is not of the form https://portal/rest/USER/SECRET/")
+        return value
+
+    @field_validator("field_owners", "deal_stages", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if any(not sign for _, sign, _ in pairs):
+            raise ValueError("is not a list of name=value pairs with commas between them")
+        return {name.strip(): wanted.strip() for name, _, wanted in pairs}
+
+    @property
+    def operating_limit(self) -> float:
+        """Seconds of work a method may take in ten minutes; without a request limit there is none of this either."""
+        return self.bitrix24_operating if self.bitrix24_rate else 0.0
+
+    def webhook(self) -> SecretStr:
+        """The webhook address. Raises SettingsError when it is not set."""
+        if self.bitrix24_webhook is None:
+            raise SettingsError(
+                "SVOD_BITRIX24_WEBHOOK is not set",
+                hint="create an inbound webhook with the right `crm` in the portal; `publish plan` works without one",
+            )
+        return self.bitrix24_webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who has the last word on a field: `source`, `manager`, or by default whoever touched it last."""
+
+    chosen: Mapping[str, Owner]
+
+    def of(self, entity: str, field: str) -> Owner:
+        if f"{entity}.{field}" in self.chosen:
+            return self.chosen[f"{entity}.{field}"]
+        # These fields exist for our figures only; nobody is meant to type into them.
+        return "source" if field.startswith("UF_CRM_SVOD_") else "last_sent"
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Settings from the environment. Raises SettingsError naming the variable, never showing its value."""
+    try:
+        return Settings(_env_file=os.environ.get("SVOD_ENV_FILE", ".env"), **overrides)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        variable = "SVOD_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{variable}: {problem}", hint="see .env.example for every setting") from None

@@ -1,0 +1,131 @@
+"""A warehouse with marts to fill, a sandbox portal, and a clock that jumps over every wait."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
+from publish.pacing import Pace
+from publish.portal import Portal as PortalClient
+from publish.push import Publisher, Result
+from publish.sandbox import Faults, Limits, Portal, create_app
+from publish.settings import Settings
+from tests.publish import marts
+
+WEBHOOK = "http://portal.test/rest/1/sandbox/"
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Where a loop would wait, its clock moves on instead."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+class JumpingClock:
+    """A clock of its own for a loop: waits of hours take no time, in their right order."""
+
+    def __init__(self, start: float = 1_790_000_000.0) -> None:
+        self.start = start
+        self._selector = _JumpingSelector()
+
+    def time(self) -> float:
+        return self.start + self._selector.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def run(self, work: Any) -> Any:
+        """Run a coroutine to its end on a loop that reads this clock."""
+        loop = asyncio.SelectorEventLoop(self._selector)
+        loop.time = lambda: self._selector.now
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                return runner.run(work)
+        finally:
+            self.start, self._selector = self.time(), _JumpingSelector()
+
+
+@dataclass
+class Office:
+    """A warehouse and a portal, and pushes from one to the other."""
+
+    connection: duckdb.DuckDBPyConnection
+    app: Any
+    clock: JumpingClock
+    settings: Settings
+
+    @property
+    def portal(self) -> Portal:
+        return self.app.state.portal
+
+    @property
+    def faults(self) -> Faults:
+        return self.app.state.engine.faults
+
+    def push(self, *, let_through: bool = False, **settings: Any) -> Result:
+        """One push, journalled as the command line does it."""
+        chosen = self.settings.model_copy(update=settings)
+        with journal.step(self.connection, "publish push"):
+            return self.clock.run(self._push(chosen, let_through))
+
+    async def _push(self, settings: Settings, let_through: bool) -> Result:
+        pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, self.clock)
+        async with PortalClient(SecretStr(WEBHOOK), pace, transport=httpx.ASGITransport(self.app)) as client:
+            return await Publisher(self.connection, client, settings, let_through=let_through).run()
+
+    def call(self, method: str, params: dict[str, Any]) -> Any:
+        """What a manager (or a tester) does by hand: one REST call, which must succeed."""
+        status, body, _ = self.app.state.engine.request(method, params)
+        assert status == 200, body
+        return body["result"]
+
+    def sql(self, statement: str, *params: Any) -> list[tuple]:
+        return self.connection.execute(statement, list(params)).fetchall()
+
+    def ids(self, entity: str) -> dict[str, int]:
+        return dict(self.sql("select origin_id, bitrix_id from sync.ledger where entity = ?", entity))
+
+    def differences(self) -> list[str]:
+        return marts.differences(self.connection, self.portal)
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = open_warehouse(tmp_path / "svod.duckdb")
+    marts.prepare(connection)
+    marts.fill(connection, 0, 0)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def open_office(warehouse: duckdb.DuckDBPyConnection) -> Callable[..., Office]:
+    """An office with a portal of the given limits (none unless said)."""
+
+    def build(limits: Limits | None = None, **settings: Any) -> Office:
+        clock = JumpingClock()
+        app = create_app(":memory:", limits=limits or Limits.none(), clock=clock)
+        settings = {"bitrix24_rate": 2 if limits else 0} | settings
+        return Office(warehouse, app, clock, Settings(_env_file=None, bitrix24_webhook=WEBHOOK, **settings))
+
+    return build
+
+
+@pytest.fixture
+def office(open_office: Callable[..., Office]) -> Office:
+    return open_office()

@@ -1,0 +1,216 @@
+"""The command line: exit statuses, what it prints, and what it never prints."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ingest.warehouse.connection import open_warehouse
+from publish import cli
+from publish.sandbox import Limits, RunningSandbox
+from tests.publish import marts
+
+SECRET = "s3cr3tw0rd"
+
+
+@pytest.fixture
+def sandbox():
+    with RunningSandbox(limits=Limits.none(), secret=SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def publish(tmp_path, monkeypatch, capsys, sandbox):
+    """Runs one command on a warehouse with marts: (exit status, standard output, standard error)."""
+    path = tmp_path / "svod.duckdb"
+    with open_warehouse(path) as connection:
+        marts.prepare(connection)
+        marts.fill(connection, 6, 12, 6)
+    monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "no.env"))
+    monkeypatch.setenv("SVOD_WAREHOUSE", str(path))
+    monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook)
+    monkeypatch.setenv("SVOD_BITRIX24_RATE", "0")
+    monkeypatch.setenv("SVOD_BITRIX24_REQUEST_LIMIT", "0")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["publish", *arguments])
+        monkeypatch.setattr(cli.console, "file", sys.stdout)
+        monkeypatch.setattr(cli.errors, "file", sys.stderr)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert SECRET not in printed.out + printed.err
+        assert "Traceback" not in printed.err
+        return ended.value.code or 0, printed.out, printed.err
+
+    run.path = path
+    return run
+
+
+def journal_of(publish, sql: str, *params) -> list[tuple]:
+    with open_warehouse(publish.path) as connection:
+        return connection.execute(sql, list(params)).fetchall()
+
+
+def test_push_publishes_and_says_what_it_did(publish, sandbox):
+    status, out, _ = publish("push")
+    assert status == 0
+    assert "created company 6" in out
+    with open_warehouse(publish.path) as connection:
+        assert marts.differences(connection, sandbox.portal) == []
+        steps = connection.execute("select status, rows_out from ops.steps where step = 'publish push'").fetchall()
+    assert steps == [("done", 6 + 6 + 4 + 5 + 12 + 14 + 6)]
+    assert publish("push")[:2] == (0, "publish push: created nothing; updated nothing; 0 requests\n")
+
+
+def test_plan_needs_no_webhook_and_sends_nothing(publish, sandbox, monkeypatch):
+    monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
+    status, out, _ = publish("plan", "--show", "1")
+    assert status == 0
+    assert "title: (empty) -> ООО" in out
+    assert sandbox.portal.request_log() == []
+
+
+def test_plan_for_machines_shows_old_and_new_values(publish):
+    publish("push")
+    journal_of(
+        publish, "update marts.crm_companies set title = 'ООО Василёк' where company_id = ?", marts.company_id(1)
+    )
+    plan = json.loads(publish("plan", "--json", "--show", "5")[1])
+    assert plan["counts"]["company"] == {"update": 1}
+    changes = {change["entity"]: change["fields"] for change in plan["changes"]}
+    assert changes["company"] == {"title": ['ООО "Ромашка & Ко" № 1', "ООО Василёк"]}
+    assert changes["requisite"] == {"RQ_COMPANY_NAME": ['ООО "Ромашка & Ко" № 1', "ООО Василёк"]}
+
+
+def test_push_without_a_webhook_is_a_wrong_setting(publish, monkeypatch):
+    monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
+    status, _, err = publish("push")
+    assert status == 2
+    assert "SVOD_BITRIX24_WEBHOOK is not set" in err and "hint:" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SVOD_BITRIX24_WEBHOOK", f"https://portal.test/{SECRET}"),
+        ("SVOD_BITRIX24_RATE", "fast"),
+        ("SVOD_FIELD_OWNERS", "company.title:manager"),
+        ("SVOD_FIELD_OWNERS", "company.title=nobody"),
+    ],
+)
+def test_a_malformed_setting_is_named_and_its_value_is_not_shown(publish, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    status, _, err = publish("push")
+    assert (status, err.startswith(f"error: {name}: ")) == (2, True)
+    assert value not in err
+
+
+def test_a_wrong_webhook_is_a_wrong_setting(publish, monkeypatch, sandbox):
+    monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook.replace(SECRET, "wrongword"))
+    status, _, err = publish("push")
+    assert status == 2
+    assert "INVALID_CREDENTIALS" in err and "wrongword" not in err
+
+
+def test_a_portal_that_is_not_there_ends_the_run_with_a_hint(publish, monkeypatch, sandbox):
+    monkeypatch.setattr("publish.portal._PATIENCE", 2)
+    sandbox.stop()
+    status, _, err = publish("push")
+    assert status == 1
+    assert "127.0.0.1 cannot be reached" in err
+
+
+def test_a_stage_that_the_portal_does_not_have_is_a_wrong_setting(publish, monkeypatch):
+    monkeypatch.setenv("SVOD_DEAL_STAGES", "paid=NO_SUCH")
+    status, _, err = publish("push")
+    assert status == 2
+    assert "no deal stage NO_SUCH" in err
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "expected"),
+    [
+        ("dbt after_registry", "done", 0),
+        ("dbt", "done", 0),
+        ("dbt selected", "done", 0),
+        ("dbt before_registry", "done", 3),
+        ("dbt after_registry", "running", 3),
+        ("dbt after_registry", "gated", 3),
+        ("dbt before_registry", "failed", 1),
+        ("dbt selected", "gated", 3),
+    ],
+)
+def test_push_and_gate_look_at_the_last_model_run(publish, sandbox, step, state, expected):
+    with open_warehouse(publish.path) as connection:
+        marts.model_run(connection, state, step)
+    assert publish("gate")[0] == expected
+    assert publish("push")[0] == expected
+    assert bool(sandbox.portal.request_log()) == (expected == 0)
+
+
+def test_gate_names_the_test_and_where_its_rows_are(publish):
+    with open_warehouse(publish.path) as connection:
+        connection.execute("create schema failures; create table failures.inn_is_unique as select 1 as n")
+        marts.model_run(connection, "gated")
+        connection.execute(
+            """update ops.steps set detail = '{"gates": [{"test": "inn_is_unique", "rows": 2}], "broken": []}'
+               where status = 'gated'"""
+        )
+    status, _, err = publish("gate")
+    assert status == 3
+    assert "inn_is_unique (2 rows)" in err and "select * from failures.inn_is_unique" in err
+
+
+def test_records_set_aside_are_exit_status_4_and_the_step_is_done(publish):
+    journal_of(
+        publish, "update marts.crm_contacts set emails = ['no address'] where contact_id = ?", marts.contact_id(1)
+    )
+    status, _, err = publish("push")
+    assert status == 4
+    assert "1 records are set aside" in err
+    assert journal_of(publish, "select status from ops.steps where step = 'publish push'") == [("done",)]
+    out = publish("status")[1]
+    assert "CRM_FIELD_ERROR_VALUE_NOT_VALID" in out
+    assert "Петров1" not in out
+
+
+def test_the_fuse_is_exit_status_3(publish, monkeypatch):
+    monkeypatch.setenv("SVOD_FUSE_FLOOR", "1")
+    publish("push")
+    journal_of(publish, "update marts.crm_companies set title = title || '!'")
+    status, _, err = publish("push")
+    assert status == 3
+    assert "--let-through" in err
+    assert journal_of(publish, "select status from ops.steps order by started_at desc limit 1") == [("gated",)]
+    assert publish("push", "--let-through")[0] == 0
+
+
+def test_a_second_publisher_is_refused(publish, sandbox):
+    holder = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", holder, str(publish.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        status, _, err = publish("push")
+        other.stdin.close()
+    assert status == 1
+    assert f"is open in process {other.pid}" in err
+    assert sandbox.portal.request_log() == []
+
+
+def test_there_is_nothing_to_publish_before_the_models_ran(publish):
+    journal_of(publish, "drop schema marts cascade")
+    status, _, err = publish("plan")
+    assert status == 1
+    assert "run the models first" in err
+
+
+def test_the_sandbox_is_served_until_it_is_stopped(tmp_path):
+    command = [str(Path(sys.executable).with_name("publish")), "sandbox", "--state", str(tmp_path / "portal.sqlite")]
+    with subprocess.Popen([*command, "--no-limits"], stdout=subprocess.PIPE, text=True) as running:
+        webhook = running.stdout.readline().strip()
+        assert httpx.get(f"{webhook}crm.item.list?entityTypeId=4").json()["result"] == {"items": []}
+        running.terminate()
