@@ -24,8 +24,8 @@ create table if not exists ops.steps (
 create table if not exists ops.watermarks (
     source varchar primary key, position varchar not null, run_id varchar not null, updated_at timestamp not null
 );
-comment on table raw.dead_letters is 'Input that could not be landed, as bytes, with the place it came from and the reason.';
-comment on table ops.steps is 'One row per step of a run. A step killed in the middle stays running until the next run of the same step marks it failed.';
+comment on table raw.dead_letters is 'Input that could not be landed, as bytes, with its place and the reason.';
+comment on table ops.steps is 'One row per step of a run; one that was killed stays running until it is run again.';
 comment on table ops.watermarks is 'How far each source has been read; written in the transaction that lands the rows.';
 """
 
@@ -38,9 +38,11 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyCon
     """
     if read_only and not path.exists():
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(str(path), read_only=read_only, config={} if read_only else STORAGE)
+    except OSError as error:
+        raise OperatorError(f"{path.parent} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
     except duckdb.IOException as error:
         holder = re.search(r"PID (\d+)", str(error))
         if holder or "lock" in str(error).lower():
@@ -48,7 +50,9 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyCon
                 f"{path} is open in {'process ' + holder[1] if holder else 'another process'}",
                 hint="wait for the running step, or close that notebook or shell, and start again",
             ) from None
-        raise OperatorError(f"{path} cannot be opened: {str(error).splitlines()[0]}", hint="is it a DuckDB file?") from None
+        raise OperatorError(
+            f"{path} cannot be opened: {str(error).splitlines()[0]}", hint="is it a DuckDB file?"
+        ) from None
     connection.execute("set timezone = 'UTC'")
     if not read_only:
         connection.execute(SCHEMA)

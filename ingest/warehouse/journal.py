@@ -92,4 +92,6 @@ def watermark(connection: duckdb.DuckDBPyConnection, source: str) -> str | None:
 
 def set_watermark(connection: duckdb.DuckDBPyConnection, source: str, position: str, run_id: str) -> None:
     """Move the watermark of `source`; call it inside the transaction that lands the rows it stands for."""
-    connection.execute("insert or replace into ops.watermarks values (?, ?, ?, ?)", [source, position, run_id, utc_now()])
+    connection.execute(
+        "insert or replace into ops.watermarks values (?, ?, ?, ?)", [source, position, run_id, utc_now()]
+    )

@@ -1,0 +1,142 @@
+"""The envelope every raw table has, and the set-based appends every ingester lands its rows with."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from ingest.warehouse.journal import utc_now
+
+END = object()
+
+
+class RawRecord(NamedTuple):
+    """One row, document or message as it came."""
+
+    payload: bytes | str | None  # JSON text, UTF-8; None for a Kafka tombstone
+    source_key: str | None
+    source_at: datetime | None  # the source's own time of change, unconverted
+    source_position: str
+
+
+class DeadLetter(NamedTuple):
+    """Input that could not be landed: where it was, why, and its bytes."""
+
+    source: str
+    source_position: str
+    reason: str
+    payload: bytes | None
+
+
+RECORDS = pa.schema(
+    [
+        ("payload", pa.string()),
+        ("source_key", pa.string()),
+        ("source_at", pa.timestamp("us")),
+        ("source_position", pa.string()),
+    ]
+)
+DEAD_LETTERS = pa.schema(
+    [("source", pa.string()), ("source_position", pa.string()), ("reason", pa.string()), ("payload", pa.binary())]
+)
+
+
+def raw_table(connection: duckdb.DuckDBPyConnection, name: str, description: str) -> str:
+    """Create raw.<name> with the envelope when it is missing; return its quoted, qualified name."""
+    table = f'raw."{name}"'
+    connection.execute(
+        f"""create table if not exists {table} (
+            payload json, source_key varchar, source_at timestamp, source_position varchar not null,
+            run_id varchar not null, ingested_at timestamp not null
+        )"""
+    )
+    connection.execute(f"comment on table {table} is '{description.replace(chr(39), chr(39) * 2)}'")
+    return table
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Rows and the position they bring the source to, together or not at all."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+@contextmanager
+def visible(connection: duckdb.DuckDBPyConnection, name: str, batch: pa.Table) -> Iterator[None]:
+    """Let SQL read an Arrow table under `name` for a while."""
+    connection.register(name, batch)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
+
+
+def append_selected(
+    connection: duckdb.DuckDBPyConnection, table: str, batch: pa.Table, select: str, run_id: str, params: Any = ()
+) -> int:
+    """Append what `select` makes of the Arrow table `batch` to a raw table, in one insert; return the number of rows.
+
+    `select` yields the first four columns of the envelope in their order.
+    """
+    with visible(connection, "batch", batch):
+        (count,) = connection.execute(
+            f"insert into {table} select *, ?, ?::timestamp from ({select})", [run_id, utc_now(), *params]
+        ).fetchone()
+    return count
+
+
+def as_batch(records: Sequence[RawRecord]) -> pa.Table:
+    """Records as the columns of an Arrow table."""
+    columns = zip(zip(*records, strict=True), RECORDS, strict=True)
+    return pa.table([pa.array(column, field.type) for column, field in columns], RECORDS)
+
+
+def append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence[RawRecord], run_id: str) -> int:
+    """Append records to a raw table in one insert; return their number."""
+    if not records:
+        return 0
+    return append_selected(connection, table, as_batch(records), "select * from batch", run_id)
+
+
+def positions_of_bad_json(connection: duckdb.DuckDBPyConnection, records: Sequence[RawRecord]) -> set[str]:
+    """Source positions of payloads that DuckDB cannot read as JSON, such as one with half a surrogate pair."""
+    if not records:
+        return set()
+    with visible(connection, "batch", as_batch(records)):
+        found = connection.execute("select source_position from batch where not json_valid(payload)").fetchall()
+    return {position for (position,) in found}
+
+
+def append_dead_letters(connection: duckdb.DuckDBPyConnection, letters: Sequence[DeadLetter], run_id: str) -> None:
+    """Keep refused input in raw.dead_letters; what is there already (same place, same reason) is not repeated."""
+    if not letters:
+        return
+    columns = [
+        pa.array(column, field.type) for column, field in zip(zip(*letters, strict=True), DEAD_LETTERS, strict=True)
+    ]
+    with visible(connection, "letters", pa.table(columns, DEAD_LETTERS)):
+        connection.execute(
+            """insert into raw.dead_letters
+               select source, source_position, reason, payload, ?, ?::timestamp from letters
+               anti join raw.dead_letters as kept using (source, source_position, reason)""",
+            [run_id, utc_now()],
+        )
+
+
+def read_ahead(batches: Iterable[Any]) -> Iterator[Any]:
+    """Make the next batch in a thread while the caller lands this one: DuckDB lets go of the GIL as it inserts."""
+    iterator = iter(batches)
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
+        upcoming = pool.submit(next, iterator, END)
+        while (batch := upcoming.result()) is not END:
+            upcoming = pool.submit(next, iterator, END)
+            yield batch

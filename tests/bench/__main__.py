@@ -1,0 +1,189 @@
+"""`python -m tests.bench run | quality`: the stages one after another at a given scale, each a process of its own."""
+
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import duckdb
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import peer_dlt, peer_splink
+from tests.installation import ROOT, Ended, Installation
+from tests.sample_data.generate import TODAY, generate
+from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
+from tests.servers import kafka_server, mariadb_server
+
+FOLDER = ROOT / ".cache" / "bench"
+DBT_AT = ("--project-dir", "dbt_project", "--profiles-dir", "dbt_project")
+Scale = Annotated[float, typer.Option(help="1 is 178,000 companies, 675,000 contacts, 700,000 orders.")]
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+console = Console()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One stage: rows in and out of it, wall seconds, peak resident megabytes of its process."""
+
+    stage: str
+    rows: int
+    seconds: float
+    peak_mb: float
+    note: str = ""
+
+
+def sources(scale: float) -> Path:
+    """The generated sources of a scale, made once."""
+    folder = FOLDER / f"sources-{scale:g}"
+    if not (folder / "manifest.json").exists():
+        console.print(f"generating the sources at scale {scale:g} (seed 1, {TODAY})")
+        shutil.rmtree(folder, ignore_errors=True)
+        generate(folder, scale=scale, seed=1)
+    return folder
+
+
+def succeeded(ended: Ended) -> Ended:
+    if ended.status:
+        sys.exit(f"a stage failed with status {ended.status}:\n{ended.output}")
+    return ended
+
+
+def measure(svod: Installation, stage: str, rows_of: str, *command: str) -> Measured:
+    """Run a command of the project and count, by a query on the warehouse, the rows it worked on."""
+    ended = succeeded(svod.tool(*command))
+    return Measured(stage, svod.query(rows_of)[0][0], ended.seconds, ended.peak_mb)
+
+
+def build(svod: Installation, selector: str, rows_of: str) -> Measured:
+    arguments = ("--selector", selector, *DBT_AT)
+    return measure(svod, f"dbt {selector}", rows_of, "dbt", "--quiet", "build", *arguments)
+
+
+def landed_and_modelled(scale: float) -> tuple[Installation, Path, list[Measured]]:
+    """A new warehouse with everything landed and built; the stages on the way."""
+    folder = sources(scale)
+    shutil.rmtree(FOLDER / f"run-{scale:g}", ignore_errors=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    svod = Installation(
+        FOLDER / f"run-{scale:g}",
+        {
+            "SVOD_SINCE": manifest["since"],
+            "SVOD_SHOP_B_FILES": str(folder / "shop_b" / "history-*.json*"),
+            "SVOD_REGISTRY_FILE": str(folder / "registry.csv"),
+            "SVOD_BITRIX24_RATE": "2",
+        },
+    )
+    stages = []
+    with mariadb_server() as mariadb, mariadb.database() as database:
+        load_mysql(mariadb.url(database), folder, day=1)
+        svod.settings["SVOD_SHOP_A_URL"] = mariadb.url(database)
+        rows_of = " + ".join(
+            f"(select count(*) from raw.shop_a__{t})" for t in ("clients", "client_contacts", "orders")
+        )
+        stages.append(measure(svod, "ingest mysql", f"select {rows_of}", "ingest", "mysql", "--full"))
+        rows, ended = peer_dlt.land(mariadb.url(database), FOLDER / "dlt")
+        stages.append(Measured("  dlt sql_database, pyarrow", rows, ended.seconds, ended.peak_mb, "for comparison"))
+    megabytes = sum(path.stat().st_size for path in (folder / "shop_b").glob("history-*.json")) / 1e6
+    plain = sorted((folder / "shop_b").glob("history-*.json"))
+    one = measure(svod, "ingest json", "select count(*) from raw.shop_b__companies", "ingest", "json", *map(str, plain))
+    stages.append(Measured(one.stage, one.rows, one.seconds, one.peak_mb, f"{megabytes / one.seconds:.0f} MB/s"))
+    succeeded(svod.tool("ingest", "json"))  # the gzip file, which has no comparable size
+    with kafka_server() as kafka:
+        produce_kafka(kafka.bootstrap, TOPIC, folder, day=1)
+        svod.settings["SVOD_SHOP_B_KAFKA"] = kafka.bootstrap
+        stages.append(measure(svod, "ingest kafka", "select count(*) from raw.shop_b__events", "ingest", "kafka"))
+    queued = "select count(*) from intermediate.int_companies__registry_queue"
+    stages.append(build(svod, "before_registry", queued))
+    stages.append(measure(svod, "ingest registry (file)", queued, "ingest", "registry"))
+    modelled = "select (select count(*) from marts.xref_companies) + (select count(*) from marts.xref_contacts)"
+    stages.append(build(svod, "after_registry", modelled))
+    return svod, folder, stages
+
+
+PAIRS = """
+with records as (
+    select source || ':' || source_id as unique_id, person_key, cluster_id
+    from read_parquet('{answers}/contacts.parquet')
+    join clusters on unique_id = source || ':' || source_id
+    where person_key is not null
+),
+pairs as (
+    select
+        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id)) as made,
+        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by person_key)) as true_pairs,
+        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id, person_key)) as right
+)
+select right / made, right / true_pairs from pairs
+"""
+
+
+def pairwise(rows: list[tuple[str, str]], answers: Path) -> tuple[float, float]:
+    """Pairwise precision and recall of (record id, cluster id) rows against the known persons."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table clusters as select unnest(?::varchar[]) as unique_id, unnest(?::varchar[]) as cluster_id",
+            [[row[0] for row in rows], [str(row[1]) for row in rows]],
+        )
+        return connection.execute(PAIRS.format(answers=answers)).fetchone()
+
+
+@app.command()
+def run(scale: Scale = 0.02) -> None:
+    """Every stage: rows, seconds, rows a second, peak memory; Splink and dlt beside ours; also as bench.json."""
+    svod, folder, stages = landed_and_modelled(scale)
+    cards = "select (select count(*) from marts.crm_companies) + (select count(*) from marts.crm_contacts)"
+    stages.append(measure(svod, "publish plan (diff)", cards, "publish", "plan"))
+    ours = svod.query("select source || ':' || source_id, contact_id from marts.xref_contacts")
+    theirs, seconds = peer_splink.cluster(svod.warehouse, peer_splink.PEOPLE)
+    matching: list[dict[str, Any]] = []
+    for name, rows, spent in (
+        ("Svod", ours, contact_matching_seconds(svod)),
+        ("Splink", theirs, seconds),
+    ):
+        precision, recall = pairwise(rows, folder / "answers")
+        matching.append({"matching": name, "seconds": spent, "precision": precision, "recall": recall})
+    show(stages, matching)
+    result = {"scale": scale, "stages": [asdict(stage) for stage in stages], "contacts": matching}
+    (ROOT / "bench.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def contact_matching_seconds(svod: Installation) -> float:
+    """Seconds the models took from named contacts to clusters, as dbt itself measured them."""
+    results = json.loads((svod.folder / "dbt" / "run_results.json").read_text())["results"]
+    names = ("communications", "match_candidates", "match_edges", "clustered")
+    wanted = {f"model.svod.int_contacts__{name}" for name in names}
+    return sum(one["execution_time"] for one in results if one["unique_id"] in wanted)
+
+
+def show(stages: list[Measured], matching: list[dict[str, Any]]) -> None:
+    table = Table("stage", "rows", "seconds", "rows/s", "peak MB", "", box=None)
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    for stage in stages:
+        speed = f"{stage.rows / stage.seconds:,.0f}"
+        table.add_row(stage.stage, f"{stage.rows:,}", f"{stage.seconds:.1f}", speed, f"{stage.peak_mb:.0f}", stage.note)
+    console.print(table)
+    table = Table("same contacts matched by", "seconds", "precision", "recall", box=None)
+    for one in matching:
+        table.add_row(one["matching"], f"{one['seconds']:.1f}", f"{one['precision']:.4f}", f"{one['recall']:.4f}")
+    console.print(table)
+
+
+@app.command()
+def quality(scale: Scale = 0.02) -> None:
+    """Golden records against the generator's answers; exit status 1 under the thresholds."""
+    svod, folder, _ = landed_and_modelled(scale)
+    ended = svod.run(
+        sys.executable,
+        *("-m", "tests.sample_data", "quality", "--answers", str(folder), "--warehouse", str(svod.warehouse)),
+        echo=True,
+    )
+    raise typer.Exit(ended.status)
+
+
+if __name__ == "__main__":
+    app()

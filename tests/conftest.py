@@ -1,0 +1,39 @@
+"""Fixtures all tests share: an empty warehouse, and real servers that are started once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingest.warehouse.connection import open_warehouse
+from tests.servers import Kafka, MariaDB, kafka_server, mariadb_server
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty warehouse at tmp_path/svod.duckdb, open for writing."""
+    connection = open_warehouse(tmp_path / "svod.duckdb")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A real MariaDB server."""
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """A real Kafka broker."""
+    with kafka_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(mariadb: MariaDB) -> Iterator[str]:
+    """A new empty MariaDB database."""
+    with mariadb.database() as name:
+        yield name

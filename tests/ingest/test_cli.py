@@ -1,0 +1,112 @@
+"""What the operator sees: skipped sources, wrong settings and failures, in one line, with the right exit status."""
+
+import json
+
+import pytest
+
+from ingest.cli import main
+from ingest.settings import Settings
+from tests.ingest.conftest import Ingest
+
+
+def test_sources_that_are_not_set_are_skipped_and_the_run_says_so(ingest: Ingest):
+    for command, variable in {
+        "mysql": "SVOD_SHOP_A_URL",
+        "json": "SVOD_SHOP_B_FILES",
+        "kafka": "SVOD_SHOP_B_KAFKA",
+        "registry": "SVOD_REGISTRY_TOKEN",
+    }.items():
+        finished = ingest.run(command)
+        assert (finished.returncode, finished.stderr) == (0, "")
+        assert f"{variable} is not set" in finished.stdout
+    assert ingest.query("select distinct status, detail ->> '$.skipped' is not null from ops.steps") == [("done", True)]
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "value", "hint"),
+    [
+        ("mysql", "shop_a_url", "postgres://root:s3cret@host/db", "mysql://user:password@host:3306/database"),
+        ("mysql", "shop_a_url", "mysql://root:s3cret@host", "mysql://user:password@host:3306/database"),
+        ("mysql", "shop_a_url", "mysql://root:s3cret@host:port/db", "mysql://user:password@host:3306/database"),
+        ("mysql", "shop_a_charsets", "clients", "table=cp1251"),
+        ("mysql", "shop_a_tables", "clients; drop table x", ":whole"),
+        ("mysql", "since", "last year", "2025-01-01"),
+        ("kafka", "shop_b_kafka", "s3cret", "host:port"),
+        ("kafka", "kafka_security_protocol", "s3cret", "SASL_SSL"),
+        ("registry", "registry_rate", "0", "more than 0"),
+        ("registry", "registry_url", "dadata.ru", "https://host"),
+        ("json", "shop_b_array", "companies", ".item"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_form_expected_and_never_shown(
+    tmp_path, monkeypatch, capsys, command, setting, value, hint
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"SVOD_{setting.upper()}", value)
+    monkeypatch.setattr("sys.argv", ["ingest", command])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    output, errors = capsys.readouterr()
+    assert ended.value.code == 2
+    assert f"SVOD_{setting.upper()}" in errors and hint in errors
+    assert "s3cret" not in errors + output
+    assert len(errors.strip().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "problem"),
+    [
+        ("mysql", {"shop_a_url": "mysql://root:s3cret@127.0.0.1:1/db"}, "MySQL root@127.0.0.1:1/db"),
+        ("json", {"shop_b_files": "nowhere/*.json"}, "there is no file nowhere/*.json"),
+        ("registry", {"registry_file": "nowhere.csv"}, "there is no verdict file nowhere.csv"),
+        ("registry", {"registry_token": "s3cret"}, "int_companies__registry_queue"),
+    ],
+)
+def test_a_failure_is_one_line_and_a_hint_and_is_journalled(ingest: Ingest, command, settings, problem):
+    ingest.set(**settings)
+    finished = ingest.run(command)
+    assert finished.returncode == 1
+    lines = finished.stderr.strip().splitlines()
+    assert len(lines) == 2 and problem in lines[0] and lines[1].startswith("hint: ")
+    assert "s3cret" not in finished.stderr + finished.stdout
+    ((status, error),) = ingest.query("select status, detail ->> '$.error' from ops.steps")
+    assert status == "failed" and problem in error and "s3cret" not in error
+
+
+def test_settings_come_from_a_file_and_the_environment_wins(ingest: Ingest):
+    (ingest.folder / ".env").write_text("SVOD_SHOP_B_FILES=from-file.json\nSVOD_UNKNOWN_TO_INGEST=1\n")
+    assert "there is no file from-file.json" in ingest.run("json").stderr
+    ingest.set(shop_b_files="from-environment.json")
+    assert "there is no file from-environment.json" in ingest.run("json").stderr
+
+
+def test_no_secret_shows_in_a_repr():
+    settings = Settings(
+        _env_file=None, shop_a_url="mysql://u:s3cret@h/d", kafka_password="s3cret", registry_token="s3cret"
+    )
+    assert "s3cret" not in repr(settings) + str(settings) + repr(settings.shop_a) + str(settings.shop_a)
+
+
+def test_status_tells_what_ran_how_far_and_what_was_refused(ingest: Ingest):
+    (ingest.folder / "a.json").write_text(json.dumps({"companies": [{"uid": "b-1"}, 7]}))
+    ingest.set(shop_b_files="a.json")
+    ingest.run("json")
+    shown = ingest.run("status")
+    assert shown.returncode == 0, shown.stderr
+    for text in ("ingest json", "done", "a.json", "2 objects", "not an object"):
+        assert text in shown.stdout
+
+
+def test_status_without_a_warehouse_says_what_to_do(ingest: Ingest):
+    finished = ingest.run("status")
+    assert finished.returncode == 1 and "make full" in finished.stderr
+
+
+def test_an_unknown_command_is_a_wrong_argument(ingest: Ingest):
+    assert ingest.run("oracle").returncode == 2
+
+
+def test_a_warehouse_another_process_holds_is_one_line(ingest: Ingest, warehouse):
+    finished = ingest.run("json")
+    assert finished.returncode == 1
+    assert "is open in process" in finished.stderr and "Traceback" not in finished.stderr

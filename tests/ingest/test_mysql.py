@@ -1,0 +1,304 @@
+"""MySQL tables land exactly, once, and whatever happens in the middle. Against a real MariaDB server."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import duckdb
+import pymysql
+import pytest
+
+from ingest import mysql
+from ingest.settings import MySQLAddress
+from ingest.warehouse import journal
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.journal import Step
+from tests.ingest.conftest import Ingest
+from tests.servers import MariaDB
+
+CLIENTS = """create table clients (
+    id int unsigned not null auto_increment primary key, name varchar(255), total decimal(14, 2) not null default 0,
+    updated_at datetime not null, key (updated_at)) charset=cp1251"""
+
+
+class Shop:
+    """A database of a shop, written by one connection and ingested into a warehouse."""
+
+    def __init__(self, server: MariaDB, database: str, warehouse: duckdb.DuckDBPyConnection, step: Step) -> None:
+        self.server, self.address = server, MySQLAddress.from_url(server.url(database))
+        self.connection = server.connect(database)
+        self.warehouse, self.step = warehouse, step
+
+    def execute(self, sql: str, *values: object) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+
+    def ingest(
+        self,
+        table: str = "clients",
+        *,
+        full: bool = False,
+        since: datetime | None = None,
+        overlap: int = 10,
+        charsets: dict[str, str] | None = None,
+    ) -> tuple[int, int]:
+        with mysql.connect(self.address) as connection:
+            source = mysql.SourceTable(connection, self.address, table, "updated_at", charsets or {})
+            minutes = timedelta(minutes=overlap)
+            return mysql.land_table(
+                self.warehouse, source, self.step, source="shop_a", since=since, is_full=full, overlap=minutes
+            )
+
+    def landed(self, table: str = "clients") -> list[dict]:
+        rows = self.warehouse.execute(f"select payload from raw.shop_a__{table} order by rowid").fetchall()
+        return [json.loads(payload) for (payload,) in rows]
+
+    def mark(self, table: str = "clients") -> str | None:
+        return journal.watermark(self.warehouse, f"shop_a.{table}")
+
+
+@pytest.fixture
+def shop(mariadb: MariaDB, database: str, warehouse: duckdb.DuckDBPyConnection, step: Step) -> Iterator[Shop]:
+    shop = Shop(mariadb, database, warehouse, step)
+    yield shop
+    shop.connection.close()
+
+
+def test_every_type_lands_as_the_server_prints_it(shop):
+    shop.execute(
+        """create table kinds (
+            id bigint unsigned primary key, small tinyint(1), padded int(5) zerofill, bits bit(10),
+            amount decimal(30, 10), ratio double, day date, at datetime(6), clock time, year year, kind enum('а', 'б'),
+            letters set('x', 'y'),
+            text mediumtext character set utf8mb4, bytes varbinary(20), blob_ blob, `odd ``name"'` int,
+            document json, updated_at datetime null) charset=cp1251"""
+    )
+    shop.execute("set sql_mode = 'ALLOW_INVALID_DATES'")
+    shop.execute(
+        """insert into kinds values (18446744073709551615, 1, 42, b'1000000001', '12345678901234567890.0123456789', 0.1,
+            '0000-00-00', '2026-01-05 10:00:00.000001', '-838:59:59', 2026, 'б', 'x,y', %s, x'00ff', '', 7,
+            '{"a": [1, 2.50]}', '2026-01-05 10:00:00')""",
+        'Ёлка "«»" \\ \0\x01\n 😀 \u2028',
+    )
+    shop.execute("insert into kinds (id, updated_at) values (1, null)")
+    assert shop.ingest("kinds") == (2, 2)
+    nulls, full = shop.landed("kinds")
+    assert full == {
+        "id": 18446744073709551615,
+        "small": 1,
+        "padded": 42,
+        "bits": 513,
+        "amount": "12345678901234567890.0123456789",
+        "ratio": 0.1,
+        "day": "0000-00-00",
+        "at": "2026-01-05 10:00:00.000001",
+        "clock": "-838:59:59",
+        "year": "2026",
+        "kind": "б",
+        "letters": "x,y",
+        "text": 'Ёлка "«»" \\ \0\x01\n 😀 \u2028',
+        "bytes": "AP8=",
+        "blob_": "",
+        "odd `name\"'": 7,
+        "document": '{"a": [1, 2.50]}',
+        "updated_at": "2026-01-05 10:00:00",
+    }
+    assert set(nulls) == set(full) and {value for name, value in nulls.items() if name != "id"} == {None}
+
+
+def test_the_envelope_names_row_and_time(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients values (123, 'ООО Ромашка', 15320.50, '2026-01-05 10:00:00')")
+    shop.ingest()
+    row = shop.warehouse.execute("select * exclude ingested_at from raw.shop_a__clients").fetchone()
+    assert row == (
+        '{"id":123,"name":"ООО Ромашка","total":"15320.50","updated_at":"2026-01-05 10:00:00"}',
+        "123",
+        datetime(2026, 1, 5, 10),
+        "clients/id=123@2026-01-05 10:00:00",
+        "run-1",
+    )
+    assert shop.mark() == "2026-01-05 10:00:00"
+
+
+def test_a_key_of_several_columns_is_one_source_key(shop):
+    shop.execute("create table pairs (a int, b varchar(9), updated_at datetime not null, primary key (a, b))")
+    shop.execute("insert into pairs values (1, 'x', '2026-01-01')")
+    shop.ingest("pairs")
+    assert shop.warehouse.execute("select source_key, source_position from raw.shop_a__pairs").fetchone() == (
+        "1,x",
+        "pairs/a,b=1,x@2026-01-01 00:00:00",
+    )
+
+
+@pytest.mark.parametrize("setting", ["clients", "clients.name"])
+def test_windows_1251_bytes_in_latin1_columns_land_as_what_they_mean(shop, setting):
+    shop.execute(CLIENTS.replace("cp1251", "latin1"))
+    shop.execute("set names latin1")
+    shop.execute(
+        b"insert into clients (name, updated_at) values ('" + "ЗАО «Ёж» №7".encode("cp1251") + b"', '2026-01-01')"
+    )
+    shop.ingest(charsets={setting: "cp1251"})
+    assert [client["name"] for client in shop.landed()] == ["ЗАО «Ёж» №7"]
+
+
+def test_a_full_run_reads_since_the_date_and_a_whole_table_reads_all(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, updated_at) values (1, '2024-12-31 23:59:59'), (2, '2025-01-01')")
+    assert shop.ingest(since=datetime(2025, 1, 1)) == (1, 1)
+    assert shop.ingest(full=True) == (2, 1)
+    assert [client["id"] for client in shop.landed()] == [2, 1]
+
+
+def test_an_increment_lands_only_what_is_new_in_the_overlap(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, name, updated_at) values (1, 'a', '2026-01-05 10:00:00')")
+    shop.ingest()
+    assert shop.ingest() == (1, 0)
+    shop.execute("insert into clients (id, name, updated_at) values (2, 'b', '2026-01-05 10:00:00')")
+    shop.execute("insert into clients (id, name, updated_at) values (3, 'c', '2026-01-05 09:59:00')")
+    assert shop.ingest() == (3, 2)
+    assert [client["id"] for client in shop.landed()] == [1, 3, 2]
+
+
+def test_a_row_committed_late_is_found(shop, mariadb, database):
+    shop.execute(CLIENTS)
+    with mariadb.connect(database) as slow, slow.cursor() as cursor:
+        slow.begin()
+        cursor.execute("insert into clients (id, updated_at) values (1, '2026-01-05 10:00:00')")
+        shop.execute("insert into clients (id, updated_at) values (2, '2026-01-05 10:03:00')")
+        assert shop.ingest() == (1, 1)
+        slow.commit()
+    assert shop.ingest() == (2, 1)
+
+
+def test_a_value_that_goes_back_within_one_second_lands_again(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, name, updated_at) values (1, 'a', '2026-01-05 10:00:00')")
+    for name in "aba":
+        shop.execute("update clients set name = %s where id = 1", name)
+        shop.ingest()
+    assert [client["name"] for client in shop.landed()] == ["a", "b", "a"]
+
+
+def test_a_row_dated_in_the_future_hides_no_row_after_it(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, updated_at) values (1, now() + interval 1 year)")
+    shop.ingest()
+    shop.execute("insert into clients (id, updated_at) values (2, now())")
+    assert shop.ingest() == (2, 1)
+
+
+def test_a_table_with_zero_dates_only_has_no_high_water_mark_and_lands_once(shop):
+    shop.execute(CLIENTS)
+    shop.execute("set sql_mode = ''")
+    shop.execute("insert into clients (id, updated_at) values (1, '0000-00-00')")
+    assert shop.ingest() == (1, 1)
+    assert shop.mark() is None
+    assert shop.ingest() == (1, 0)
+
+
+def test_a_new_column_lands_with_the_rows_read_from_then_on(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, updated_at) values (1, '2026-01-01')")
+    shop.ingest()
+    shop.execute("alter table clients add segment varchar(9) default 'new'")
+    shop.execute("insert into clients (id, updated_at) values (2, '2026-01-02')")
+    shop.ingest()
+    assert [(client["id"], client.get("segment")) for client in shop.landed()] == [(1, None), (1, "new"), (2, "new")]
+
+
+@pytest.mark.parametrize(
+    ("definition", "problem"),
+    [
+        ("id int, updated_at datetime", "has no primary key"),
+        ("id int primary key", "has no column updated_at"),
+        ("id int primary key, updated_at varchar(20)", "not a DATETIME"),
+    ],
+)
+def test_a_table_that_cannot_be_followed_is_refused_by_name(shop, definition, problem):
+    shop.execute(f"create table clients ({definition})")
+    with pytest.raises(OperatorError, match=problem) as caught:
+        shop.ingest()
+    assert "clients" in caught.value.problem and caught.value.hint
+
+
+def test_a_missing_table_is_refused_by_name(shop):
+    with pytest.raises(OperatorError, match=r"clients does not exist"):
+        shop.ingest()
+
+
+def test_a_connection_lost_in_the_middle_keeps_what_was_landed(shop, mariadb):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (name, updated_at) select repeat('x', 200), '2026-01-01' + interval seq second "
+                 "from seq_1_to_200000")  # fmt: skip
+
+    def cut(rows: int) -> None:
+        with mariadb.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("select id from information_schema.processlist where info like 'select `id`%'")
+            for (process,) in cursor.fetchall():
+                cursor.execute(f"kill {process}")
+
+    with pytest.raises(OperatorError, match="MySQL"), mysql.connect(shop.address) as connection:
+        source = mysql.SourceTable(connection, shop.address, "clients", "updated_at", {})
+        mysql.land_table(
+            shop.warehouse,
+            source,
+            shop.step,
+            source="shop_a",
+            since=None,
+            is_full=True,
+            overlap=timedelta(0),
+            on_progress=cut,
+        )
+    landed = shop.step.rows_out
+    assert 0 < landed < 200_000
+    shop.ingest()
+    assert shop.warehouse.execute(
+        "select count(*), count(distinct source_key) from raw.shop_a__clients"
+    ).fetchone() == (200_000, 200_000)
+
+
+def test_wrong_password_and_closed_port_are_one_line_without_the_secret(mariadb, database):
+    wrong = MySQLAddress.from_url(f"mysql://root:s3cret-word@{mariadb.host}:{mariadb.port}/{database}")
+    closed = MySQLAddress.from_url(f"mysql://root:s3cret-word@127.0.0.1:1/{database}")
+    for address, hint in (wrong, "user and password"), (closed, "host and port"):
+        with pytest.raises(OperatorError) as caught, mysql.connect(address):
+            pass
+        assert hint in caught.value.hint
+        assert "s3cret" not in caught.value.problem + caught.value.hint + repr(address)
+        assert "\n" not in caught.value.problem
+
+
+def test_a_killed_full_run_goes_on_and_lands_every_row_once(ingest: Ingest, mariadb, database):
+    with mariadb.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute(CLIENTS)
+        cursor.execute(
+            "insert into clients (name, updated_at) select concat('Клиент ', seq), "
+            "'2026-01-01' + interval (seq * 7919) % 90000 second from seq_1_to_150000"
+        )
+    ingest.set(shop_a_url=mariadb.url(database), shop_a_tables="clients:whole")
+    for _ in range(2):
+        assert ingest.run_killed("mysql", committed=6_000_000)
+        assert 0 < ingest.query("select count(*) from raw.shop_a__clients")[0][0] < 150_000
+    finished = ingest.run("mysql")
+    assert finished.returncode == 0, finished.stderr
+    assert ingest.query(
+        "select count(*), count(distinct source_key), sum(source_key::int) from raw.shop_a__clients"
+    ) == [(150_000, 150_000, 150_000 * 150_001 // 2)]
+    assert ingest.query("select status from ops.steps order by started_at") == [("failed",), ("failed",), ("done",)]
+
+
+def test_columns_that_pymysql_can_read_are_all_that_is_needed(shop):
+    """The account needs SELECT and nothing else."""
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, updated_at) values (1, '2026-01-01')")
+    shop.execute("create user if not exists reader identified by 'r'")
+    shop.execute(f"grant select on {shop.address.database}.* to reader")
+    reader = MySQLAddress.from_url(f"mysql://reader:r@{shop.server.host}:{shop.server.port}/{shop.address.database}")
+    try:
+        shop.address = reader
+        assert shop.ingest() == (1, 1)
+    finally:
+        shop.execute("drop user reader")
+    assert isinstance(shop.connection, pymysql.Connection)
