@@ -4,12 +4,13 @@
 ifndef SVOD_RUN_ID
 export SVOD_RUN_ID := $(shell date -u +%Y%m%dT%H%M%S)-$(shell printf %04x $$$$)
 endif
-FROM_DOTENV = $(shell sed -n 's/^$(1)=//p' .env 2>/dev/null | tail -n 1 | tr -d "\"'")
+export SVOD_ENV_FILE ?= .env
+FROM_DOTENV = $(shell sed -n 's/^$(1)=//p' $(SVOD_ENV_FILE) 2>/dev/null | tail -n 1 | tr -d "\"'")
 export SVOD_WAREHOUSE := $(or $(SVOD_WAREHOUSE),$(call FROM_DOTENV,SVOD_WAREHOUSE),warehouse/svod.duckdb)
 
 BIN := .venv/bin
 READY := .venv/.ready
-DOTENV := $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
+DOTENV := $(if $(wildcard $(SVOD_ENV_FILE)),$(BIN)/dotenv --file $(SVOD_ENV_FILE) run --no-override --)
 INGEST := $(BIN)/ingest
 PUBLISH := $(BIN)/publish
 DBT := $(DOTENV) $(BIN)/dbt
@@ -37,7 +38,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-services: $(READY) ## MariaDB, Kafka and Chromium-free test servers: installs what is missing
+services: $(READY) ## what the tests need: MariaDB (Debian) and Kafka (Maven), installed when missing
 	@$(BIN)/python -m tests.servers install
 
 demo: $(READY) ## the whole pipeline on sample data with embedded servers
@@ -62,8 +63,7 @@ pipeline:
 	@$(DBT) --quiet build $(DBT_AT) --selector before_registry || $(GATE)
 	@$(INGEST) registry
 	@$(DBT) --quiet build $(DBT_AT) --selector after_registry || $(GATE)
-	@$(PUBLISH) push
-	@$(MAKE) --no-print-directory snapshot
+	@$(PUBLISH) push; status=$$?; $(MAKE) --no-print-directory snapshot; exit $$status
 
 plan: $(READY) ## what publish would create, update and leave; sends nothing (ARGS="--show 20")
 	@$(PUBLISH) plan $(ARGS)

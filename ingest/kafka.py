@@ -100,6 +100,9 @@ class Topic:
                 **options,
             )
         except (KafkaError, OSError, ValueError) as error:
+            # The client's own thread outlives a failed start and keeps its error, and with it every frame up to the
+            # command's and the warehouse's connection, beyond the interpreter's end.
+            error.__traceback__ = None
             raise self._error(error) from None
         try:
             self.partitions = sorted(self.consumer.partitions_for_topic(self.name) or ())

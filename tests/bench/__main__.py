@@ -115,9 +115,9 @@ pairs as (
     select
         (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id)) as made,
         (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by person_key)) as true_pairs,
-        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id, person_key)) as right
+        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id, person_key)) as agreed
 )
-select right / made, right / true_pairs from pairs
+select agreed / made, agreed / true_pairs from pairs
 """
 
 

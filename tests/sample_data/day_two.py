@@ -43,7 +43,9 @@ left join known k using (source, source_id)
 where (k.inn is not null or c.fault in ('missing_inn', 'invalid_inn'))
   and not exists (from person_of p where p.source = c.source and p.company_source_id = c.source_id
                   and p.fault is distinct from 'gone' and not p.is_plain);
+create table order_of as from true_orders;
 create index person_of_company on person_of (company_source_id);
+create index order_of_company on order_of (company_source_id);
 """
 
 
@@ -95,6 +97,11 @@ class DayTwo:
             self._con.execute(f"create view true_{name} as from '{world.out / 'truth' / f'{name}.parquet'}'")
         self._con.execute(f"create view outcomes as from '{world.out / 'answers' / 'companies.parquet'}'")
         self._con.execute(CANDIDATES)
+        for name in SHOP_A:
+            self._con.execute(f"create table {name} as from '{world.out / 'shop_a' / f'{name}.parquet'}'")
+            self._con.execute(f"create index {name}_by_id on {name} (id)")
+        self._con.execute(f"create table registry as from '{world.out / 'registry.parquet'}'")
+        self._con.execute("create index registry_by_inn on registry (inn)")
         self._pools: dict[tuple[str, str], Iterator[Firm]] = {}
         self._waiting: dict[tuple[str, str], list[Firm]] = {}
         self._documents = self._current_documents(world.out / "shop_b")
@@ -179,7 +186,7 @@ class DayTwo:
         for truth in found:
             source_id = truth["source_id"]
             if source == "shop_a":
-                row = rows(self._con, f"from '{self._day_one('clients')}' where id = ?", [int(source_id)])[0]
+                row = self._row("clients", source_id)
             else:
                 row = self._documents.get(source_id)
                 if row is None or row["changed_at"] != iso(truth["changed_at"] + MOSCOW_OFFSET):
@@ -192,7 +199,7 @@ class DayTwo:
             )
             orders = rows(
                 self._con,
-                "select *, ordered_at >= ? as is_fresh from true_orders "
+                "select *, ordered_at >= ? as is_fresh from order_of "
                 "where source = ? and company_source_id = ? and fault is null order by source_id",
                 [self.world.since, source, source_id],
             )
@@ -206,11 +213,8 @@ class DayTwo:
             del truth["outcome"]
             yield Firm(record, truth, persons, orders)
 
-    def _day_one(self, table: str) -> Path:
-        return self.world.out / "shop_a" / f"{table}.parquet"
-
     def _row(self, table: str, key: str | int) -> dict[str, Any]:
-        return rows(self._con, f"from '{self._day_one(table)}' where id = ?", [int(key)])[0]
+        return rows(self._con, f"from {table} where id = ?", [int(key)])[0]
 
     # ----- writing
 
@@ -362,7 +366,7 @@ class DayTwo:
     def _new_verdict(self, firm: Firm, status: str) -> bool:
         """The register changes its mind; the shops know nothing of it."""
         inn = firm.truth["inn"]
-        before = rows(self._con, f"from '{self.world.out / 'registry.parquet'}' where inn = ?", [inn])
+        before = rows(self._con, "from registry where inn = ?", [inn])
         verdict = before[0] if len(before) == 1 and before[0]["short_name"] else self._verdict(len(inn))
         self.world.registry.add(tuple((verdict | {"inn": inn, "status": status}).values()))
         return True

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakSet
 
 import duckdb
 from confluent_kafka import Producer
@@ -43,8 +44,9 @@ class EmbeddedMysql:
             self._tables.execute(f"create table {table} as from '{folder / 'shop_a' / f'{table}.parquet'}'")
             self._tables.execute(f"alter table {table} add primary key (id)")
         self._describe_columns()
+        self._sessions: WeakSet[_ShopASession] = WeakSet()
         self._loop = asyncio.new_event_loop()
-        self._server = MysqlServer(lambda: _ShopASession(self._tables), identity_provider=_OneAccount())
+        self._server = MysqlServer(self._new_session, identity_provider=_OneAccount())
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def _describe_columns(self) -> None:
@@ -92,11 +94,25 @@ class EmbeddedMysql:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
         self._tables.close()
+
+    def _new_session(self) -> "_ShopASession":
+        session = _ShopASession(self._tables)
+        self._sessions.add(session)
+        return session
+
+    async def _hang_up(self) -> None:
+        """Close the port and every connection a client left open: the loop must not end while one is being served."""
+        self._server.close()
+        for session in list(self._sessions):
+            if connection := getattr(session, "connection", None):  # none before the login and after the goodbye
+                connection.kill()
+        if served := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(served, timeout=5)
 
 
 class _OneAccount(IdentityProvider):

@@ -1,0 +1,79 @@
+"""One installation of Svod as its operator has it: settings in the environment, make targets, a warehouse to look into.
+
+The demo, the whole-run tests and the bench all drive the product through this, from outside.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended: its exit status, what it printed, how long it took, and its peak resident memory."""
+
+    status: int
+    output: str
+    seconds: float
+    peak_mb: float
+
+
+@dataclass
+class Installation:
+    """A folder with a warehouse, and the settings every command run for it gets."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "svod.duckdb"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The caller's environment without its own SVOD_* settings and without its `.env`, plus this one's."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SVOD_", "MAKE"))}
+        return inherited | {
+            "SVOD_ENV_FILE": "no-such.env",
+            "SVOD_WAREHOUSE": str(self.warehouse),
+            "DBT_TARGET_PATH": str(self.folder / "dbt"),
+            "DBT_LOG_PATH": str(self.folder / "dbt"),
+            **self.settings,
+        }
+
+    def run(self, *command: str, echo: bool = False) -> Ended:
+        """Run a command from the project's root to its end, its output and errors as one text."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if echo:
+                print("  " + line, end="", flush=True)
+        _, status, usage = os.wait4(process.pid, 0)  # wait4 tells this child's own peak memory, its children's included
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stdout.close()
+        return Ended(process.returncode, "".join(lines), time.monotonic() - started, usage.ru_maxrss / 1024)
+
+    def make(self, target: str, *arguments: str, echo: bool = False) -> Ended:
+        return self.run("make", "--no-print-directory", target, *arguments, echo=echo)
+
+    def tool(self, name: str, *arguments: str) -> Ended:
+        """Run one of the project's own commands (`ingest`, `publish`, `dbt`) from the virtual environment."""
+        return self.run(str(Path(sys.executable).parent / name), *arguments)
+
+    def query(self, sql: str, parameters: list[object] | None = None) -> list[tuple]:
+        """Rows of a query on the warehouse; no step may hold it at that moment."""
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(sql, parameters or []).fetchall()
