@@ -297,7 +297,7 @@ def land_json_file(
     files = raw.raw_table(connection, "shop_b__files", "JSON documents without their array of objects, one row each.")
     for batch in raw.read_ahead(file.batches(landed)):
         with raw.transaction(connection):
-            step.rows_out += raw.append(connection, objects, batch.records, step.run_id)
+            step.rows_out += raw.append(connection, objects, batch.records, step.run_id, is_own_json=True)
             raw.append_dead_letters(connection, batch.dead_letters, step.run_id)
             if batch.header is not None:
                 header = batch.header.decode()

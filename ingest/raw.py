@@ -94,17 +94,32 @@ def append_selected(
     return count
 
 
-def as_batch(records: Sequence[RawRecord]) -> pa.Table:
-    """Records as the columns of an Arrow table."""
-    columns = zip(zip(*records, strict=True), RECORDS, strict=True)
-    return pa.table([pa.array(column, field.type) for column, field in columns], RECORDS)
+def as_batch(records: Sequence[RawRecord], is_own_json: bool = False) -> pa.Table:
+    """Records as the columns of an Arrow table; payloads of our own making as `arrow.json`, which DuckDB trusts."""
+    payloads, *others = zip(*records, strict=True)
+    if is_own_json:
+        payload = pa.ExtensionArray.from_storage(pa.json_(), pa.array(payloads, pa.binary()).view(pa.string()))
+    else:
+        payload = pa.array(payloads, RECORDS.field(0).type)
+    columns = zip(others, list(RECORDS)[1:], strict=True)
+    return pa.table([payload, *(pa.array(column, field.type) for column, field in columns)], RECORDS.names)
 
 
-def append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence[RawRecord], run_id: str) -> int:
-    """Append records to a raw table in one insert; return their number."""
+def append(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    records: Sequence[RawRecord],
+    run_id: str,
+    *,
+    is_own_json: bool = False,
+) -> int:
+    """Append records to a raw table in one insert; return their number.
+
+    `is_own_json` says that this program's encoder made the payloads: they are not parsed once more to be sure.
+    """
     if not records:
         return 0
-    return append_selected(connection, table, as_batch(records), "select * from batch", run_id)
+    return append_selected(connection, table, as_batch(records, is_own_json), "select * from batch", run_id)
 
 
 def positions_of_bad_json(connection: duckdb.DuckDBPyConnection, records: Sequence[RawRecord]) -> set[str]:
