@@ -46,6 +46,13 @@
         {%- endif %}
     {%- endfor %}
     {%- set status = 'failed' if seen.broken else 'gated' if seen.gates else 'done' %}
+    {#- `print`, for dbt's --quiet lets nothing else through. #}
+    {%- do print(dbt_step() ~ ': ' ~ seen.models ~ ' models and seeds, ' ~ seen.tests ~ ' tests, ' ~ status) %}
+    {%- if seen.warnings %}
+    {%- set counts = [] %}
+    {%- for warning in seen.warnings %}{% do counts.append(warning.test ~ ' ' ~ warning.rows) %}{% endfor %}
+    {%- do print('  dirty sources, rows in schema failures: ' ~ counts | join(', ')) %}
+    {%- endif %}
     {%- set detail = {'models': seen.models, 'tests': seen.tests, 'broken': seen.broken, 'gates': seen.gates, 'warnings': seen.warnings} %}
     update ops.steps
     set status = '{{ status }}', finished_at = {{ utc_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
