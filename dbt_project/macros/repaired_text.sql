@@ -59,6 +59,8 @@
             lambda letter: case
                 when unicode(letter) < 128 then printf('%02x', unicode(letter))
                 when strpos({{ cp1251_upper_half() }}, letter) > 0 then printf('%02x', 127 + strpos({{ cp1251_upper_half() }}, letter))
+                when regexp_full_match(letter, '\p{C}') then '' -- a later step takes it out: it must not hide a wrong reading now
+                when regexp_full_match(letter, '\p{Z}') then '20'
                 else 'ff'
             end
         ), 'string_agg', ''

@@ -5,7 +5,7 @@ from random import Random
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stdnum.ru import inn as stdnum_inn
 from stdnum.ru import ogrn as stdnum_ogrn
@@ -210,6 +210,7 @@ TYPED_WORD = st.sampled_from([*HONEST_LATIN, *FOREIGN, *SIGNS, *DIRTY]) | st.tex
 
 
 @settings(max_examples=60, deadline=None)
+@example(["РћРћРћ \u200b", "РћРћРћ\u2003", "РћРћРћ\x85", "\ufeffРџРђРћ"])
 @given(st.lists(st.lists(TYPED_WORD, max_size=5).map(" ".join), min_size=1, max_size=40))
 def test_repairing_twice_equals_once(texts):
     once = repaired(texts)
