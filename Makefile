@@ -80,7 +80,7 @@ status: $(READY) ## what ran, how far each source has been read, what waits, wha
 	@$(INGEST) status
 	@$(PUBLISH) status
 
-docs: $(READY) ## browsable documentation and lineage of the models, in dbt_project/target/index.html
+docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)
 	@echo "open dbt_project/target/static_index.html"
 
