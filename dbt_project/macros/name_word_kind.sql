@@ -20,3 +20,6 @@
         else array_to_string(list_transform(string_split({{ word }}, '-'), lambda part: upper(part[1]) || lower(part[2:])), '-')
     end
 {%- endmacro %}
+
+{#- What a word is compared by: lower case, е for ё. -#}
+{% macro word_key(word) -%} replace(lower({{ word }}), 'ё', 'е') {%- endmacro %}

@@ -1,21 +1,33 @@
 {#- Text as a right reader would have typed it. Each step changes only what cannot be right; right text stays byte for
     byte. The steps run one after another in nested queries, so that no expression is written out twice. #}
 
-{#- (relation or CTE, [columns]) -> a subquery of the same columns with these repaired; an empty text becomes null. -#}
+{#- (relation or CTE, [columns]) -> a subquery of the same columns with these repaired; an empty text becomes null. Most text is plain
+    Russian, which no step changes: it is recognised once and passed by. -#}
 {% macro with_repaired_text(relation, columns) -%}
     (
-        select * replace ({% for c in columns %}{{ mixed_words_in_one_script(c) }} as {{ c }}{{ ', ' if not loop.last }}{% endfor %})
+        select * exclude ({% for c in columns %}is_{{ c }}_plain{{ ', ' if not loop.last }}{% endfor %})
+            replace ({% for c in columns %}{{ unless_plain(c, mixed_words_in_one_script(c)) }}{{ ', ' if not loop.last }}{% endfor %})
         from (
-            select * replace ({% for c in columns %}{{ plain_characters(c) }} as {{ c }}{{ ', ' if not loop.last }}{% endfor %})
+            select * replace ({% for c in columns %}{{ unless_plain(c, plain_characters(c)) }}{{ ', ' if not loop.last }}{% endfor %})
             from (
-                select * replace ({% for c in columns %}{{ without_entities(c) }} as {{ c }}{{ ', ' if not loop.last }}{% endfor %})
+                select * replace ({% for c in columns %}{{ unless_plain(c, without_entities(c)) }}{{ ', ' if not loop.last }}{% endfor %})
                 from (
-                    select * replace ({% for c in columns %}{{ rightly_decoded(c) }} as {{ c }}{{ ', ' if not loop.last }}{% endfor %})
-                    from {{ relation }}
+                    select * replace ({% for c in columns %}{{ unless_plain(c, rightly_decoded(c)) }}{{ ', ' if not loop.last }}{% endfor %})
+                    from (
+                        select *, {% for c in columns %}{{ is_plain_russian(c) }} as is_{{ c }}_plain{{ ', ' if not loop.last }}{% endfor %}
+                        from {{ relation }}
+                    )
                 )
             )
         )
     )
+{%- endmacro %}
+
+{% macro unless_plain(column, repaired) -%} case when is_{{ column }}_plain then {{ column }} else {{ repaired }} end as {{ column }} {%- endmacro %}
+
+{#- Cyrillic letters, digits and common marks, single spaces between words; not the pairs that a wrong reading is known by. -#}
+{% macro is_plain_russian(column) -%}
+    not regexp_matches({{ column }}, '[^А-Яа-яЁё0-9.,()"№/ -]|[РС][Ёё№]|  |^ | $|^$')
 {%- endmacro %}
 
 {#- The upper half of Windows-1251, 0x80 to 0xFF in order; 0x98 is empty there and stays U+0098, as MySQL keeps it. -#}

@@ -3,4 +3,5 @@ select contact_id, phones, emails
 from {{ ref('crm_contacts') }}
 where len(list_filter(phones, lambda phone: not coalesce(regexp_full_match(phone, '\+[1-9][0-9]{6,14}'), false))) > 0
     or len(list_filter(emails, lambda email: not coalesce(regexp_full_match(email, '[^@\s\p{Lu}]+@[^@\s\p{Lu}]+\.[^@\s\p{Lu}]+'), false))) > 0
-    or len(phones) <> len(list_distinct(phones)) or len(emails) <> len(list_distinct(emails))
+    or (len(phones) > 1 and len(phones) <> len(list_distinct(phones)))
+    or (len(emails) > 1 and len(emails) <> len(list_distinct(emails)))

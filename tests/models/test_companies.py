@@ -217,6 +217,19 @@ def test_repairing_twice_equals_once(texts):
     assert repaired(once) == once
 
 
+def repaired_step_by_step(texts: list) -> list:
+    query = "from given"
+    for step in ("rightly_decoded", "without_entities", "plain_characters", "mixed_words_in_one_script"):
+        query = f"select * replace ({sql(step, 'x')} as x) from ({query})"
+    return computed(texts, f"select x as y, n from ({query})")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text('РСрсАяЁё№Ђ°5 .,()"/-«&xX\t', max_size=12), min_size=1, max_size=40))
+def test_text_is_passed_by_as_plain_only_where_no_step_would_change_it(texts):
+    assert repaired(texts) == repaired_step_by_step(texts)
+
+
 # ----- golden records
 
 INNS = ["7707083893", "0278000229", "500100732259"]

@@ -156,11 +156,23 @@ def test_a_number_read_once_is_read_the_same_again(fields):
 
 
 @settings(max_examples=40, deadline=None)
+@given(st.lists(st.text("0123456789+-() .", max_size=24), min_size=1, max_size=20))
+def test_the_quick_way_of_a_plain_number_reads_what_the_whole_way_reads(fields):
+    assert phones_read(fields) == phones_read([field + ";" for field in fields])  # a separator is never plain
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text("ab1.@- ;,<>АоВ_+\xa0ru", max_size=30), min_size=1, max_size=20))
 def test_an_email_read_once_is_read_the_same_again(fields):
     once = [email["address"] for read in emails_read(fields) for email in read if email["address"]]
     if once:
         assert [[email["address"] for email in read] for read in emails_read(once)] == [[email] for email in once]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.from_regex(r"[a-c._'-]{1,6}@[a-c.-]{1,5}\.ru", fullmatch=True), min_size=1, max_size=20))
+def test_the_quick_way_of_a_common_address_reads_what_the_whole_way_reads(fields):
+    assert emails_read(fields) == emails_read([field + ";" for field in fields])
 
 
 # ----- people

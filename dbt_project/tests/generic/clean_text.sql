@@ -1,4 +1,4 @@
-{#- No replacement, control or zero-width character. -#}
-{% test clean_text(model, column_name) %}
-select * from {{ model }} where regexp_matches({{ column_name }}, '[\p{C}\x{FFFD}]')
+{#- No replacement, control or zero-width character in any of these columns. -#}
+{% test clean_text(model, columns) %}
+select * from {{ model }} where regexp_matches(concat_ws(' ', {{ columns | join(', ') }}), '[\p{C}\x{FFFD}]')
 {% endtest %}

@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- All source companies in one shape, one row per source and source_company_id.
 select 'shop_a' as source, * from {{ ref('stg_shop_a__clients') }}
 union all by name

@@ -3,7 +3,7 @@
 with listed as (
     select
         company_id, contact_id,
-        list(source || ':' || source_contact_id order by source, source_contact_id) as records,
+        list_sort(list(source || ':' || source_contact_id)) as records,
         max(appearances.changed_at) as changed_at
     from {{ ref('int_company_contacts__appearances') }} as appearances
     inner join {{ ref('int_companies__outcomes') }} as companies using (source, source_company_id)

@@ -1,30 +1,22 @@
 -- Phones and e-mails of usable contacts, one row per contact and value. A value is personal while all names it stands beside may be one
 -- person's; a switchboard, a family phone, a box of a department is shared, and joins nobody.
 {%- set name_columns = 'name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known' %}
-with typed as (
-    select record_key, 'phone' as kind, unnest(phones) as phone
+with held as (
+    select record_key, 'phone' as kind, unnest(phones) as value
     from {{ ref('int_contacts__validated') }} where reason is null
-),
-
-boxes as (
-    select record_key, 'email' as kind, unnest(emails) as email
-    from {{ ref('int_contacts__validated') }} where reason is null
-),
-
-held as (
-    select record_key, kind, phone.number as value, min(phone.extension) as extension, any_value(phone.kind) = 'toll_free' as is_for_all
-    from typed where phone.number is not null
-    group by all
     union all
-    select
-        record_key, kind, email.address as value, null as extension,
-        regexp_matches(any_value(email.address), '^(?:info|mail|office|sales|sale|zakaz|zakupki|order|orders|buh|buhgalter|glavbuh|sklad|snab|snabzhenie|hr|kadry|support|help|admin|post|contact|secretar|secretary|reception|priemnaya|shop|opt|tender|noreply|no-reply)@') as is_for_all
-    from boxes where email.address is not null
-    group by all
+    select record_key, 'email' as kind, unnest(emails) as value
+    from {{ ref('int_contacts__validated') }} where reason is null
+),
+
+several as (
+    select kind, value, count(*) as holders from held group by all having count(*) > 1
 ),
 
 counted as materialized (
-    select *, count(*) over (partition by kind, value) as holders from held
+    select held.*, coalesce(holders, 1) as holders
+    from held
+    left join several on several.kind = held.kind and several.value = held.value
 ),
 
 -- Only values that several records give are compared, and only their different name forms: a hub of a thousand namesakes is one row.
@@ -51,8 +43,11 @@ shared as (
 )
 
 select
-    counted.record_key, counted.kind, counted.value, extension, holders,
+    counted.record_key, counted.kind, counted.value, holders,
     shared.value is not null as is_shared,
-    shared.value is null and not is_for_all as is_personal
+    shared.value is null and not case counted.kind
+        when 'phone' then starts_with(counted.value, '+780') -- toll-free: made for everybody
+        else regexp_matches(counted.value, '^(?:info|mail|office|sales|sale|zakaz|zakupki|order|orders|buh|buhgalter|glavbuh|sklad|snab|snabzhenie|hr|kadry|support|help|admin|post|contact|secretar|secretary|reception|priemnaya|shop|opt|tender|noreply|no-reply)@')
+    end as is_personal
 from counted
 left join shared on shared.kind = counted.kind and shared.value = counted.value

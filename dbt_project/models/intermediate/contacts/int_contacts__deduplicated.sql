@@ -1,9 +1,14 @@
 -- Survivorship, one golden record per contact_id. The fullest name wins, then the one most records give, then the newest; the newest post;
 -- all usable phones and e-mails of its records. The rank is total, so two runs agree, and which record won is kept beside the value.
-with members as materialized (
-    select contact_id, count(*) over (partition by contact_id) as record_count, validated.*
+with several as (
+    select contact_id from {{ ref('int_contacts__outcomes') }} where contact_id is not null group by contact_id having count(*) > 1
+),
+
+members as materialized (
+    select outcomes.contact_id, several.contact_id is not null as has_rivals, validated.*
     from {{ ref('int_contacts__outcomes') }} as outcomes
     inner join {{ ref('int_contacts__validated') }} as validated using (source, source_contact_id)
+    left join several on several.contact_id = outcomes.contact_id
     where outcomes.contact_id is not null
 ),
 
@@ -18,7 +23,7 @@ name_ranks as (
         regexp_matches(concat_ws(' ', last_name, first_name, second_name), '[Ёё]') as has_yo,
         changed_at
     from members
-    where has_name and record_count > 1
+    where has_name and has_rivals
     window same_name as (partition by contact_id, last_key, first_key, second_key, first_initial, second_initial)
 ),
 
@@ -34,37 +39,26 @@ names as (
     union all
     select contact_id, last_name, first_name, second_name, record_key
     from members
-    where has_name and record_count = 1 -- most are alone, and need no contest
-),
-
-usable as (
-    select
-        contact_id, source, record_key, post, changed_at, (coalesce(changed_at, timestamp '0001-01-01'), record_key) as age_rank,
-        list_filter(list_transform(phones, lambda phone: phone.number), lambda number: number is not null) as numbers,
-        list_filter(list_transform(emails, lambda email: email.address), lambda address: address is not null) as addresses,
-        record_count
-    from members
+    where has_name and not has_rivals -- most are alone, and need no contest
 ),
 
 gathered as (
     select
         contact_id,
-        arg_max(post, age_rank) filter (post is not null) as post,
-        arg_max(record_key, age_rank) filter (post is not null) as post_record_key,
-        list_sort(list_distinct(flatten(list(numbers)))) as phones,
-        list_sort(list_distinct(flatten(list(addresses)))) as emails,
+        arg_max(post, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post,
+        arg_max(record_key, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post_record_key,
+        list_sort(list_distinct(flatten(list(phones)))) as phones,
+        list_sort(list_distinct(flatten(list(emails)))) as emails,
         array_to_string(list_sort(list(distinct source)), ', ') as sources,
         count(*) as record_count,
         max(changed_at) as changed_at
-    from usable
-    where record_count > 1
+    from members
+    where has_rivals
     group by contact_id
     union all
-    select
-        contact_id, post, case when post is not null then record_key end,
-        list_sort(list_distinct(numbers)), list_sort(list_distinct(addresses)), source, 1, changed_at
-    from usable
-    where record_count = 1
+    select contact_id, post, case when post is not null then record_key end, phones, emails, source, 1, changed_at
+    from members
+    where not has_rivals
 )
 
 select gathered.*, last_name, first_name, second_name, name_record_key

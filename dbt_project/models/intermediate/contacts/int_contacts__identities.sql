@@ -21,9 +21,12 @@ records as ( -- numbers of one shop grow with time: the shortest and smallest is
 ),
 
 clusters as (
-    select cluster_key, arg_min(record_key, seniority) as anchor, list(record_key order by seniority) as members
-    from records
-    group by cluster_key
+    select cluster_key, members[1] as anchor, members
+    from (
+        select cluster_key, list_transform(list_sort(list((seniority, record_key))), lambda record: record[2]) as members
+        from records
+        group by cluster_key
+    )
 ),
 
 held as (

@@ -17,9 +17,12 @@ with readable as ( -- a name of Cyrillic words holds no Latin ones: what looks l
 split as (
     select
         *,
-        regexp_extract_all(
-            replace(regexp_replace(name_text, '\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'), ' - ', '-'), '[^\s,;.]+\.?'
-        ) as words
+        case
+            when regexp_full_match(name_text, '[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)*') then string_split(name_text, ' ') -- as most are: quicker
+            else regexp_extract_all(
+                replace(regexp_replace(name_text, '\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'), ' - ', '-'), '[^\s,;.]+\.?'
+            )
+        end as words
     from readable
 ),
 
@@ -28,7 +31,7 @@ keyed as (
         *,
         words[1] as word_1, words[2] as word_2, words[3] as word_3, words[4] as word_4,
         {% for n in range(1, 5) -%}
-        translate(lower(rtrim(words[{{ n }}], '.')), 'ё', 'е') as key_{{ n }}{{ ',' if n < 4 }}
+        {{ word_key("case when ends_with(words[" ~ n ~ "], '.') then words[" ~ n ~ "][:-2] else words[" ~ n ~ "] end") }} as key_{{ n }}{{ ',' if n < 4 }}
         {% endfor -%}
     from split
 ),
@@ -88,18 +91,27 @@ parted as (
     from laid_out
 ),
 
+measured as (
+    select
+        *,
+        first_typed like '_' or first_typed like '_.' as has_first_initial,
+        second_typed like '_' or second_typed like '_.' as has_second_initial
+    from parted
+),
+
 spelled as (
     select
         *,
-        first_typed is not null and length(rtrim(first_typed, '.')) = 1 as has_first_initial,
-        second_typed is not null and length(rtrim(second_typed, '.')) = 1 as has_second_initial,
-        case when layout is null then name_text
-            else array_to_string(list_transform(string_split(last_typed, ' '), lambda word: {{ capitalized('word') }}), ' ') end as last_name,
-        case when length(rtrim(first_typed, '.')) = 1 then upper(rtrim(first_typed, '.')) || '.' else {{ capitalized('first_typed') }} end as first_name,
-        case when length(rtrim(second_typed, '.')) = 1 then upper(rtrim(second_typed, '.')) || '.'
+        case
+            when layout is null then name_text
+            when not contains(last_typed, ' ') then {{ capitalized('last_typed') }}
+            else array_to_string(list_transform(string_split(last_typed, ' '), lambda word: {{ capitalized('word') }}), ' ')
+        end as last_name,
+        case when has_first_initial then upper(first_typed[1]) || '.' else {{ capitalized('first_typed') }} end as first_name,
+        case when has_second_initial then upper(second_typed[1]) || '.'
             when contains(second_typed, ' ') then {{ capitalized("split_part(second_typed, ' ', 1)") }} || ' ' || lower(split_part(second_typed, ' ', 2))
             else {{ capitalized('second_typed') }} end as second_name
-    from parted
+    from measured
 )
 
 select
@@ -107,14 +119,13 @@ select
     last_name, first_name, second_name,
     case
         when layout is null then 'text'
-        when last_name is not null and first_name is not null and second_name is not null and not has_first_initial and not has_second_initial
-            then 'full'
+        when last_name is not null and not has_first_initial and not has_second_initial then 'full'
         else 'part'
     end as name_kind,
-    translate(lower(last_name), 'ё', 'е') as last_key,
-    case when not has_first_initial then translate(lower(first_name), 'ё', 'е') end as first_key,
-    case when not has_second_initial then translate(lower(second_name), 'ё', 'е') end as second_key,
-    translate(lower(first_name[1]), 'ё', 'е') as first_initial,
-    translate(lower(second_name[1]), 'ё', 'е') as second_initial,
+    {{ word_key('last_name') }} as last_key,
+    case when not has_first_initial then {{ word_key('first_name') }} end as first_key,
+    case when not has_second_initial then {{ word_key('second_name') }} end as second_key,
+    {{ word_key('first_name[1]') }} as first_initial,
+    {{ word_key('second_name[1]') }} as second_initial,
     is_first_known
 from spelled

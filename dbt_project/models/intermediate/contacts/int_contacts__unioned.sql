@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Contacts of both shops in one shape, one row per source and source_contact_id.
 select
     'shop_a' as source, source_contact_id, source_company_id,

@@ -1,5 +1,5 @@
--- Every source contact with its name taken apart and the first reason that keeps it out: its source deleted it, its company does not exist,
--- no company of its is published, nothing in it is usable.
+-- Every source contact with its name taken apart, the phones and e-mails that can be used, and the first reason that keeps it out: its
+-- source deleted it, its company does not exist, no company of its is published, nothing in it is usable.
 with employed as (
     select
         appearances.source, source_contact_id,
@@ -11,17 +11,26 @@ with employed as (
     group by all
 ),
 
+usable as (
+    select
+        source, source_contact_id, source_company_id, post,
+        {{ usable_values('phones', 'number') }} as phones,
+        {{ usable_values('emails', 'address') }} as emails,
+        is_deleted, changed_at
+    from {{ ref('int_contacts__unioned') }}
+),
+
 flagged as (
     select
-        contacts.*,
+        usable.*,
         last_name, first_name, second_name, name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known,
         name_kind is not null as has_name,
-        coalesce(len(list_filter(phones, lambda phone: phone.number is not null)) > 0, false) as has_phone,
-        coalesce(len(list_filter(emails, lambda email: email.address is not null)) > 0, false) as has_email,
+        coalesce(len(phones) > 0, false) as has_phone,
+        coalesce(len(emails) > 0, false) as has_email,
         coalesce(has_company, false) as has_company,
         coalesce(has_published_company, false) as has_published_company,
         company_reason
-    from {{ ref('int_contacts__unioned') }} as contacts
+    from usable
     left join {{ ref('int_contacts__named') }} using (source, source_contact_id)
     left join employed using (source, source_contact_id)
 )

@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Orders of both shops in one shape, one row per source and source_order_id.
 select 'shop_a' as source, * from {{ ref('stg_shop_a__orders') }}
 union all by name

@@ -11,7 +11,7 @@ with answers as (
     qualify rank() over (partition by source_key order by coalesce(source_at, ingested_at) desc) = 1
 ),
 
-extracted as (
+extracted as materialized ( -- read twice below
     select
         inn,
         json_transform(payload, '{

@@ -15,7 +15,7 @@ with extracted as (
     where fields[1] is not null
 ),
 
-latest as materialized (
+latest as (
     select *, contact_name_raw as contact_name, post_raw as post, [phone_raw] as phones_typed
     from extracted
     qualify row_number() over (    -- raw is append-only: a changed contact is there once per version
@@ -23,20 +23,15 @@ latest as materialized (
     ) = 1
 ),
 
-repaired as (
-    select * from {{ with_repaired_text('latest', ['contact_name', 'post']) }}
-),
-
-phones as (
+phoned as (
     {{ phone_numbers('latest', 'source_contact_id', 'phones_typed', ref('phone_countries')) | indent(4) }}
 )
 
 select
-    repaired.source_contact_id, source_company_id,
+    source_contact_id, source_company_id,
     contact_name, post, contact_name_raw, post_raw, phone_raw, email_raw,
-    coalesce(phones, []) as phones,
+    phones,
     {{ email_addresses('[email_raw]') | indent(4) }} as emails,
     is_deleted, created_at, changed_at,
     source_position, run_id, ingested_at
-from repaired
-left join phones using (source_contact_id)
+from {{ with_repaired_text('phoned', ['contact_name', 'post']) }}

@@ -1,12 +1,14 @@
--- One row per company of shop B: what its newest version says, or, once deleted, the last that was known of it.
+{{ config(materialized='view') }}
+-- One row per company of shop B: what its newest version says, or, once deleted, the last that was known of it. A view: the documents are
+-- by far the largest thing that is landed, and stay where they are.
 with latest as (
     select * from {{ ref('stg_shop_b__versions') }} where version_number = 1
 ),
 
-contents as ( -- the newest version that has a content, not a deletion
-    select * from {{ ref('stg_shop_b__versions') }}
-    where not is_deletion
-    qualify row_number() over (partition by company_uid order by version_number) = 1
+contents as (
+    select company_uid, is_event, source_position, run_id, ingested_at
+    from {{ ref('stg_shop_b__versions') }}
+    where content_number = 1
 ),
 
 documents as (

@@ -1,6 +1,7 @@
+{{ config(materialized='view') }}
 -- Versions that a newer one replaced: where persons and orders are found that are gone from the current document.
 with replaced as (
-    select * from {{ ref('stg_shop_b__versions') }} where version_number > 1 and not is_deletion
+    select * from {{ ref('stg_shop_b__versions') }} where content_number > 1
 )
 
 select company_uid, payload as document, changed_at, version_number, source_position, run_id, ingested_at

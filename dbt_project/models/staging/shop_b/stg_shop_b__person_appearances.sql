@@ -1,27 +1,31 @@
 -- One row per person and company that ever listed them: what the company's current document says, or, where that lists them no
 -- more, what the last one did that had them.
-with listed as (
-    {{ persons_of('(select *, 1 as version_number from ' ~ ref('stg_shop_b__documents') ~ ')', 'is_deleted') }}
-    union all
-    {{ persons_of(ref('stg_shop_b__earlier_documents'), 'true') }}
+with documents as (
+    select company_uid, document, 1 as version_number, is_deleted as is_gone, changed_at, source_position, run_id, ingested_at
+    from {{ ref('stg_shop_b__documents') }}
+    union all by name
+    select company_uid, document, version_number, true as is_gone, changed_at, source_position, run_id, ingested_at
+    from {{ ref('stg_shop_b__earlier_documents') }}
 ),
 
-extracted as (
+listed as (
     select
-        fields[1] as source_contact_id, company_uid as source_company_id,
-        fields[2] as contact_name_raw, fields[3] as post_raw, fields[4] as phones_raw, fields[5] as emails_raw,
-        is_gone as is_deleted,
-        coalesce({{ utc_from_iso('fields[6]') }}, document_changed_at) as changed_at,
-        document_changed_at, version_number, source_position, run_id, ingested_at
-    from (
-        select *, json_extract_string(person, ['$.uid', '$.fio', '$.post', '$.phones', '$.emails', '$.changed_at']) as fields
-        from listed
-    )
-    where fields[1] is not null
+        * exclude (document),
+        unnest(json_transform(document, '{"persons": [{
+            "uid": "VARCHAR", "fio": "VARCHAR", "post": "VARCHAR", "phones": "VARCHAR", "emails": "VARCHAR", "changed_at": "VARCHAR"
+        }]}').persons) as person
+    from documents
 )
 
-select * exclude (version_number)
-from extracted
+select
+    person.uid as source_contact_id, company_uid as source_company_id,
+    person.fio as contact_name_raw, person.post as post_raw, person.phones as phones_raw, person.emails as emails_raw,
+    is_gone as is_deleted,
+    coalesce({{ utc_from_iso('person.changed_at') }}, changed_at) as changed_at,
+    changed_at as document_changed_at, source_position, run_id, ingested_at
+from listed
+where person.uid is not null
 qualify row_number() over (
-    partition by source_company_id, source_contact_id order by version_number, changed_at desc nulls last, phones_raw, emails_raw
+    partition by source_company_id, source_contact_id
+    order by version_number, coalesce({{ utc_from_iso('person.changed_at') }}, changed_at) desc nulls last, phones_raw, emails_raw
 ) = 1

@@ -1,7 +1,7 @@
 -- One row per person of shop B: of several companies that list one person the one that changed last is believed.
-with latest as materialized (
+with latest as (
     select
-        * exclude (document_changed_at), contact_name_raw as contact_name, post_raw as post,
+        *, contact_name_raw as contact_name, post_raw as post,
         {{ typed_list('phones_raw') }} as phones_typed, {{ typed_list('emails_raw') }} as emails_typed
     from {{ ref('stg_shop_b__person_appearances') }}
     qualify row_number() over (
@@ -10,20 +10,15 @@ with latest as materialized (
     ) = 1
 ),
 
-repaired as (
-    select * from {{ with_repaired_text('latest', ['contact_name', 'post']) }}
-),
-
-phones as (
+phoned as (
     {{ phone_numbers('latest', 'source_contact_id', 'phones_typed', ref('phone_countries')) | indent(4) }}
 )
 
 select
-    repaired.source_contact_id, source_company_id,
+    source_contact_id, source_company_id,
     contact_name, post, contact_name_raw, post_raw, phones_raw, emails_raw,
-    coalesce(phones, []) as phones,
+    phones,
     {{ email_addresses('emails_typed') | indent(4) }} as emails,
     is_deleted, changed_at,
     source_position, run_id, ingested_at
-from repaired
-left join phones using (source_contact_id)
+from {{ with_repaired_text('phoned', ['contact_name', 'post']) }}

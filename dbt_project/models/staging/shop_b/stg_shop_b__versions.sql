@@ -1,5 +1,6 @@
 -- One row per landed version of a company document: an object of a history file or an event of the topic.
--- The newest version of a company tells what is; the older ones only prove that a person or an order once existed.
+-- The newest version of a company tells what is; the older ones only prove that a person or an order once existed. `content_number` counts
+-- the versions that have a content, not a deletion, from the newest on.
 -- The documents themselves stay in raw until it is known which of them count.
 with exported as (
     select
@@ -52,11 +53,14 @@ select
     company_uid,
     is_event, is_deletion,
     changed_at,
-    -- occurred_at decides, then the offset; of a file and an event of one moment the event is the later word.
-    row_number() over (
-        partition by company_uid
-        order by changed_at desc nulls last, is_event desc, kafka_offset desc, ingested_at desc, source_position desc
-    ) as version_number,
+    row_number() over newest_first as version_number,
+    case when not is_deletion then count(*) filter (not is_deletion) over newest_first end as content_number,
     source_position, run_id, ingested_at
 from versions
 where company_uid is not null
+-- occurred_at decides, then the offset; of a file and an event of one moment the event is the later word.
+window newest_first as (
+    partition by company_uid
+    order by changed_at desc nulls last, is_event desc, kafka_offset desc, ingested_at desc, source_position desc
+    rows unbounded preceding
+)
