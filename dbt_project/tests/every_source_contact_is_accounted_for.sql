@@ -1,21 +1,5 @@
 -- Nothing is lost and nothing is counted twice: every staged contact is in xref_contacts or in rejected_contacts.
-with staged as (
-    select 'shop_a' as source, source_contact_id as source_id from {{ ref('stg_shop_a__client_contacts') }}
-    union all
-    select 'shop_b' as source, source_contact_id as source_id from {{ ref('stg_shop_b__persons') }}
-),
-
-accounted as (
-    select source, source_id from {{ ref('xref_contacts') }}
-    union all
-    select source, source_id from {{ ref('rejected_contacts') }}
-)
-
-select source, source_id, count(*) filter (place = 'staged') as staged, count(*) filter (place = 'accounted') as accounted
-from (
-    select *, 'staged' as place from staged
-    union all
-    select *, 'accounted' as place from accounted
-)
-group by source, source_id
-having staged <> 1 or accounted <> 1
+{{ not_accounted_for(
+    [('shop_a', ref('stg_shop_a__client_contacts')), ('shop_b', ref('stg_shop_b__persons'))], 'source_contact_id',
+    [ref('xref_contacts'), ref('rejected_contacts')]
+) }}

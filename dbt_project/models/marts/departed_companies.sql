@@ -1,19 +1,5 @@
 -- Every company id ever minted that crm_companies does not hold now, and what became of it.
-with recursive fates as ( -- an id may have been merged into one that was merged later
-    select company_id, merged_into from {{ ref('int_companies__identities') }} where merged_into is not null
-    union
-    select fates.company_id, later.merged_into
-    from fates
-    inner join {{ ref('int_companies__identities') }} as later on later.company_id = fates.merged_into
-    where later.merged_into is not null
-),
-
-survivors as (
-    select fates.company_id, fates.merged_into
-    from fates
-    inner join {{ ref('int_companies__identities') }} as identities on identities.company_id = fates.merged_into
-    where identities.merged_into is null
-),
+with recursive {{ merged_ids(ref('int_companies__identities'), 'company_id') }},
 
 members as (
     select

@@ -1,19 +1,5 @@
 -- Every contact id ever minted that crm_contacts does not hold now, and what became of it.
-with recursive fates as ( -- an id may have been merged into one that was merged later
-    select contact_id, merged_into from {{ ref('int_contacts__identities') }} where merged_into is not null
-    union
-    select fates.contact_id, later.merged_into
-    from fates
-    inner join {{ ref('int_contacts__identities') }} as later on later.contact_id = fates.merged_into
-    where later.merged_into is not null
-),
-
-survivors as (
-    select fates.contact_id, fates.merged_into
-    from fates
-    inner join {{ ref('int_contacts__identities') }} as identities on identities.contact_id = fates.merged_into
-    where identities.merged_into is null
-),
+with recursive {{ merged_ids(ref('int_contacts__identities'), 'contact_id') }},
 
 members as (
     select

@@ -1,20 +1,12 @@
 -- One row per order of shop B that any version of a company has shown; is_deleted where the current one no longer does.
-with documents as (
-    select company_uid, document, 1 as version_number, is_deleted as is_gone, changed_at, source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__documents') }}
-    union all by name
-    select company_uid, document, version_number, true as is_gone, changed_at, source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__earlier_documents') }}
-),
-
-listed as (
+with listed as (
     select
         * exclude (document),
         unnest(json_transform(document, '{"orders": [{
             "uid": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR", "total": "VARCHAR", "currency": "VARCHAR",
             "person_uid": "VARCHAR", "created_at": "VARCHAR", "changed_at": "VARCHAR"
         }]}').orders) as ordered
-    from documents
+    from {{ ref('stg_shop_b__document_history') }}
 )
 
 select

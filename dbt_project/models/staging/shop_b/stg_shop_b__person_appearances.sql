@@ -1,20 +1,12 @@
 -- One row per person and company that ever listed them: what the company's current document says, or, where that lists them no
 -- more, what the last one did that had them.
-with documents as (
-    select company_uid, document, 1 as version_number, is_deleted as is_gone, changed_at, source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__documents') }}
-    union all by name
-    select company_uid, document, version_number, true as is_gone, changed_at, source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__earlier_documents') }}
-),
-
-listed as (
+with listed as (
     select
         * exclude (document),
         unnest(json_transform(document, '{"persons": [{
             "uid": "VARCHAR", "fio": "VARCHAR", "post": "VARCHAR", "phones": "VARCHAR", "emails": "VARCHAR", "changed_at": "VARCHAR"
         }]}').persons) as person
-    from documents
+    from {{ ref('stg_shop_b__document_history') }}
 )
 
 select
