@@ -51,7 +51,8 @@
 
 {% macro digit_at(column, place) -%} (ascii(array_extract({{ column }}, {{ place }})) - 48) {%- endmacro %}
 
-{#- Sum of digit times weight over the first places of a text of digits. -#}
+{#- Sum of digit times weight over the first places of a text of digits. As a product of lists, for `column` may be an expression, which would
+    be computed anew for every place. -#}
 {% macro weighted_sum(column, weights) -%}
-    {%- for weight in weights %}{{ digit_at(column, loop.index) }} * {{ weight }}{{ ' + ' if not loop.last }}{% endfor -%}
+    list_dot_product(string_split({{ column }}[:{{ weights | length }}], '')::float[], {{ weights }}::float[])::integer
 {%- endmacro %}

@@ -58,9 +58,13 @@ def measure(svod: Installation, stage: str, rows_of: str, *command: str) -> Meas
     return Measured(stage, svod.query(rows_of)[0][0], ended.seconds, ended.peak_mb)
 
 
-def build(svod: Installation, selector: str, rows_of: str) -> Measured:
+QUEUED = "select count(*) from intermediate.int_companies__registry_queue"
+MODELLED = "select (select count(*) from marts.xref_companies) + (select count(*) from marts.xref_contacts)"
+
+
+def build(svod: Installation, selector: str, rows_of: str, when: str = "") -> Measured:
     arguments = ("--selector", selector, *DBT_AT)
-    return measure(svod, f"dbt {selector}", rows_of, "dbt", "--quiet", "build", *arguments)
+    return measure(svod, f"dbt {selector}{when}", rows_of, "dbt", "--quiet", "build", *arguments)
 
 
 def landed_and_modelled(scale: float) -> tuple[Installation, Path, list[Measured]]:
@@ -96,11 +100,9 @@ def landed_and_modelled(scale: float) -> tuple[Installation, Path, list[Measured
         produce_kafka(kafka.bootstrap, TOPIC, folder, day=1)
         svod.settings["SVOD_SHOP_B_KAFKA"] = kafka.bootstrap
         stages.append(measure(svod, "ingest kafka", "select count(*) from raw.shop_b__events", "ingest", "kafka"))
-    queued = "select count(*) from intermediate.int_companies__registry_queue"
-    stages.append(build(svod, "before_registry", queued))
-    stages.append(measure(svod, "ingest registry (file)", queued, "ingest", "registry"))
-    modelled = "select (select count(*) from marts.xref_companies) + (select count(*) from marts.xref_contacts)"
-    stages.append(build(svod, "after_registry", modelled))
+    stages.append(build(svod, "before_registry", QUEUED))
+    stages.append(measure(svod, "ingest registry (file)", QUEUED, "ingest", "registry"))
+    stages.append(build(svod, "after_registry", MODELLED))
     return svod, folder, stages
 
 
@@ -135,13 +137,17 @@ def pairwise(rows: list[tuple[str, str]], answers: Path) -> tuple[float, float]:
 def run(scale: Scale = 0.02) -> None:
     """Every stage: rows, seconds, rows a second, peak memory; Splink and dlt beside ours; also as bench.json."""
     svod, folder, stages = landed_and_modelled(scale)
+    contact_matching = contact_matching_seconds(svod)
+    # The first time dbt parses the project, and the warehouse is empty; every other night it is as here.
+    stages.append(build(svod, "before_registry", QUEUED, when=", again"))
+    stages.append(build(svod, "after_registry", MODELLED, when=", again"))
     cards = "select (select count(*) from marts.crm_companies) + (select count(*) from marts.crm_contacts)"
     stages.append(measure(svod, "publish plan (diff)", cards, "publish", "plan"))
     ours = svod.query("select source || ':' || source_id, contact_id from marts.xref_contacts")
     theirs, seconds = peer_splink.cluster(svod.warehouse, peer_splink.PEOPLE)
     matching: list[dict[str, Any]] = []
     for name, rows, spent in (
-        ("Svod", ours, contact_matching_seconds(svod)),
+        ("Svod", ours, contact_matching),
         ("Splink", theirs, seconds),
     ):
         precision, recall = pairwise(rows, folder / "answers")

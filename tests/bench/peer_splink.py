@@ -55,8 +55,7 @@ PEOPLE = """
     select
         record_key as unique_id, last_key as last_name, first_key as first_name, first_initial, second_initial,
         case when name_kind = 'full' then concat_ws(' ', last_key, first_key, second_key) end as full_name,
-        list_distinct([phone.number for phone in phones if phone.number is not null]) as phones,
-        list_distinct([email.address for email in emails if email.address is not null]) as emails, company_id
+        phones, emails, company_id
     from intermediate.int_contacts__validated
     left join (
         select source, source_contact_id, min(company_id) as company_id

@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- One golden record per company, and which record each value came from (`registry`, or `<source>:<source_company_id>`).
 -- The registry's facts come first; else the newest usable value, with a total order, so that two runs agree.
 with members as (

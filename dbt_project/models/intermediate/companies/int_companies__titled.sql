@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- The name as typed taken apart: legal form, the name proper, and the one canonical title made of both:
 -- ООО "Ромашка", also from 'Ромашка, ООО', «Общество с ограниченной ответственностью ""Ромашка""' and the like.
 with quoted as ( -- every kind of quotation mark is one straight mark, dotted abbreviations lose their dots

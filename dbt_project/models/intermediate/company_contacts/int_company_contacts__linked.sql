@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Who works where, one row per company and contact, and how we know: the source records that say so. A person's primary company is the one
 -- that named them last.
 with listed as (

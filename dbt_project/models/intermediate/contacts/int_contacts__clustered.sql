@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Usable source contacts and the cluster each belongs to, named after its first record; most are a cluster of their own.
 with recursive components(record_key, component) using key (record_key) as (
     {{ connected_components(ref('int_contacts__match_edges')) | indent(4) }}

@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Names taken apart. Each word gets a letter for what it can be, the letters of a name make its shape, and a shape says which word is the
 -- surname (L), the given name (F) and the patronymic (P). A shape that is not listed is not a name we can read: it stays whole.
 {%- set twins_latin, twins_cyrillic = 'ABEKMHOPCTXYaeopcyxk', 'АВЕКМНОРСТХУаеорсухк' %}
