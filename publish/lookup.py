@@ -153,19 +153,21 @@ class Adoption:
                  and origin_id not in (select origin_id from sync.ledger where entity = 'company' and not is_adopted)
                  order by 2"""
         for rows in self._pages(sql):
-            companies = dict(rows)
+            # A zero in front is lost where somebody pasted a number from a spreadsheet.
+            typed = {form: origin_id for inn, origin_id in rows for form in {inn, inn.removeprefix("0")}}
             listed = await list_by(
                 self.portal,
                 "crm.requisite.list",
                 "RQ_INN",
-                list(companies),
+                list(typed),
                 where={"ENTITY_TYPE_ID": 4},
                 select=["ID", "ENTITY_ID", "RQ_INN"],
             )
             held: dict[str, dict[int, int]] = defaultdict(dict)
             for row in sorted(listed, key=lambda row: -int(row["ID"])):
-                held[companies[str(row["RQ_INN"])]][int(row["ENTITY_ID"])] = int(row["ID"])
-            requisites = self._take_companies(held, {origin: inn for inn, origin in companies.items()})
+                # The portal's database finds a text also where spaces follow it.
+                held[typed[str(row["RQ_INN"]).strip()]][int(row["ENTITY_ID"])] = int(row["ID"])
+            requisites = self._take_companies(held, {origin: inn for inn, origin in rows})
             await self._details(requisites)
 
     def _take_companies(self, held: Mapping[str, Mapping[int, int]], inns: Mapping[str, str]) -> dict[str, int]:

@@ -34,6 +34,15 @@ def test_a_thousand_companies_typed_in_by_hand_are_not_duplicated(office):
     assert office.portal.writes() == {}
 
 
+def test_a_company_typed_in_without_the_zero_before_its_inn_is_not_duplicated(office):
+    marts.fill(office.connection, 1, 0)
+    office.sql("update marts.crm_companies set inn = '0278000229'")
+    card = type_in(office, "278000229")
+    office.push()
+    assert office.ids("company") == {marts.company_id(0): card}
+    assert office.portal.counts()["company"] == 1
+
+
 def test_an_adopted_company_is_filled_where_it_is_empty_and_keeps_what_it_has(office):
     marts.fill(office.connection, 1, 0)
     card = type_in(office, inn(office, 0), title="Ромашка")
