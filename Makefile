@@ -84,7 +84,7 @@ docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)
 	@echo "open dbt_project/target/static_index.html"
 
-quality: $(READY) ## golden records against the generator's known answers (SCALE=…)
+quality: $(READY) services ## golden records against the generator's known answers (SCALE=…)
 	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
 
 chaos: $(READY) ## kills the publisher 200 times and compares the portal with the ledger

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import peer_dlt, peer_splink
+from tests.bench import peer_dlt
 from tests.installation import ROOT, Ended, Installation
 from tests.sample_data.generate import TODAY, generate
 from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
@@ -67,8 +67,8 @@ def build(svod: Installation, selector: str, rows_of: str, when: str = "") -> Me
     return measure(svod, f"dbt {selector}{when}", rows_of, "dbt", "--quiet", "build", *arguments)
 
 
-def landed_and_modelled(scale: float) -> tuple[Installation, Path, list[Measured]]:
-    """A new warehouse with everything landed and built; the stages on the way."""
+def landed_and_modelled(scale: float, *, with_peers: bool = False) -> tuple[Installation, Path, list[Measured]]:
+    """A new warehouse with everything landed and built; the stages on the way, with dlt's beside ours."""
     folder = sources(scale)
     shutil.rmtree(FOLDER / f"run-{scale:g}", ignore_errors=True)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -89,8 +89,9 @@ def landed_and_modelled(scale: float) -> tuple[Installation, Path, list[Measured
             f"(select count(*) from raw.shop_a__{t})" for t in ("clients", "client_contacts", "orders")
         )
         stages.append(measure(svod, "ingest mysql", f"select {rows_of}", "ingest", "mysql", "--full"))
-        rows, ended = peer_dlt.land(mariadb.url(database), FOLDER / "dlt")
-        stages.append(Measured("  dlt sql_database, pyarrow", rows, ended.seconds, ended.peak_mb, "for comparison"))
+        if with_peers:
+            rows, ended = peer_dlt.land(mariadb.url(database), FOLDER / "dlt")
+            stages.append(Measured("  dlt sql_database, pyarrow", rows, ended.seconds, ended.peak_mb, "for comparison"))
     megabytes = sum(path.stat().st_size for path in (folder / "shop_b").glob("history-*.json")) / 1e6
     plain = sorted((folder / "shop_b").glob("history-*.json"))
     one = measure(svod, "ingest json", "select count(*) from raw.shop_b__companies", "ingest", "json", *map(str, plain))
@@ -136,7 +137,9 @@ def pairwise(rows: list[tuple[str, str]], answers: Path) -> tuple[float, float]:
 @app.command()
 def run(scale: Scale = 0.02) -> None:
     """Every stage: rows, seconds, rows a second, peak memory; Splink and dlt beside ours; also as bench.json."""
-    svod, folder, stages = landed_and_modelled(scale)
+    from tests.bench import peer_splink  # of requirements-bench.txt, which `quality` does without
+
+    svod, folder, stages = landed_and_modelled(scale, with_peers=True)
     contact_matching = contact_matching_seconds(svod)
     # The first time dbt parses the project, and the warehouse is empty; every other night it is as here.
     stages.append(build(svod, "before_registry", QUEUED, when=", again"))
