@@ -1,4 +1,5 @@
 -- Nothing is lost on the way from raw: every contact that was ever landed has its row in staging.
+-- Asked after the marts, for what is tested before them waits: depends_on {{ ref('xref_contacts') }}
 select 'shop_a' as source, payload ->> '$.id' as source_id
 from {{ source('shop_a', 'shop_a__client_contacts') }}
 where payload ->> '$.id' not in (select source_contact_id from {{ ref('stg_shop_a__client_contacts') }})
