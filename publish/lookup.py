@@ -165,7 +165,7 @@ class Adoption:
             )
             held: dict[str, dict[int, int]] = defaultdict(dict)
             for row in sorted(listed, key=lambda row: -int(row["ID"])):
-                # The portal's database finds a text also where spaces follow it.
+                # A database that compares texts without the spaces behind them answers with those spaces.
                 held[typed[str(row["RQ_INN"]).strip()]][int(row["ENTITY_ID"])] = int(row["ID"])
             requisites = self._take_companies(held, {origin: inn for inn, origin in rows})
             await self._details(requisites)
