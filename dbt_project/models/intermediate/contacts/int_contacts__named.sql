@@ -27,28 +27,35 @@ split as (
     from readable
 ),
 
-keyed as (
+-- The same few thousand words make up all names: each is judged once.
+known_words as (
     select
         *,
-        words[1] as word_1, words[2] as word_2, words[3] as word_3, words[4] as word_4,
-        {% for n in range(1, 5) -%}
-        {{ word_key("case when ends_with(words[" ~ n ~ "], '.') then words[" ~ n ~ "][:-2] else words[" ~ n ~ "] end") }} as key_{{ n }}{{ ',' if n < 4 }}
-        {% endfor -%}
-    from split
+        case when kind = 'i' then upper(word[1]) || '.' else {{ capitalized('word') }} end as spelled
+    from (
+        select
+            word, key, gender,
+            given_name is not null as is_given,
+            {{ name_word_kind('word', 'key', 'given_name') }} as kind
+        from (
+            select word, {{ word_key("case when ends_with(word, '.') then word[:-2] else word end") }} as key
+            from (select distinct unnest(words) as word from split)
+        )
+        left join {{ ref('given_names') }} on given_name = key
+    )
 ),
 
 shaped as (
     select
-        keyed.*,
-        case when len(words) > 4 then 'x'
-            else {% for n in range(1, 5) %}{{ name_word_kind('word_' ~ n, 'key_' ~ n, 'given_' ~ n ~ '.given_name') }}{{ ' || ' if n < 4 }}{% endfor %}
-        end as shape,
+        source, source_contact_id, name_text,
+        case when len(words) > 4 then 'x' else {% for n in range(1, 5) %}coalesce(word_{{ n }}.kind, ''){{ ' || ' if n < 4 }}{% endfor %} end as shape,
         {% for n in range(1, 5) -%}
-        given_{{ n }}.gender as gender_{{ n }}, given_{{ n }}.given_name is not null as is_given_{{ n }}{{ ',' if n < 4 }}
+        word_{{ n }}.key as key_{{ n }}, word_{{ n }}.spelled as spelled_{{ n }},
+        word_{{ n }}.gender as gender_{{ n }}, word_{{ n }}.is_given as is_given_{{ n }}{{ ',' if n < 4 }}
         {% endfor -%}
-    from keyed
+    from split
     {% for n in range(1, 5) -%}
-    left join {{ ref('given_names') }} as given_{{ n }} on given_{{ n }}.given_name = key_{{ n }}
+    left join known_words as word_{{ n }} on word_{{ n }}.word = words[{{ n }}]
     {% endfor -%}
 ),
 
@@ -85,48 +92,32 @@ parted as (
     select
         source, source_contact_id, name_text, layout,
         {% for part, role in [('last', 'L'), ('first', 'F'), ('second', 'P')] -%}
+        {% for column, ending in [('spelled', 'name'), ('key', 'key')] -%}
         case strpos(layout, '{{ role }}') {% for n in range(1, 5) %}when {{ n }} then
-            word_{{ n }}{% if n < 4 and role in 'LP' %} || case when layout[{{ n + 1 }}] = '{{ role }}' then ' ' || word_{{ n + 1 }} else '' end{% endif %} {% endfor %}end as {{ part }}_typed,
+            {{ column }}_{{ n }}{% if n < 4 and role in 'LP' %} || case when layout[{{ n + 1 }}] = '{{ role }}' then ' ' || {{ 'lower' if role == 'P' }}({{ column }}_{{ n + 1 }}) else '' end{% endif %} {% endfor %}end as {{ part }}_{{ ending }},
+        {% endfor -%}
         {% endfor -%}
         case strpos(layout, 'F') {% for n in range(1, 5) %}when {{ n }} then is_given_{{ n }} {% endfor %}else false end as is_first_known
     from laid_out
 ),
 
-measured as (
-    select
-        *,
-        first_typed like '_' or first_typed like '_.' as has_first_initial,
-        second_typed like '_' or second_typed like '_.' as has_second_initial
+measured as ( -- null where there is no such part
+    select *, first_name like '_.' as has_first_initial, second_name like '_.' as has_second_initial
     from parted
-),
-
-spelled as (
-    select
-        *,
-        case
-            when layout is null then name_text
-            when not contains(last_typed, ' ') then {{ capitalized('last_typed') }}
-            else array_to_string(list_transform(string_split(last_typed, ' '), lambda word: {{ capitalized('word') }}), ' ')
-        end as last_name,
-        case when has_first_initial then upper(first_typed[1]) || '.' else {{ capitalized('first_typed') }} end as first_name,
-        case when has_second_initial then upper(second_typed[1]) || '.'
-            when contains(second_typed, ' ') then {{ capitalized("split_part(second_typed, ' ', 1)") }} || ' ' || lower(split_part(second_typed, ' ', 2))
-            else {{ capitalized('second_typed') }} end as second_name
-    from measured
 )
 
 select
     source, source_contact_id,
-    last_name, first_name, second_name,
+    case when layout is null then name_text else last_name end as last_name, first_name, second_name,
     case
         when layout is null then 'text'
         when last_name is not null and not has_first_initial and not has_second_initial then 'full'
         else 'part'
     end as name_kind,
-    {{ word_key('last_name') }} as last_key,
-    case when not has_first_initial then {{ word_key('first_name') }} end as first_key,
-    case when not has_second_initial then {{ word_key('second_name') }} end as second_key,
-    {{ word_key('first_name[1]') }} as first_initial,
-    {{ word_key('second_name[1]') }} as second_initial,
+    case when layout is null then {{ word_key('name_text') }} else last_key end as last_key,
+    case when not has_first_initial then first_key end as first_key,
+    case when not has_second_initial then second_key end as second_key,
+    first_key[1] as first_initial,
+    second_key[1] as second_initial,
     is_first_known
-from spelled
+from measured
