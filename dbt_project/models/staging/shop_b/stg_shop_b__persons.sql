@@ -3,11 +3,12 @@ with latest as (
     select
         *, contact_name_raw as contact_name, post_raw as post,
         {{ typed_list('phones_raw') }} as phones_typed, {{ typed_list('emails_raw') }} as emails_typed
-    from {{ ref('stg_shop_b__person_appearances') }}
-    qualify row_number() over (
-        partition by source_contact_id
-        order by is_deleted, changed_at desc nulls last, document_changed_at desc nulls last, source_company_id
-    ) = 1
+    from (
+        {{ newest_per_key(
+            ref('stg_shop_b__person_appearances'), 'source_contact_id',
+            'is_deleted, changed_at desc nulls last, document_changed_at desc nulls last, source_company_id'
+        ) | indent(4) }}
+    )
 ),
 
 phoned as (
