@@ -58,6 +58,13 @@ class Warehouse:
         build = [*dbt, "build", "--exclude-resource-type", "unit_test", *place, *arguments]
         return subprocess.run(build, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
 
+    def passes(self, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Both passes with the registry between them, as `make full` runs them."""
+        place = {"DBT_TARGET_PATH": str(self._folder / "target"), "DBT_LOG_PATH": str(self._folder)}
+        environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_SINCE": "2025-01-01"} | place | settings
+        command = [sys.executable, PROJECT / "passes.py"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
     def rows(self, query: str) -> list[tuple]:
         with duckdb.connect(str(self.path), read_only=True) as connection:
             return connection.execute(query).fetchall()
@@ -67,15 +74,15 @@ def test_a_mart_that_shrank_stops_the_run_and_a_setting_lets_it_through(tmp_path
     warehouse = Warehouse(tmp_path)
     warehouse.land_clients(inns, at="2026-01-01 10:00:00")
     warehouse.land_verdicts(inns, "ACTIVE")
-    assert warehouse.dbt() == 0
+    assert warehouse.passes().returncode == 0
     ids = dict(warehouse.rows("select inn, company_id from marts.crm_companies"))
     assert len(ids) == COMPANIES
 
     warehouse.land_verdicts(inns[:30], "LIQUIDATED")
-    assert warehouse.dbt() == 1
-    last = """
-        select status, detail ->> '$.gates[0].test' from ops.steps where step = 'dbt' order by started_at desc limit 1
-    """
+    stopped = warehouse.passes()
+    assert stopped.returncode == 3
+    assert "within_change_limit_crm_companies_ (1 rows)" in stopped.stderr
+    last = "select status, detail ->> '$.gates[0].test' from ops.steps order by started_at desc limit 1"
     assert warehouse.rows(last) == [("gated", "within_change_limit_crm_companies_")]
     assert warehouse.rows("select rows_then, rows_now from failures.within_change_limit_crm_companies_") == [(60, 30)]
 
@@ -113,3 +120,12 @@ def test_company_ids_outlive_corrections_and_a_rebuild_from_nothing_gives_them_a
     rebuilt.land_verdicts(corrected, "ACTIVE")
     assert rebuilt.dbt() == 0
     assert dict(rebuilt.rows("select source_id, company_id from marts.xref_companies")) == after
+
+
+def test_a_registry_that_fails_ends_the_passes_with_its_own_status(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    ended = warehouse.passes(SVOD_REGISTRY_FILE=str(tmp_path / "no-such.csv"))
+    assert ended.returncode == 1
+    assert "there is no verdict file" in ended.stderr
+    steps = warehouse.rows("select step, status from ops.steps order by started_at")
+    assert steps == [("dbt before_registry", "done"), ("ingest registry", "failed")]
