@@ -5,7 +5,6 @@ is asked by a program of its own, for which dbt lets go of the warehouse.
 """
 
 import gc
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +34,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    os._exit(status)  # all is closed; to tidy up a million objects of dbt's would take another second
+    sys.exit(main())
