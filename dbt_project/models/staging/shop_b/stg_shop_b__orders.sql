@@ -31,7 +31,7 @@ orders as materialized ( -- read more than once below
 newest as (
     {{ newest_per_key(
         'orders', 'source_order_id',
-        'is_deleted, version_number, document_changed_at desc nulls last, source_company_id'
+        'is_deleted, version_number, document_changed_at desc nulls last, source_company_id, changed_at desc, status_raw, amount, source_contact_id'
     ) }}
 )
 

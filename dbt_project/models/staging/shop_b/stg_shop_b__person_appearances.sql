@@ -23,7 +23,7 @@ appearances as materialized ( -- read more than once below
 newest as (
     {{ newest_per_key(
         'appearances', 'source_company_id, source_contact_id',
-        'version_number, changed_at desc nulls last, phones_raw, emails_raw'
+        'version_number, changed_at desc nulls last, phones_raw, emails_raw, contact_name_raw, post_raw'
     ) }}
 )
 
