@@ -10,6 +10,7 @@ export SVOD_WAREHOUSE := $(or $(SVOD_WAREHOUSE),$(call FROM_DOTENV,SVOD_WAREHOUS
 
 BIN := .venv/bin
 READY := .venv/.ready
+DEV := .venv/.dev
 DOTENV := $(if $(wildcard $(SVOD_ENV_FILE)),$(BIN)/dotenv --file $(SVOD_ENV_FILE) run --no-override --)
 INGEST := $(BIN)/ingest
 PUBLISH := $(BIN)/publish
@@ -38,16 +39,21 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-services: $(READY) ## what the tests need: MariaDB (Debian) and Kafka (Maven), installed when missing
+$(DEV): $(READY) requirements-dev.txt
+	@echo "adding what the demo, the tests and the linters need"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+services: $(DEV) ## what the tests need: MariaDB (Debian) and Kafka (Maven), installed when missing
 	@$(BIN)/python -m tests.servers install
 
-demo: $(READY) ## the whole pipeline on sample data with embedded servers
+demo: $(DEV) ## the whole pipeline on sample data with embedded servers
 	@$(BIN)/python -m tests.demo
 
-test: $(READY) services lint ## every test, dbt's included
+test: services lint ## every test, dbt's included
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(READY) ## ruff, without changing anything
+lint: $(DEV) ## ruff, without changing anything
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 
 full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish
@@ -82,13 +88,13 @@ docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)
 	@echo "open dbt_project/target/static_index.html"
 
-quality: $(READY) services ## golden records against the generator's known answers (SCALE=…)
+quality: services ## golden records against the generator's known answers (SCALE=…)
 	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
 
-chaos: $(READY) ## kills the publisher 200 times and compares the portal with the ledger
+chaos: $(DEV) ## kills the publisher 200 times and compares the portal with the ledger
 	@$(BIN)/python -m tests.chaos
 
-bench: $(READY) services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
+bench: services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(BIN)/python -m tests.bench run --scale $(SCALE)
 
