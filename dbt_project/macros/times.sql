@@ -11,6 +11,11 @@
     (try_cast({{ text }} as timestamptz) at time zone 'UTC')
 {%- endmacro %}
 
+{#- The calendar day that a moment is in Moscow, where the managers are: what a date in the CRM means. -#}
+{% macro moscow_day(utc) -%}
+    ({{ utc }} at time zone 'UTC' at time zone 'Europe/Moscow')::date
+{%- endmacro %}
+
 {#- SVOD_SINCE as a date, or 1 January of the previous year: what did not change since then is not published. -#}
 {% macro period_start() -%}
     {%- set since = env_var('SVOD_SINCE', '') or (run_started_at.year - 1) ~ '-01-01' -%}

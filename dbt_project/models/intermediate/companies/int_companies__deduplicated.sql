@@ -32,29 +32,41 @@ typed as (
         max(changed_at) as changed_at
     from members
     group by company_id
+),
+
+golden as (
+    select
+        company_id,
+        typed.inn,
+        coalesce(facts.kpp, typed.kpp) as kpp,
+        coalesce(facts.ogrn, typed.ogrn) as ogrn,
+        -- a company nobody named is shown by its INN
+        coalesce(facts.short_name, facts.full_name, typed.title, 'ИНН ' || typed.inn) as title,
+        facts.full_name,
+        coalesce(facts.opf, typed.opf) as opf,
+        facts.director_name,
+        facts.director_post,
+        coalesce(facts.legal_address, typed.legal_address) as legal_address,
+        bank.bank_name, bank.bik, bank.account, bank.corr_account,
+        facts.registry_status,
+        sources,
+        record_count,
+        {% for field, fact in {'kpp': 'kpp', 'ogrn': 'ogrn', 'title': 'short_name', 'opf': 'opf', 'legal_address': 'legal_address'}.items() -%}
+        case when facts.{{ fact }} is not null then 'registry' else typed.{{ field }}_from end as {{ field }}_from,
+        {% endfor -%}
+        bank_from,
+        first_created_at, typed.changed_at,
+        facts.asked_at as verdict_at
+    from typed
+    left join {{ ref('int_companies__verdicts') }} as facts on facts.inn = typed.inn
 )
 
 select
-    company_id,
-    typed.inn,
-    coalesce(facts.kpp, typed.kpp) as kpp,
-    coalesce(facts.ogrn, typed.ogrn) as ogrn,
-    -- a company nobody named is shown by its INN
-    coalesce(facts.short_name, facts.full_name, typed.title, 'ИНН ' || typed.inn) as title,
-    facts.full_name,
-    coalesce(facts.opf, typed.opf) as opf,
-    facts.director_name,
-    facts.director_post,
-    coalesce(facts.legal_address, typed.legal_address) as legal_address,
-    bank.bank_name, bank.bik, bank.account, bank.corr_account,
-    facts.registry_status,
-    sources,
-    record_count,
-    {% for field, fact in {'kpp': 'kpp', 'ogrn': 'ogrn', 'title': 'short_name', 'opf': 'opf', 'legal_address': 'legal_address'}.items() -%}
-    case when facts.{{ fact }} is not null then 'registry' else typed.{{ field }}_from end as {{ field }}_from,
-    {% endfor -%}
-    bank_from,
-    first_created_at, typed.changed_at,
-    facts.asked_at as verdict_at
-from typed
-left join {{ ref('int_companies__verdicts') }} as facts on facts.inn = typed.inn
+    *,
+    -- Twelve digits are a person's number: such a company is an entrepreneur, whose OGRN is an OGRNIP.
+    case when length(inn) = 12 then 'INDIVIDUAL' else 'COMPANY' end as requisite_preset,
+    case when length(inn) = 12 then 'ИП' else 'Организация' end as requisite_name,
+    case when length(inn) = 10 then ogrn end as requisite_ogrn,
+    case when length(inn) = 12 then ogrn end as requisite_ogrnip,
+    coalesce(bank_name, bik, account) as bank_detail_name
+from golden

@@ -62,6 +62,9 @@ gathered as (
     where not has_rivals
 )
 
-select gathered.*, last_name, first_name, second_name, name_record_key
+select
+    gathered.*, last_name, first_name, second_name, name_record_key,
+    -- the portal takes no contact without a name; the number to call is the best name such a person has
+    case when coalesce(last_name, first_name) is null then coalesce(phones[1], emails[1], second_name) else last_name end as card_last_name
 from gathered
 left join names using (contact_id)

@@ -6,8 +6,9 @@ select
     max(ordered_at) as last_order_at
 from {{ ref('int_orders__unioned') }}
 inner join {{ ref('int_companies__outcomes') }} using (source, source_company_id)
+inner join {{ ref('order_statuses') }} using (status)
 where company_id is not null
     and not is_deleted
-    and status in ('new', 'paid', 'shipped', 'done')
+    and counts_for_totals
     and ordered_at >= {{ period_start() }}
 group by company_id

@@ -1,0 +1,2 @@
+select status, string_split(deal_stages, ' ') as stages
+from {{ ref('order_statuses') }}
