@@ -1,8 +1,24 @@
 -- What keeps buying companies out of the CRM: rejected companies with live orders, the dearest first.
-select reason, rejected.source, source_id, company_name, inn_raw, count(*) as orders, sum(amount) as amount
-from {{ ref('rejected_companies') }} as rejected
-inner join {{ ref('int_orders__unioned') }} as orders on orders.source = rejected.source and source_company_id = source_id
-where not is_deleted and status <> 'cancelled'
-group by all
-order by amount desc
-limit 100
+with rejected as (
+    select *, source || ':' || source_id as record_key from {{ ref('rejected_companies') }}
+),
+
+orders as (
+    select * from {{ ref('int_orders__cleaned') }} where not is_deleted
+),
+
+statuses as (
+    select status from {{ ref('order_statuses') }} where counts_for_totals
+),
+
+dearest as (
+    select reason, record_key, company_name, inn_raw, count(*) as orders, sum(amount) as amount
+    from rejected
+    inner join orders on company_key = rejected.record_key
+    inner join statuses using (status)
+    group by all
+    order by amount desc
+    limit 100
+)
+
+select * from dearest

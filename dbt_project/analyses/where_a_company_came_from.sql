@@ -1,8 +1,26 @@
--- One golden record explained: every source record in it, the rule that tied it, and what was typed. Put an INN in.
-select company_id, records.source, records.source_company_id, coalesce(rule, 'created first') as rule,
-    records.company_name_raw, records.inn_raw, records.kpp_raw, records.changed_at
-from {{ ref('int_companies__validated') }} as records
-inner join {{ ref('int_companies__clustered') }} using (source, source_company_id)
-left join {{ ref('int_companies__match_edges') }} as edges using (source, source_company_id)
-where records.inn = '7707083893'
-order by records.created_at
+-- One golden record explained: every source record in it, the rule that tied it, and what was entered. Put an INN in.
+with companies as (
+    select * from {{ ref('int_companies__validated') }} where inn = '7707083893'
+),
+
+clusters as (
+    select record_key, company_id from {{ ref('int_companies__clustered') }}
+),
+
+edges as (
+    select record_key, rule from {{ ref('int_companies__match_edges') }}
+),
+
+explained as (
+    select
+        company_id, companies.record_key,
+        coalesce(rule, 'created first') as rule,
+        company_name_raw, inn_raw, kpp_raw,
+        changed_at
+    from companies
+    inner join clusters using (record_key)
+    left join edges using (record_key)
+    order by created_at
+)
+
+select * from explained

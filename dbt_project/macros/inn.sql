@@ -1,8 +1,8 @@
-{#- Taxpayer number (INN): how it is typed, and when it is valid. Sources are cited in _macros.yml. #}
+{#- Taxpayer number (INN): how it is entered, and when it is valid. Sources are cited in _macros.yml. #}
 
-{#- Labels, Cyrillic О and З for 0 and 3, Latin O: what stands between a typed INN and its digits. Null when no
-    digit was typed. -#}
-{% macro inn_typed(column) -%}
+{#- Labels, Cyrillic О and З for 0 and 3, Latin O: what stands between an INN as entered and its digits. Null
+    when no digit was entered. -#}
+{% macro inn_without_labels(column) -%}
     case
         when regexp_full_match({{ column }}, '[0-9]+') then {{ column }}
         when not regexp_matches({{ column }}, '[0-9]') then null
@@ -16,12 +16,12 @@
     end
 {%- endmacro %}
 
-{#- The digits of the INN itself out of inn_typed: before a slash, or before a KPP that follows after a space. -#}
-{% macro inn_digits(typed) -%}
-    {%- set head = "regexp_replace(regexp_extract(" ~ typed ~ ", '^[^0-9]*([0-9][0-9 .\\-]*)', 1), '[^0-9]', '', 'g')" -%}
+{#- The digits of the INN itself out of inn_without_labels: before a slash, or before a KPP that follows after a space. -#}
+{% macro inn_digits(entered) -%}
+    {%- set head = "regexp_replace(regexp_extract(" ~ entered ~ ", '^[^0-9]*([0-9][0-9 .\\-]*)', 1), '[^0-9]', '', 'g')" -%}
     case
-        when regexp_full_match({{ typed }}, '[0-9]+') then {{ typed }}
-        when regexp_matches({{ typed }}, '[0-9] +[0-9]{4}[0-9A-Z]{2}[0-9]{3}$') and length({{ head }}) in (18, 19, 20, 21)
+        when regexp_full_match({{ entered }}, '[0-9]+') then {{ entered }}
+        when regexp_matches({{ entered }}, '[0-9] +[0-9]{4}[0-9A-Z]{2}[0-9]{3}$') and length({{ head }}) in (18, 19, 20, 21)
             then {{ head }}[:-10]
         else {{ head }}
     end

@@ -1,5 +1,5 @@
 {#- True for a ten-digit national number that Russia or Kazakhstan has: fixed-line and service codes of the Russian plan, any Russian
     mobile number (9xx), Kazakhstan's mobile codes, and any number of its geographic codes 71x and 72x. -#}
 {% macro phone_is_in_plan_of_7(national) -%}
-    regexp_full_match({{ national }}, '9\d{9}|(?:3(?:0[12]|36|4[1-35-79]|5[1-3]|65|8[1-58]|9[0145])|4(?:01|1[1356]|2[13467]|7[1-5]|8[1-7]|9[1-689])|8(?:0[03489]|1[1-8]|2[01]|3[13-6]|4[0-8]|5[15-7]|6[0-35-79]|7[1-37-9])|7(?:0[0-25-8]|47|51|6[0-4]|7[15-8]|85|[12]\d))\d{7}')
+    case when {{ national }}[1] = '9' and length({{ national }}) = 10 then true else regexp_full_match({{ national }}, '(?:3(?:0[12]|36|4[1-35-79]|5[1-3]|65|8[1-58]|9[0145])|4(?:01|1[1356]|2[13467]|7[1-5]|8[1-7]|9[1-689])|8(?:0[03489]|1[1-8]|2[01]|3[13-6]|4[0-8]|5[15-7]|6[0-35-79]|7[1-37-9])|7(?:0[0-25-8]|47|51|6[0-4]|7[15-8]|85|[12]\d))\d{7}') end
 {%- endmacro %}

@@ -2,6 +2,16 @@
 
 {% macro digits_only(column) -%} regexp_replace({{ column }}, '[^0-9]', '', 'g') {%- endmacro %}
 
+{#- A KPP without its label, spaces and separators. Latin capitals are legal in it; Cyrillic ones are their look-alikes. -#}
+{% macro kpp_without_labels(column) -%}
+    translate(regexp_replace(upper({{ column }}), '[\p{Z}\p{C}.\-]|КПП|KPP', '', 'g'), 'АВЕКМНОРСТХ', 'ABEKMHOPCTX')
+{%- endmacro %}
+
+{#- 04 opens almost every BIK, and a spreadsheet drops its zero. -#}
+{% macro bik_padded(digits) -%}
+    case when regexp_full_match({{ digits }}, '4[0-9]{7}') then '0' || {{ digits }} else {{ digits }} end
+{%- endmacro %}
+
 {#- 13 digits of a legal entity (remainder by 11) or 15 of an entrepreneur (by 13); the last digit of the remainder. -#}
 {% macro ogrn_is_valid(column) -%}
     coalesce(case

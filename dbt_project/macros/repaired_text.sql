@@ -1,29 +1,10 @@
-{#- Text as a right reader would have typed it. Each step changes only what cannot be right; right text stays byte for
-    byte. The steps run one after another in nested queries, so that no expression is written out twice. #}
+{#- Text as a right reader would have typed it: the steps of int_texts__repaired, each an expression. A step changes only what cannot be
+    right; right text stays byte for byte. #}
 
-{#- (relation or CTE, [columns]) -> a subquery of the same columns with these repaired; an empty text becomes null. Most text is plain
-    Russian, which no step changes: it is recognised once and passed by. -#}
-{% macro with_repaired_text(relation, columns) -%}
-    (
-        select * exclude ({% for c in columns %}is_{{ c }}_plain{{ ', ' if not loop.last }}{% endfor %})
-            replace ({% for c in columns %}{{ unless_plain(c, mixed_words_in_one_script(c)) }}{{ ', ' if not loop.last }}{% endfor %})
-        from (
-            select * replace ({% for c in columns %}{{ unless_plain(c, plain_characters(c)) }}{{ ', ' if not loop.last }}{% endfor %})
-            from (
-                select * replace ({% for c in columns %}{{ unless_plain(c, without_entities(c)) }}{{ ', ' if not loop.last }}{% endfor %})
-                from (
-                    select * replace ({% for c in columns %}{{ unless_plain(c, rightly_decoded(c)) }}{{ ', ' if not loop.last }}{% endfor %})
-                    from (
-                        select *, {% for c in columns %}{{ is_plain_russian(c) }} as is_{{ c }}_plain{{ ', ' if not loop.last }}{% endfor %}
-                        from {{ relation }}
-                    )
-                )
-            )
-        )
-    )
+{#- A text as entered, or what the dictionary has for it: `repaired` is int_texts__repaired, joined on it. -#}
+{% macro text_or_repaired(text_raw, repaired) -%}
+    case when {{ repaired }}.text_raw is null then {{ text_raw }} else {{ repaired }}.text end
 {%- endmacro %}
-
-{% macro unless_plain(column, repaired) -%} case when is_{{ column }}_plain then {{ column }} else {{ repaired }} end as {{ column }} {%- endmacro %}
 
 {#- Cyrillic letters, digits and common marks, single spaces between words; not the pairs that a wrong reading is known by. -#}
 {% macro is_plain_russian(column) -%}

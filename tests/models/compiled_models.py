@@ -39,7 +39,8 @@ class CompiledModels:
     @staticmethod
     def _seed(node) -> str:
         path = PROJECT / node.original_file_path
-        return f"select * from read_csv('{path}', all_varchar = true)"
+        types = ", ".join(f"'{column}': '{kind}'" for column, kind in node.config.column_types.items())
+        return f"select * from read_csv('{path}', header = true, types = {{{types}}})"
 
     def build(self, raw: Mapping[str, Iterable[tuple]]) -> duckdb.DuckDBPyConnection:
         """All the models built on raw rows: table -> (payload as a Python value, source_key, source_at, position)."""

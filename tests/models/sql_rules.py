@@ -1,4 +1,4 @@
-"""The project's rule macros as SQL text, outside dbt: what a model would compile to for one expression."""
+"""The project's rule macros and models as SQL text, outside dbt: what dbt would compile them to."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +13,20 @@ def _macros() -> str:
     return "".join(path.read_text() for path in sorted((PROJECT / "macros").glob("*.sql")))
 
 
+def _rendered(text: str, **names: object) -> str:
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"])
+    return environment.from_string(_macros() + text).render(**names).strip()
+
+
 def sql(macro: str, *arguments: str | list[str] | bool) -> str:
     """The SQL of a rule: `sql("inn_is_valid", "inn")` is the expression over a column `inn`.
 
     For rules that need no database and no dbt context. Raises jinja2.UndefinedError when there is no such macro.
     """
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"])
-    template = environment.from_string(_macros() + "{{ " + macro + "(*arguments) }}")
-    return template.render(arguments=arguments).strip()
+    return _rendered("{{ " + macro + "(*arguments) }}", arguments=arguments)
+
+
+def model_sql(name: str) -> str:
+    """The SQL of an intermediate model, which reads its inputs from schema `intermediate`."""
+    (path,) = (PROJECT / "models" / "intermediate").rglob(f"{name}.sql")
+    return _rendered(path.read_text(), ref="intermediate.{}".format, config=lambda **_: "")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.models.compiled_models import CompiledModels
 from tests.models.phone_countries import SEED, national_patterns
-from tests.models.sql_rules import sql
+from tests.models.sql_rules import model_sql
 
 NEIGHBOURS = ("KZ", "KZ", "BY", "BY", "UA", "UZ", "KG", "AM", "GE", "AZ")
 RUSSIAN_CODES = ("495", "499", "812", "343", "383", "846", "863", "843", "351", "391", "473", "342", "347", "800")
@@ -49,23 +49,35 @@ GARBAGE = (
 @lru_cache
 def judge() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    return connection.execute(f"create table countries as from read_csv('{SEED}', all_varchar = true, header = true)")
+    connection.execute("create schema intermediate")
+    connection.execute(
+        f"create table intermediate.phone_countries as from read_csv('{SEED}', all_varchar = true, header = true)"
+    )
+    return connection
+
+
+def fields_read(model: str, column: str, fields: list[str]) -> list[list[dict]]:
+    """What the model reads out of each field, in its order."""
+    judge().execute(
+        f"""create or replace table intermediate.int_contacts__unioned as
+            select unnest(range(?)) as record_key, [unnest(?::varchar[])] as {column}""",
+        [len(fields), fields],
+    )
+    answer = judge().execute(f"select * from ({model_sql(model)}) order by record_key, position")
+    columns = [description[0] for description in answer.description]
+    by_field: list[list[dict]] = [[] for _ in fields]
+    for row in answer.fetchall():
+        values = dict(zip(columns, row, strict=True))
+        by_field[values["record_key"]].append(values)
+    return by_field
 
 
 def phones_read(fields: list[str]) -> list[list[dict]]:
-    """What each field holds, as the staging models read it."""
-    judge().execute(
-        "create or replace table given as select unnest(range(?)) as n, [unnest(?::varchar[])] as typed",
-        [len(fields), fields],
-    )
-    found = dict(judge().execute(sql("phone_numbers", "given", "n", "typed", "countries")).fetchall())
-    return [found.get(n, []) for n in range(len(fields))]
+    return fields_read("int_contacts__phones", "phones_raw", fields)
 
 
 def emails_read(fields: list[str]) -> list[list[dict]]:
-    """The same for e-mails."""
-    query = f"select {sql('email_addresses', '[x]')} from (select unnest(?::varchar[]) as x)"
-    return [row[0] for row in judge().execute(query, [fields]).fetchall()]
+    return fields_read("int_contacts__emails", "emails_raw", fields)
 
 
 # ----- phones
@@ -229,14 +241,14 @@ def people(models: CompiledModels, rows: list[tuple[int, dict]]) -> dict[frozens
     raw = {"shop_a__clients": clients, "shop_a__client_contacts": landed, "registry__companies": verdicts}
     with models.build(raw) as connection:
         members = connection.execute(
-            "select contact_id, list(source_contact_id) from intermediate.int_contacts__outcomes"
+            "select contact_id, list(source_id) from intermediate.int_contacts__outcomes"
             " where contact_id is not null group by all"
         ).fetchall()
         golden = {row[0]: row for row in connection.execute("select * from marts.crm_contacts").fetchall()}
         names = connection.execute(
             "select contact_id, list({'last': last_key, 'first': first_key, 'second': second_key})"
             " from intermediate.int_contacts__outcomes"
-            " join intermediate.int_contacts__named using (source, source_contact_id)"
+            " join intermediate.int_contacts__named using (record_key)"
             " where contact_id is not null group by all"
         ).fetchall()
     for _, forms in names:
@@ -262,3 +274,37 @@ def test_an_unrelated_record_changes_no_other_golden_contact(models, drawn):
     after = people(models, [*rows, (len(rows) + 1, stranger)])
     assert after.pop(frozenset({str(len(rows) + 1)}))[1:4] == ("Кузнецова", "Анна", "Ильинична")
     assert after == before
+
+
+READ_NAMES = {  # as entered: surname, given name, patronymic
+    "Иванова Мария Петровна": ("Иванова", "Мария", "Петровна"),
+    "МАРИЯ ПЕТРОВНА ИВАНОВА": ("Иванова", "Мария", "Петровна"),
+    "иванова, мария петровна": ("Иванова", "Мария", "Петровна"),
+    "Мария Иванова": ("Иванова", "Мария", None),
+    "Адамович Анна Петровна": ("Адамович", "Анна", "Петровна"),
+    "Анна Адамович": ("Адамович", "Анна", None),
+    "Мария Петровна": (None, "Мария", "Петровна"),
+    "И.П. Сидоров": ("Сидоров", "И.", "П."),
+    "Сидоров И П": ("Сидоров", "И.", "П."),
+    "Сидоров И.": ("Сидоров", "И.", None),
+    "Сидоров Иван П.": ("Сидоров", "Иван", "П."),
+    "отдел закупок": ("отдел закупок", None, None),
+    "John Smith": ("John Smith", None, None),
+    "Нгуен Ван Ань": ("Нгуен Ван Ань", None, None),
+    "охрана, проходная": ("охрана, проходная", None, None),
+    "-": (None, None, None),
+    "ПЕТРОВ-ВОДКИН КУЗЬМА СЕРГЕЕВИЧ": ("Петров-Водкин", "Кузьма", "Сергеевич"),
+    "Мамин Сибиряк Дмитрий Наркисович": ("Мамин Сибиряк", "Дмитрий", "Наркисович"),
+    "Алиев Вагиф Гасан Оглы": ("Алиев", "Вагиф", "Гасан оглы"),
+    "Петров A. B.": ("Петров", "А.", "В."),  # Latin A and B
+}
+
+
+def test_a_name_is_read_in_any_order_and_any_case_and_what_is_none_stays_whole(models):
+    landed = [({"id": n, "full_name": name}, str(n), None, f"contacts/id={n}") for n, name in enumerate(READ_NAMES)]
+    with models.build({"shop_a__client_contacts": landed}) as connection:
+        names = connection.execute(
+            """select last_name, first_name, second_name from intermediate.int_contacts__cleaned
+               left join intermediate.int_contacts__named using (record_key) order by source_contact_id::integer"""
+        ).fetchall()
+    assert dict(zip(READ_NAMES, names, strict=True)) == READ_NAMES

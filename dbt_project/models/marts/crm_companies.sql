@@ -1,7 +1,7 @@
 select
     company_id,
     inn, kpp, ogrn,
-    title, full_name, opf,
+    title, full_name, legal_form as opf,
     director_name, director_post,
     legal_address,
     bank_name, bik, account, corr_account,

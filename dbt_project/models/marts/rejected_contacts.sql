@@ -1,3 +1,3 @@
-select source, source_contact_id as source_id, reason, company_reason
-from {{ ref('int_contacts__outcomes') }}
-where reason is not null
+select source, source_id, reason, company_reason
+from {{ ref('int_records__outcomes') }}
+where entity = 'contact' and reason is not null

@@ -1,3 +1,3 @@
-select source, source_company_id as source_id, company_id
-from {{ ref('int_companies__outcomes') }}
-where company_id is not null
+select source, source_id, golden_id as company_id
+from {{ ref('int_records__outcomes') }}
+where entity = 'company' and golden_id is not null

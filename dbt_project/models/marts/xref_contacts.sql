@@ -1,3 +1,3 @@
-select source, source_contact_id as source_id, contact_id
-from {{ ref('int_contacts__outcomes') }}
-where contact_id is not null
+select source, source_id, golden_id as contact_id
+from {{ ref('int_records__outcomes') }}
+where entity = 'contact' and golden_id is not null

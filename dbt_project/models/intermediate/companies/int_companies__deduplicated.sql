@@ -1,26 +1,40 @@
 {{ config(materialized='view') }}
--- One golden record per company, and which record each value came from (`registry`, or `<source>:<source_company_id>`).
+-- One golden record per company, and which record each value came from (`registry`, or a record key).
 -- The registry's facts come first; else the newest usable value, with a total order, so that two runs agree.
-with members as (
-    select
-        outcomes.company_id,
-        source || ':' || source_company_id as record_key,
-        companies.*,
-        titles.title, titles.opf,
-        row_number() over (
-            partition by outcomes.company_id order by companies.changed_at nulls first, source, source_company_id
-        ) as survivor_rank
-    from {{ ref('int_companies__outcomes') }} as outcomes
-    inner join {{ ref('int_companies__validated') }} as companies using (source, source_company_id)
-    left join {{ ref('int_companies__titled') }} as titles using (source, source_company_id)
-    where outcomes.company_id is not null
+with outcomes as (
+    select * from {{ ref('int_companies__outcomes') }} where company_id is not null
 ),
 
-typed as (
+companies as (
+    select * from {{ ref('int_companies__validated') }}
+),
+
+titles as (
+    select * from {{ ref('int_companies__titled') }}
+),
+
+facts as (
+    select * from {{ ref('int_companies__verdicts') }}
+),
+
+members as (
+    select
+        outcomes.company_id,
+        companies.*,
+        titles.title, titles.legal_form,
+        row_number() over (
+            partition by outcomes.company_id order by companies.changed_at nulls first, companies.source, source_company_id
+        ) as survivor_rank
+    from outcomes
+    inner join companies using (record_key)
+    left join titles using (record_key)
+),
+
+survivors as (
     select
         company_id,
         any_value(inn) as inn,
-        {% for field in ['title', 'opf', 'kpp', 'ogrn', 'legal_address'] -%}
+        {% for field in ['title', 'legal_form', 'kpp', 'ogrn', 'legal_address'] -%}
         arg_max({{ field }}, survivor_rank) filter ({{ field }} is not null) as {{ field }},
         arg_max(record_key, survivor_rank) filter ({{ field }} is not null) as {{ field }}_from,
         {% endfor -%}
@@ -37,36 +51,41 @@ typed as (
 golden as (
     select
         company_id,
-        typed.inn,
-        coalesce(facts.kpp, typed.kpp) as kpp,
-        coalesce(facts.ogrn, typed.ogrn) as ogrn,
+        survivors.inn,
+        coalesce(facts.kpp, survivors.kpp) as kpp,
+        coalesce(facts.ogrn, survivors.ogrn) as ogrn,
         -- a company nobody named is shown by its INN
-        coalesce(facts.short_name, facts.full_name, typed.title, 'ИНН ' || typed.inn) as title,
+        coalesce(facts.short_name, facts.full_name, survivors.title, 'ИНН ' || survivors.inn) as title,
         facts.full_name,
-        coalesce(facts.opf, typed.opf) as opf,
+        coalesce(facts.legal_form, survivors.legal_form) as legal_form,
         facts.director_name,
         facts.director_post,
-        coalesce(facts.legal_address, typed.legal_address) as legal_address,
+        coalesce(facts.legal_address, survivors.legal_address) as legal_address,
         bank.bank_name, bank.bik, bank.account, bank.corr_account,
         facts.registry_status,
         sources,
         record_count,
-        {% for field, fact in {'kpp': 'kpp', 'ogrn': 'ogrn', 'title': 'short_name', 'opf': 'opf', 'legal_address': 'legal_address'}.items() -%}
-        case when facts.{{ fact }} is not null then 'registry' else typed.{{ field }}_from end as {{ field }}_from,
-        {% endfor -%}
+        case when facts.kpp is not null then 'registry' else kpp_from end as kpp_from,
+        case when facts.ogrn is not null then 'registry' else ogrn_from end as ogrn_from,
+        case when facts.short_name is not null then 'registry' else title_from end as title_from,
+        case when facts.legal_form is not null then 'registry' else legal_form_from end as legal_form_from,
+        case when facts.legal_address is not null then 'registry' else legal_address_from end as legal_address_from,
         bank_from,
-        first_created_at, typed.changed_at,
+        first_created_at, survivors.changed_at,
         facts.asked_at as verdict_at
-    from typed
-    left join {{ ref('int_companies__verdicts') }} as facts on facts.inn = typed.inn
+    from survivors
+    left join facts on facts.inn = survivors.inn
+),
+
+requisites as ( -- twelve digits are a person's number: such a company is an entrepreneur, whose OGRN is an OGRNIP
+    select
+        *,
+        case when length(inn) = 12 then 'INDIVIDUAL' else 'COMPANY' end as requisite_preset,
+        case when length(inn) = 12 then 'ИП' else 'Организация' end as requisite_name,
+        case when length(inn) = 10 then ogrn end as requisite_ogrn,
+        case when length(inn) = 12 then ogrn end as requisite_ogrnip,
+        coalesce(bank_name, bik, account) as bank_detail_name
+    from golden
 )
 
-select
-    *,
-    -- Twelve digits are a person's number: such a company is an entrepreneur, whose OGRN is an OGRNIP.
-    case when length(inn) = 12 then 'INDIVIDUAL' else 'COMPANY' end as requisite_preset,
-    case when length(inn) = 12 then 'ИП' else 'Организация' end as requisite_name,
-    case when length(inn) = 10 then ogrn end as requisite_ogrn,
-    case when length(inn) = 12 then ogrn end as requisite_ogrnip,
-    coalesce(bank_name, bik, account) as bank_detail_name
-from golden
+select * from requisites

@@ -16,7 +16,7 @@ with known as (
 ),
 
 records as (
-    select source || ':' || source_company_id as record_key, inn, created_at
+    select record_key, inn, created_at
     from {{ ref('int_companies__validated') }}
     where is_inn_valid
 ),
@@ -95,12 +95,16 @@ present as (
     select * from merged
     union all
     select * from minted
+),
+
+changed as (
+    select present.*
+    from present
+    left join known using (company_id)
+    where known.company_id is null
+        or present.inn is distinct from known.inn
+        or present.members is distinct from known.members
+        or present.merged_into is distinct from known.merged_into
 )
 
-select present.*
-from present
-left join known using (company_id)
-where known.company_id is null
-    or present.inn is distinct from known.inn
-    or present.members is distinct from known.members
-    or present.merged_into is distinct from known.merged_into
+select * from changed

@@ -1,25 +1,62 @@
--- Where every source company went: into a published golden record, or the first reason that keeps it out.
-with reasoned as (
+-- Where every source company went: into a published golden record, or the first reason that keeps it out. Which of several reasons comes
+-- first, and what each means, is in the seed rejection_reasons.
+with companies as (
+    select * from {{ ref('int_companies__validated') }}
+),
+
+activity as (
+    select * from {{ ref('int_companies__activity') }}
+),
+
+verdicts as (
+    select * from {{ ref('int_companies__verdicts') }}
+),
+
+clusters as (
+    select * from {{ ref('int_companies__clustered') }}
+),
+
+reasons as (
+    select * from {{ ref('rejection_reasons') }} where entity = 'company'
+),
+
+judged as (
     select
-        companies.source, companies.source_company_id,
-        companies.inn,
-        case
-            when companies.is_deleted then 'deleted'
-            when is_inn_missing then 'missing_inn'
-            when not is_inn_valid then 'invalid_inn'
-            when not is_in_period then 'outside_period'
-            when verdicts.inn is null then 'awaiting_verdict'
-            when not is_found then 'unknown_to_registry'
-            when not is_active then 'not_active'
-        end as reason
-    from {{ ref('int_companies__validated') }} as companies
-    inner join {{ ref('int_companies__activity') }} as activity using (source, source_company_id)
-    left join {{ ref('int_companies__verdicts') }} as verdicts on verdicts.inn = companies.inn
+        record_key,
+        [
+            case when is_deleted then 'deleted' end,
+            case when is_inn_missing then 'missing_inn' end,
+            case when not is_inn_valid then 'invalid_inn' end,
+            case when not is_in_period then 'outside_period' end,
+            case when verdicts.inn is null then 'awaiting_verdict' end,
+            case when not is_found then 'unknown_to_registry' end,
+            case when not is_active then 'not_active' end
+        ] as grounds
+    from companies
+    inner join activity using (record_key)
+    left join verdicts on verdicts.inn = companies.inn
+),
+
+objections as (
+    select record_key, unnest(grounds) as reason from judged where list_count(grounds) > 0
+),
+
+first_reasons as (
+    select record_key, arg_min(reason, coalesce(precedence, 0)) as reason -- one that the seed lacks keeps a record out all the same
+    from objections
+    left join reasons using (reason)
+    group by record_key
+),
+
+outcomes as (
+    select
+        companies.source, companies.record_key,
+        source_company_id as source_id,
+        case when reason is null then company_id end as company_id,
+        reason
+    from companies
+    left join first_reasons using (record_key)
+    left join clusters using (record_key)
 )
 
-select
-    source, source_company_id,
-    case when reason is null then company_id end as company_id,
-    reason
-from reasoned
-left join {{ ref('int_companies__clustered') }} using (source, source_company_id)
+select * from outcomes

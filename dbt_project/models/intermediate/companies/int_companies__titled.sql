@@ -1,13 +1,21 @@
 {{ config(materialized='view') }}
--- The name as typed taken apart: legal form, the name proper, and the one canonical title made of both:
+-- The name as entered taken apart: legal form, the name proper, and the one canonical title made of both:
 -- ООО "Ромашка", also from 'Ромашка, ООО', «Общество с ограниченной ответственностью ""Ромашка""' and the like.
-with quoted as ( -- every kind of quotation mark is one straight mark, dotted abbreviations lose their dots
+with companies as (
+    select * from {{ ref('int_companies__validated') }}
+),
+
+legal_forms as (
+    select * from {{ ref('legal_forms') }}
+),
+
+quoted as ( -- every kind of quotation mark is one straight mark, dotted abbreviations lose their dots
     select
-        source, source_company_id, company_name,
+        record_key, company_name,
         regexp_replace(regexp_replace(trim(regexp_replace(regexp_replace(
             company_name, '[«»“”„‟‹›″"]|''''|``|,,', '"', 'g'
         ), ' *"( *")+', '"', 'g')), '^([ОоOo])\. ?[ОоOo]\. ?[ОоOo]\.? ?', 'ООО '), '^[Ии]\. ?[Пп]\. ?', 'ИП ') as name
-    from {{ ref('int_companies__validated') }}
+    from companies
     where company_name is not null
 ),
 
@@ -21,7 +29,7 @@ words as (
 ),
 
 abbreviations as (
-    select distinct abbreviation from {{ ref('legal_forms') }}
+    select distinct abbreviation from legal_forms
 ),
 
 abbreviated as (
@@ -39,12 +47,12 @@ abbreviated as (
 
 spelled_out as ( -- the longest form that fits: "Публичное акционерное общество" is more than its last two words
     select
-        source, source_company_id,
+        record_key,
         arg_max(legal_forms.abbreviation, length(full_form)) as abbreviation,
         max(length(full_form)) as form_length,
         arg_max(starts_with(folded, upper(full_form)), length(full_form)) as is_at_start
     from abbreviated
-    inner join {{ ref('legal_forms') }} as legal_forms
+    inner join legal_forms
         on starts_with(folded, upper(full_form)) or ends_with(folded, upper(full_form))
     where abbreviated.abbreviation is null and length(folded) >= 18 -- no spelled-out form is shorter
     group by all
@@ -52,8 +60,8 @@ spelled_out as ( -- the longest form that fits: "Публичное акцион
 
 taken_apart as (
     select
-        abbreviated.source, abbreviated.source_company_id, name,
-        coalesce(abbreviated.abbreviation, spelled_out.abbreviation) as opf,
+        abbreviated.record_key, name,
+        coalesce(abbreviated.abbreviation, spelled_out.abbreviation) as legal_form,
         trim(case
             when abbreviated.abbreviation is not null then rest
             when is_at_start then trim(name, '" ')[form_length + 1:]
@@ -61,7 +69,7 @@ taken_apart as (
             else name
         end, ' ",;:') as core
     from abbreviated
-    left join spelled_out using (source, source_company_id)
+    left join spelled_out using (record_key)
 ),
 
 trimmed as (
@@ -74,16 +82,19 @@ trimmed as (
             else core
         end, ' ",;:') as core)
     from taken_apart
+),
+
+titled as (
+    select
+        record_key,
+        legal_form,
+        case
+            when core = '' then null -- a legal form alone names nobody
+            when legal_form is null then case when contains(core, '"') then name else core end
+            when legal_form = 'ИП' then 'ИП ' || core
+            else legal_form || ' "' || core || '"'
+        end as title
+    from trimmed
 )
 
-select
-    source, source_company_id,
-    opf,
-    core as core_name,
-    case
-        when core = '' then null -- a legal form alone names nobody
-        when opf is null then case when contains(core, '"') then name else core end
-        when opf = 'ИП' then 'ИП ' || core
-        else opf || ' "' || core || '"'
-    end as title
-from trimmed
+select * from titled

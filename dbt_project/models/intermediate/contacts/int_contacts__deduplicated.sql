@@ -1,16 +1,23 @@
 {{ config(materialized='view') }}
 -- Survivorship, one golden record per contact_id. The fullest name wins, then the one most records give, then the newest; the newest post;
 -- all usable phones and e-mails of its records. The rank is total, so two runs agree, and which record won is kept beside the value.
-with several as (
-    select contact_id from {{ ref('int_contacts__outcomes') }} where contact_id is not null group by contact_id having count(*) > 1
+with outcomes as (
+    select * from {{ ref('int_contacts__outcomes') }} where contact_id is not null
+),
+
+contacts as (
+    select * from {{ ref('int_contacts__validated') }}
+),
+
+several as (
+    select contact_id from outcomes group by contact_id having count(*) > 1
 ),
 
 members as materialized (
-    select outcomes.contact_id, several.contact_id is not null as has_rivals, validated.*
-    from {{ ref('int_contacts__outcomes') }} as outcomes
-    inner join {{ ref('int_contacts__validated') }} as validated using (source, source_contact_id)
+    select outcomes.contact_id, several.contact_id is not null as has_rivals, contacts.*
+    from outcomes
+    inner join contacts using (record_key)
     left join several on several.contact_id = outcomes.contact_id
-    where outcomes.contact_id is not null
 ),
 
 name_ranks as (
@@ -29,7 +36,7 @@ name_ranks as (
 ),
 
 names as (
-    select contact_id, last_name, first_name, second_name, record_key as name_record_key
+    select contact_id, last_name, first_name, second_name, record_key as name_from
     from name_ranks
     qualify row_number() over (
         partition by contact_id
@@ -47,7 +54,7 @@ gathered as (
     select
         contact_id,
         arg_max(post, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post,
-        arg_max(record_key, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post_record_key,
+        arg_max(record_key, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post_from,
         list_sort(list_distinct(flatten(list(phones)))) as phones,
         list_sort(list_distinct(flatten(list(emails)))) as emails,
         array_to_string(list_sort(list(distinct source)), ', ') as sources,
@@ -60,11 +67,19 @@ gathered as (
     select contact_id, post, case when post is not null then record_key end, phones, emails, source, 1, changed_at
     from members
     where not has_rivals
+),
+
+golden as (
+    select
+        gathered.*,
+        last_name, first_name, second_name, name_from,
+        -- the CRM takes no contact without a name; the number to call is the best name such a person has
+        case
+            when coalesce(last_name, first_name) is null then coalesce(phones[1], emails[1], second_name)
+            else last_name
+        end as card_last_name
+    from gathered
+    left join names using (contact_id)
 )
 
-select
-    gathered.*, last_name, first_name, second_name, name_record_key,
-    -- the portal takes no contact without a name; the number to call is the best name such a person has
-    case when coalesce(last_name, first_name) is null then coalesce(phones[1], emails[1], second_name) else last_name end as card_last_name
-from gathered
-left join names using (contact_id)
+select * from golden

@@ -29,19 +29,19 @@ clusters as (
     )
 ),
 
-held as (
+memberships as (
     select contact_id, anchor, minted_at, unnest(members) as record_key from known
 ),
 
 heirs as ( -- of a person that split, one part keeps the id: the one with the record it was made from, else the larger
     select contact_id, cluster_key, anchor, minted_at
     from (
-        select contact_id, cluster_key, anchor, minted_at, bool_or(record_key = anchor) as has_anchor, count(*) as held_count
-        from held
+        select contact_id, cluster_key, anchor, minted_at, bool_or(record_key = anchor) as has_anchor, count(*) as member_count
+        from memberships
         inner join records using (record_key)
         group by all
     )
-    qualify row_number() over (partition by contact_id order by has_anchor desc, held_count desc, cluster_key) = 1
+    qualify row_number() over (partition by contact_id order by has_anchor desc, member_count desc, cluster_key) = 1
 ),
 
 survivors as ( -- of ids that turned out to be one person the oldest survives
@@ -52,9 +52,9 @@ survivors as ( -- of ids that turned out to be one person the oldest survives
 ),
 
 absent as ( -- records that are rejected now stay with the id, so that they come back to it
-    select coalesce(survivors.contact_id, held.contact_id) as contact_id, list(distinct record_key order by record_key) as members
-    from held
-    left join heirs on heirs.contact_id = held.contact_id
+    select coalesce(survivors.contact_id, memberships.contact_id) as contact_id, list(distinct record_key order by record_key) as members
+    from memberships
+    left join heirs on heirs.contact_id = memberships.contact_id
     left join survivors on survivors.cluster_key = heirs.cluster_key
     where record_key not in (select record_key from records)
     group by all
@@ -92,11 +92,15 @@ present as (
     select * from merged
     union all
     select * from minted
+),
+
+changed as (
+    select present.*
+    from present
+    left join known using (contact_id)
+    where known.contact_id is null
+        or present.members is distinct from known.members
+        or present.merged_into is distinct from known.merged_into
 )
 
-select present.*
-from present
-left join known using (contact_id)
-where known.contact_id is null
-    or present.members is distinct from known.members
-    or present.merged_into is distinct from known.merged_into
+select * from changed

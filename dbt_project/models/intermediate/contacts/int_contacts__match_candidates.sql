@@ -6,18 +6,24 @@ with contacts as materialized (
     where reason is null
 ),
 
+communications as (
+    select * from {{ ref('int_contacts__communications') }} where holders > 1 and not is_shared
+),
+
+companies as (
+    select * from {{ ref('int_companies__outcomes') }} where company_id is not null
+),
+
 employed as materialized (
-    select distinct source || ':' || source_contact_id as record_key, company_id
-    from {{ ref('int_company_contacts__appearances') }}
-    inner join {{ ref('int_companies__outcomes') }} using (source, source_company_id)
-    where company_id is not null
+    select distinct appearances.record_key, company_id
+    from {{ ref('int_company_contacts__appearances') }} as appearances
+    inner join companies on companies.record_key = appearances.company_key
 ),
 
 named_communications as materialized (
     select record_key, kind, value, is_personal, name_kind, last_key
-    from {{ ref('int_contacts__communications') }}
+    from communications
     inner join contacts using (record_key)
-    where holders > 1 and not is_shared
 ),
 
 keys as (
@@ -37,8 +43,16 @@ keys as (
     from contacts
     inner join employed using (record_key)
     where name_kind = 'full'
+),
+
+starred as (
+    select *, min(record_key) over (partition by rule, match_key, within) as left_key from keys
+),
+
+candidates as (
+    select left_key, record_key as right_key, rule, match_key, within
+    from starred
+    where left_key <> record_key
 )
 
-select left_key, record_key as right_key, rule, match_key, within
-from (select *, min(record_key) over (partition by rule, match_key, within) as left_key from keys)
-where left_key <> record_key
+select * from candidates

@@ -1,13 +1,21 @@
 -- The pairs that stand, each with the rule that made it. Where a chain of pairs would put incompatible names into one cluster (initials that
 -- share one phone with one full name and another phone with the other), only the pairs between equal full names are kept of that chain.
-with recursive components(record_key, component) using key (record_key) as (
-    {{ connected_components(ref('int_contacts__match_candidates')) | indent(4) }}
+with recursive candidates as (
+    select * from {{ ref('int_contacts__match_candidates') }}
+),
+
+contacts as (
+    select * from {{ ref('int_contacts__validated') }}
+),
+
+components(record_key, component) using key (record_key) as (
+    {{ connected_components('candidates') | indent(4) }}
 ),
 
 forms as (
     select distinct component, name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known
     from components
-    inner join {{ ref('int_contacts__validated') }} using (record_key)
+    inner join contacts using (record_key)
     where name_kind is not null
 ),
 
@@ -31,7 +39,7 @@ contradictory as (
 
 doubtful as (
     select candidates.*
-    from {{ ref('int_contacts__match_candidates') }} as candidates
+    from candidates
     inner join components on components.record_key = candidates.left_key
     semi join contradictory using (component)
 ),
@@ -44,14 +52,18 @@ sure as ( -- the same keys, starred anew among equal full names
         union
         select right_key, rule, match_key, within from doubtful
     )
-    inner join {{ ref('int_contacts__validated') }} using (record_key)
+    inner join contacts using (record_key)
     where name_kind = 'full'
+),
+
+edges as (
+    select left_key, right_key, rule, match_key, within
+    from candidates
+    anti join (select distinct left_key from doubtful) using (left_key)
+    union all
+    select left_key, record_key as right_key, rule, match_key, within
+    from sure
+    where left_key <> record_key
 )
 
-select left_key, right_key, rule, match_key, within
-from {{ ref('int_contacts__match_candidates') }}
-anti join (select distinct left_key from doubtful) using (left_key)
-union all
-select left_key, record_key, rule, match_key, within
-from sure
-where left_key <> record_key
+select * from edges

@@ -1,48 +1,85 @@
--- Every source contact with its name taken apart, the phones and e-mails that can be used, and the first reason that keeps it out: its
--- source deleted it, its company does not exist, no company of its is published, nothing in it is usable.
-with employed as (
-    select
-        appearances.source, source_contact_id,
-        bool_or(companies.source_company_id is not null) as has_company,
-        bool_or(company_id is not null) as has_published_company,
-        min(reason) as company_reason
-    from {{ ref('int_company_contacts__appearances') }} as appearances
-    left join {{ ref('int_companies__outcomes') }} as companies using (source, source_company_id)
-    group by all
+-- Every source contact with its name taken apart, the phones and e-mails that can be used, one flag per rule, and the first reason that
+-- keeps it out. Which of several reasons comes first is in the seed rejection_reasons.
+with contacts as (
+    select * from {{ ref('int_contacts__cleaned') }}
 ),
 
-usable as (
+names as (
+    select * from {{ ref('int_contacts__named') }}
+),
+
+appearances as (
+    select * from {{ ref('int_company_contacts__appearances') }}
+),
+
+companies as (
+    select * from {{ ref('int_companies__outcomes') }}
+),
+
+reasons as (
+    select * from {{ ref('rejection_reasons') }} where entity = 'contact'
+),
+
+employers as (
     select
-        source, source_contact_id, source_company_id, post,
-        {{ usable_values('phones', 'number') }} as phones,
-        {{ usable_values('emails', 'address') }} as emails,
-        is_deleted, changed_at
-    from {{ ref('int_contacts__unioned') }}
+        appearances.record_key,
+        bool_or(companies.record_key is not null) as has_company,
+        bool_or(company_id is not null) as has_published_company,
+        min(reason) as company_reason
+    from appearances
+    left join companies on companies.record_key = appearances.company_key
+    group by appearances.record_key
 ),
 
 flagged as (
     select
-        usable.*,
-        last_name, first_name, second_name, name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known,
+        source, record_key, source_contact_id, company_key,
+        last_name, first_name, second_name,
+        name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known,
+        post,
+        phones, emails,
         name_kind is not null as has_name,
-        coalesce(len(phones) > 0, false) as has_phone,
-        coalesce(len(emails) > 0, false) as has_email,
+        len(phones) > 0 as has_phone,
+        len(emails) > 0 as has_email,
         coalesce(has_company, false) as has_company,
         coalesce(has_published_company, false) as has_published_company,
-        company_reason
-    from usable
-    left join {{ ref('int_contacts__named') }} using (source, source_contact_id)
-    left join employed using (source, source_contact_id)
+        company_reason,
+        is_deleted, changed_at
+    from contacts
+    left join names using (record_key)
+    left join employers using (record_key)
+),
+
+judged as (
+    select
+        record_key,
+        [
+            case when is_deleted then 'deleted' end,
+            case when not has_company then 'orphan' end,
+            case when not has_published_company then 'company_rejected' end,
+            case when not (has_name or has_phone or has_email) then 'empty' end
+        ] as grounds
+    from flagged
+),
+
+objections as (
+    select record_key, unnest(grounds) as reason from judged where list_count(grounds) > 0
+),
+
+first_reasons as (
+    select record_key, arg_min(reason, coalesce(precedence, 0)) as reason -- one that the seed lacks keeps a record out all the same
+    from objections
+    left join reasons using (reason)
+    group by record_key
+),
+
+validated as (
+    select
+        flagged.* exclude (company_reason),
+        first_reasons.reason,
+        case when first_reasons.reason = 'company_rejected' then company_reason end as company_reason
+    from flagged
+    left join first_reasons using (record_key)
 )
 
-select
-    * exclude (company_reason),
-    source || ':' || source_contact_id as record_key,
-    case
-        when is_deleted then 'deleted'
-        when not has_company then 'orphan'
-        when not has_published_company then 'company_rejected'
-        when not (has_name or has_phone or has_email) then 'empty'
-    end as reason,
-    case when not is_deleted and has_company and not has_published_company then company_reason end as company_reason
-from flagged
+select * from validated

@@ -1,24 +1,68 @@
 -- Where every source order went: a deal of a published company, or the first reason that keeps it out of the CRM.
-with companies as (
-    select source, source_company_id, company_id, reason as company_reason
-    from {{ ref('int_companies__outcomes') }}
+with orders as (
+    select * from {{ ref('int_orders__cleaned') }}
+),
+
+companies as (
+    select * from {{ ref('int_companies__outcomes') }}
+),
+
+statuses as (
+    select * from {{ ref('order_statuses') }}
+),
+
+reasons as (
+    select * from {{ ref('rejection_reasons') }} where entity = 'order'
+),
+
+placed as (
+    select
+        orders.*,
+        companies.record_key is not null as has_company,
+        companies.company_id,
+        companies.reason as company_reason,
+        statuses.status is not null as is_status_known
+    from orders
+    left join companies on companies.record_key = company_key
+    left join statuses on statuses.status = orders.status
+),
+
+judged as (
+    select
+        record_key,
+        [
+            case when is_deleted then 'deleted' end,
+            case when not has_company then 'orphan' end,
+            case when company_id is null then 'company_rejected' end,
+            case when not coalesce(changed_at >= {{ period_start() }}, true) then 'outside_period' end,
+            case when not is_status_known then 'unknown_status' end,
+            case when not regexp_full_match(currency, '[A-Z]{3}') then 'unknown_currency' end
+        ] as grounds
+    from placed
+),
+
+objections as (
+    select record_key, unnest(grounds) as reason from judged where list_count(grounds) > 0
+),
+
+first_reasons as (
+    select record_key, arg_min(reason, coalesce(precedence, 0)) as reason -- one that the seed lacks keeps a record out all the same
+    from objections
+    left join reasons using (reason)
+    group by record_key
+),
+
+outcomes as (
+    select
+        source, record_key,
+        source_order_id as source_id,
+        company_id, contact_key,
+        order_number, status, amount, currency,
+        reason, company_reason,
+        is_deleted,
+        ordered_at, changed_at
+    from placed
+    left join first_reasons using (record_key)
 )
 
-select
-    orders.source, orders.source_order_id,
-    company_id,
-    source_contact_id,
-    order_number, orders.status, amount, currency,
-    case
-        when is_deleted then 'deleted'
-        when companies.source is null then 'orphan'
-        when company_id is null then 'company_rejected'
-        when not coalesce(changed_at >= {{ period_start() }}, true) then 'outside_period'
-        when statuses.status is null then 'unknown_status'
-        when not regexp_full_match(currency, '[A-Z]{3}') then 'unknown_currency'
-    end as reason,
-    company_reason,
-    ordered_at, changed_at
-from {{ ref('int_orders__unioned') }} as orders
-left join companies using (source, source_company_id)
-left join {{ ref('order_statuses') }} as statuses on statuses.status = orders.status
+select * from outcomes

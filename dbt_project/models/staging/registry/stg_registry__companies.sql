@@ -52,7 +52,7 @@ from_service as (
         suggested.data.branch_type,
         suggested.data.name.full_with_opf as full_name,
         suggested.data.name.short_with_opf as short_name,
-        suggested.data.opf.short as opf,
+        suggested.data.opf.short as legal_form,
         suggested.data.management.name as director_name,
         suggested.data.management.post as director_post,
         suggested.data.address.value as legal_address,
@@ -77,7 +77,7 @@ from_file as (
         verdict.kpp, verdict.ogrn,
         verdict.type as party_type,
         null as branch_type,
-        verdict.full_name, verdict.short_name, verdict.opf, verdict.director_name, verdict.director_post,
+        verdict.full_name, verdict.short_name, verdict.opf as legal_form, verdict.director_name, verdict.director_post,
         verdict.address as legal_address,
         is_found and coalesce(upper(trim(verdict.status)) not in ('', 'UNKNOWN'), false) as is_found,
         try_cast(verdict.registration_date as date) as registered_on,
@@ -92,20 +92,27 @@ registrations as (
     select * from from_service
     union all by name
     select * from from_file
+),
+
+cleaned as (
+    select
+        inn,
+        nullif(upper(trim(registry_status)), '') as registry_status,
+        nullif(trim(kpp), '') as kpp,
+        nullif(trim(ogrn), '') as ogrn,
+        party_type,
+        {{ plain_characters('full_name') }} as full_name,
+        {{ plain_characters('short_name') }} as short_name,
+        {{ plain_characters('legal_form') }} as legal_form,
+        {{ plain_characters('director_name') }} as director_name,
+        {{ plain_characters('director_post') }} as director_post,
+        {{ plain_characters('legal_address') }} as legal_address,
+        is_found,
+        coalesce(registry_status in ('ACTIVE', 'REORGANIZING'), false) as is_active,
+        coalesce(branch_type = 'BRANCH', false) as is_branch,
+        registered_on, liquidated_on, actual_on,
+        asked_at, source_position, run_id, ingested_at
+    from registrations
 )
 
-select
-    inn,
-    nullif(upper(trim(registry_status)), '') as registry_status,
-    nullif(trim(kpp), '') as kpp,
-    nullif(trim(ogrn), '') as ogrn,
-    party_type,
-    {% for text in ['full_name', 'short_name', 'opf', 'director_name', 'director_post', 'legal_address'] -%}
-    {{ plain_characters(text) }} as {{ text }},
-    {% endfor -%}
-    is_found,
-    coalesce(registry_status in ('ACTIVE', 'REORGANIZING'), false) as is_active,
-    coalesce(branch_type = 'BRANCH', false) as is_branch,
-    registered_on, liquidated_on, actual_on,
-    asked_at, source_position, run_id, ingested_at
-from registrations
+select * from cleaned

@@ -1,37 +1,38 @@
--- One row per contact of shop A, latest version: the name and post repaired, phones and e-mails read, all of it as typed beside.
-with extracted as (
+-- One row per contact of shop A's clients: its latest version, the text as entered.
+with landed as (
     select
-        fields[1] as source_contact_id, fields[2] as source_company_id,
-        fields[3] as contact_name_raw, fields[4] as post_raw, fields[5] as phone_raw, fields[6] as email_raw,
-        coalesce(fields[7], '0') not in ('0', 'false') as is_deleted,
-        {{ utc_from_moscow('fields[8]') }} as created_at, {{ utc_from_moscow('fields[9]') }} as changed_at,
+        json_transform(payload, '{
+            "id": "VARCHAR", "client_id": "VARCHAR", "full_name": "VARCHAR", "position": "VARCHAR", "phone": "VARCHAR",
+            "email": "VARCHAR", "is_deleted": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
+        }') as contact,
         source_position, run_id, ingested_at
-    from (
-        select *, json_extract_string(payload, [
-            '$.id', '$.client_id', '$.full_name', '$.position', '$.phone', '$.email', '$.is_deleted', '$.created_at', '$.updated_at'
-        ]) as fields
-        from {{ source('shop_a', 'shop_a__client_contacts') }}
-    )
-    where fields[1] is not null
+    from {{ source('shop_a', 'shop_a__client_contacts') }}
 ),
 
-latest as (
-    select *, contact_name_raw as contact_name, post_raw as post, [phone_raw] as phones_typed
-    from extracted
-    qualify row_number() over (    -- raw is append-only: a changed contact is there once per version
+extracted as (
+    select
+        'shop_a' as source,
+        'shop_a:' || contact.id as record_key,
+        contact.id as source_contact_id,
+        'shop_a:' || contact.client_id as company_key,
+        contact.client_id as source_company_id,
+        contact.full_name as contact_name_raw,
+        contact.position as post_raw,
+        [contact.phone] as phones_raw,
+        [contact.email] as emails_raw,
+        coalesce(contact.is_deleted, '0') not in ('0', 'false') as is_deleted,
+        {{ utc_from_moscow('contact.created_at') }} as created_at,
+        {{ utc_from_moscow('contact.updated_at') }} as changed_at,
+        source_position, run_id, ingested_at
+    from landed
+    where contact.id is not null
+),
+
+latest as ( -- raw is append-only: a changed contact is there once per version
+    select * from extracted
+    qualify row_number() over (
         partition by source_contact_id order by changed_at desc nulls last, ingested_at desc, source_position desc
     ) = 1
-),
-
-phoned as (
-    {{ phone_numbers('latest', 'source_contact_id', 'phones_typed', ref('phone_countries')) | indent(4) }}
 )
 
-select
-    source_contact_id, source_company_id,
-    contact_name, post, contact_name_raw, post_raw, phone_raw, email_raw,
-    phones,
-    {{ email_addresses('[email_raw]') | indent(4) }} as emails,
-    is_deleted, created_at, changed_at,
-    source_position, run_id, ingested_at
-from {{ with_repaired_text('phoned', ['contact_name', 'post']) }}
+select * from latest

@@ -1,5 +1,5 @@
--- One row per client of shop A: its latest version, cleaned, as typed beside it.
-with extracted as (
+-- One row per client of shop A: its latest version, the text as entered.
+with landed as (
     select
         json_transform(payload, '{
             "id": "VARCHAR", "name": "VARCHAR", "inn": "VARCHAR", "kpp": "VARCHAR", "ogrn": "VARCHAR",
@@ -10,32 +10,33 @@ with extracted as (
     from {{ source('shop_a', 'shop_a__clients') }}
 ),
 
-latest as (
+extracted as (
     select
+        'shop_a' as source,
+        'shop_a:' || client.id as record_key,
         client.id as source_company_id,
-        client.name as company_name,
-        client.inn, client.kpp, client.ogrn, client.legal_address,
-        client.bank_name, client.bik, client.account, client.corr_account,
+        client.name as company_name_raw,
+        client.inn as inn_raw,
+        client.kpp as kpp_raw,
+        client.ogrn as ogrn_raw,
+        client.legal_address as legal_address_raw,
+        client.bank_name as bank_name_raw,
+        client.bik as bik_raw,
+        client.account as account_raw,
+        client.corr_account as corr_account_raw,
         coalesce(client.is_deleted not in ('0', 'false'), false) as is_deleted,
         {{ utc_from_moscow('client.created_at') }} as created_at,
         {{ utc_from_moscow('client.updated_at') }} as changed_at,
         source_position, run_id, ingested_at
-    from extracted
+    from landed
     where client.id is not null
-    qualify row_number() over ( -- raw is append-only: a changed client is there once per version
-        partition by client.id order by client.updated_at desc nulls last, ingested_at desc, source_position desc
-    ) = 1
 ),
 
-cleaned as (
-    select * from {{ with_cleaned_company('latest') }}
+latest as ( -- raw is append-only: a changed client is there once per version
+    select * from extracted
+    qualify row_number() over (
+        partition by source_company_id order by changed_at desc nulls last, ingested_at desc, source_position desc
+    ) = 1
 )
 
-select
-    source_company_id,
-    company_name, company_name_raw, inn, inn_raw, kpp, kpp_raw, ogrn, ogrn_raw, legal_address, legal_address_raw,
-    bank_name, bank_name_raw, bik, bik_raw, account, account_raw, corr_account, corr_account_raw,
-    is_inn_padded, is_deleted,
-    created_at, changed_at,
-    source_position, run_id, ingested_at
-from {{ with_repaired_text('cleaned', ['company_name', 'legal_address', 'bank_name']) }}
+select * from latest

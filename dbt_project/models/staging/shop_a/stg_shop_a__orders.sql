@@ -1,32 +1,40 @@
 -- One row per order of shop A: its latest version.
-with extracted as materialized ( -- read more than once below
+with landed as (
     select
+        json_transform(payload, '{
+            "id": "VARCHAR", "client_id": "VARCHAR", "contact_id": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR",
+            "total": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
+        }') as ordered,
+        source_position, run_id, ingested_at
+    from {{ source('shop_a', 'shop_a__orders') }}
+),
+
+extracted as (
+    select
+        'shop_a' as source,
+        'shop_a:' || ordered.id as record_key,
         ordered.id as source_order_id,
+        'shop_a:' || ordered.client_id as company_key,
         ordered.client_id as source_company_id,
+        'shop_a:' || ordered.contact_id as contact_key,
         ordered.contact_id as source_contact_id,
-        {{ plain_characters('ordered.number') }} as order_number,
-        lower(trim(ordered.status)) as status,
+        ordered.number as order_number_raw,
         ordered.status as status_raw,
-        try_cast(ordered.total as decimal(14, 2)) as amount,
-        'RUB' as currency, -- shop A keeps its totals in roubles
+        ordered.total as amount_raw,
+        'RUB' as currency_raw, -- shop A keeps its totals in roubles
         false as is_deleted,
         {{ utc_from_moscow('ordered.created_at') }} as ordered_at,
         {{ utc_from_moscow('ordered.updated_at') }} as changed_at,
         source_position, run_id, ingested_at
-    from (
-        select
-            json_transform(payload, '{
-                "id": "VARCHAR", "client_id": "VARCHAR", "contact_id": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR",
-                "total": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
-            }') as ordered,
-            source_position, run_id, ingested_at
-        from {{ source('shop_a', 'shop_a__orders') }}
-    )
+    from landed
     where ordered.id is not null
 ),
 
 latest as ( -- raw is append-only: a changed order is there once per version
-    {{ newest_per_key('extracted', 'source_order_id', 'changed_at desc nulls last, ingested_at desc, source_position desc') }}
+    select * from extracted
+    qualify row_number() over (
+        partition by source_order_id order by changed_at desc nulls last, ingested_at desc, source_position desc
+    ) = 1
 )
 
 select * from latest

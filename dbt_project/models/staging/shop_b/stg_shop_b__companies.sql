@@ -1,7 +1,7 @@
--- One row per company of shop B: what its newest document says, cleaned, as typed beside it.
-with extracted as (
+-- One row per company of shop B: what its newest document says, as entered.
+with documents as (
     select
-        company_uid as source_company_id,
+        company_uid,
         json_transform(document, '{
             "title": "VARCHAR", "inn": "VARCHAR", "kpp": "VARCHAR", "ogrn": "VARCHAR", "legal_address": "VARCHAR",
             "bank": {"name": "VARCHAR", "bik": "VARCHAR", "account": "VARCHAR", "corr_account": "VARCHAR"},
@@ -13,29 +13,25 @@ with extracted as (
     from {{ ref('stg_shop_b__documents') }}
 ),
 
-unpacked as (
+extracted as (
     select
-        source_company_id,
-        company.title as company_name,
-        company.inn, company.kpp, company.ogrn, company.legal_address,
-        company.bank.name as bank_name,
-        company.bank.bik, company.bank.account, company.bank.corr_account,
+        'shop_b' as source,
+        'shop_b:' || company_uid as record_key,
+        company_uid as source_company_id,
+        company.title as company_name_raw,
+        company.inn as inn_raw,
+        company.kpp as kpp_raw,
+        company.ogrn as ogrn_raw,
+        company.legal_address as legal_address_raw,
+        company.bank.name as bank_name_raw,
+        company.bank.bik as bik_raw,
+        company.bank.account as account_raw,
+        company.bank.corr_account as corr_account_raw,
         is_deleted,
         {{ utc_from_iso('company.created_at') }} as created_at,
         changed_at,
         source_position, run_id, ingested_at
-    from extracted
-),
-
-cleaned as (
-    select * from {{ with_cleaned_company('unpacked') }}
+    from documents
 )
 
-select
-    source_company_id,
-    company_name, company_name_raw, inn, inn_raw, kpp, kpp_raw, ogrn, ogrn_raw, legal_address, legal_address_raw,
-    bank_name, bank_name_raw, bik, bik_raw, account, account_raw, corr_account, corr_account_raw,
-    is_inn_padded, is_deleted,
-    created_at, changed_at,
-    source_position, run_id, ingested_at
-from {{ with_repaired_text('cleaned', ['company_name', 'legal_address', 'bank_name']) }}
+select * from extracted

@@ -2,29 +2,42 @@
 -- more, what the last one did that had them.
 with listed as (
     select
-        * exclude (document),
+        company_uid,
         unnest(json_transform(document, '{"persons": [{
-            "uid": "VARCHAR", "fio": "VARCHAR", "post": "VARCHAR", "phones": "VARCHAR", "emails": "VARCHAR", "changed_at": "VARCHAR"
-        }]}').persons) as person
+            "uid": "VARCHAR", "fio": "VARCHAR", "post": "VARCHAR", "phones": "VARCHAR", "emails": "VARCHAR",
+            "changed_at": "VARCHAR"
+        }]}').persons) as person,
+        version_number, is_gone,
+        changed_at as document_changed_at,
+        source_position, run_id, ingested_at
     from {{ ref('stg_shop_b__document_history') }}
 ),
 
-appearances as materialized ( -- read more than once below
+extracted as (
     select
-        person.uid as source_contact_id, company_uid as source_company_id,
-        person.fio as contact_name_raw, person.post as post_raw, person.phones as phones_raw, person.emails as emails_raw,
+        'shop_b' as source,
+        'shop_b:' || person.uid as record_key,
+        person.uid as source_contact_id,
+        'shop_b:' || company_uid as company_key,
+        company_uid as source_company_id,
+        person.fio as contact_name_raw,
+        person.post as post_raw,
+        person.phones as phones_raw,
+        person.emails as emails_raw,
         is_gone as is_deleted,
-        coalesce({{ utc_from_iso('person.changed_at') }}, changed_at) as changed_at,
-        changed_at as document_changed_at, version_number, source_position, run_id, ingested_at
+        coalesce({{ utc_from_iso('person.changed_at') }}, document_changed_at) as changed_at,
+        document_changed_at, version_number,
+        source_position, run_id, ingested_at
     from listed
     where person.uid is not null
 ),
 
-newest as (
-    {{ newest_per_key(
-        'appearances', 'source_company_id, source_contact_id',
-        'version_number, changed_at desc nulls last, phones_raw, emails_raw, contact_name_raw, post_raw'
-    ) }}
+latest as (
+    select * exclude (version_number) from extracted
+    qualify row_number() over (
+        partition by source_company_id, source_contact_id
+        order by version_number, changed_at desc nulls last, phones_raw, emails_raw, contact_name_raw, post_raw
+    ) = 1
 )
 
-select * exclude (version_number) from newest
+select * from latest

@@ -1,13 +1,21 @@
 -- One row per landed version of a company document: an object of a history file or an event of the topic.
 -- The newest version of a company tells what is; the older ones only prove that a person or an order once existed. `content_number` counts
 -- the versions that have a content, not a deletion, from the newest on.
--- The documents themselves stay in raw until it is known which of them count.
-with exported as (
+-- The documents themselves stay in raw until it is known which of them count; only what ranks them is read here.
+with files as (
     select
         split_part(source_position, '@', 1) as file_name,
         max({{ utc_from_iso("payload ->> '$.exported_at'") }}) as exported_at
     from {{ source('shop_b', 'shop_b__files') }}
     group by file_name
+),
+
+filed_documents as (
+    select
+        split_part(source_position, '@', 1) as file_name,
+        json_extract_string(payload, ['$.uid', '$.changed_at']) as fields,
+        source_position, run_id, ingested_at
+    from {{ source('shop_b', 'shop_b__companies') }}
 ),
 
 filed as (
@@ -18,49 +26,51 @@ filed as (
         coalesce({{ utc_from_iso('fields[2]') }}, exported_at) as changed_at,
         0 as kafka_offset,
         source_position, run_id, ingested_at
-    from (
-        select json_extract_string(payload, ['$.uid', '$.changed_at']) as fields, source_position, run_id, ingested_at
-        from {{ source('shop_b', 'shop_b__companies') }}
-    )
-    left join exported on file_name = split_part(source_position, '@', 1)
+    from filed_documents
+    left join files using (file_name)
+),
+
+events as (
+    select
+        json_extract_string(payload, ['$.company.uid', '$.event', '$.occurred_at']) as fields,
+        payload is null or payload = 'null' as is_empty,
+        source_key, source_at, source_position, run_id, ingested_at
+    from {{ source('shop_b', 'shop_b__events') }}
 ),
 
 streamed as (
     select
         coalesce(fields[1], source_key) as company_uid,
         true as is_event,
-        -- A tombstone means the same as company.deleted.
-        is_empty or coalesce(fields[2], '') = 'company.deleted' as is_deletion,
+        is_empty or coalesce(fields[2], '') = 'company.deleted' as is_deletion, -- a tombstone means the same
         coalesce({{ utc_from_iso('fields[3]') }}, source_at) as changed_at,
         try_cast(split_part(source_position, '/', 3) as bigint) as kafka_offset,
         source_position, run_id, ingested_at
-    from (
-        select
-            json_extract_string(payload, ['$.company.uid', '$.event', '$.occurred_at']) as fields,
-            payload is null or payload = 'null' as is_empty,
-            source_key, source_at, source_position, run_id, ingested_at
-        from {{ source('shop_b', 'shop_b__events') }}
-    )
+    from events
 ),
 
 versions as (
     select * from filed
     union all by name
     select * from streamed
+),
+
+numbered as (
+    select
+        company_uid,
+        is_event, is_deletion,
+        changed_at,
+        row_number() over newest_first as version_number,
+        case when not is_deletion then count(*) filter (not is_deletion) over newest_first end as content_number,
+        source_position, run_id, ingested_at
+    from versions
+    where company_uid is not null
+    -- occurred_at decides, then the offset; of a file and an event of one moment the event is the later word
+    window newest_first as (
+        partition by company_uid
+        order by changed_at desc nulls last, is_event desc, kafka_offset desc, ingested_at desc, source_position desc
+        rows unbounded preceding
+    )
 )
 
-select
-    company_uid,
-    is_event, is_deletion,
-    changed_at,
-    row_number() over newest_first as version_number,
-    case when not is_deletion then count(*) filter (not is_deletion) over newest_first end as content_number,
-    source_position, run_id, ingested_at
-from versions
-where company_uid is not null
--- occurred_at decides, then the offset; of a file and an event of one moment the event is the later word.
-window newest_first as (
-    partition by company_uid
-    order by changed_at desc nulls last, is_event desc, kafka_offset desc, ingested_at desc, source_position desc
-    rows unbounded preceding
-)
+select * from numbered

@@ -1,5 +1,5 @@
-{#- The strings of a JSON array; a lone string, which shop B sends now and then instead of an array, is a list of one. -#}
-{% macro typed_list(json_or_text) -%}
+{#- The texts of a JSON array; a lone text, which shop B sends now and then instead of an array, is a list of one. -#}
+{% macro json_list(json_or_text) -%}
     case
         when {{ json_or_text }} is null then []
         when {{ json_or_text }} like '[%' then coalesce(try(from_json({{ json_or_text }}, '["VARCHAR"]')), [{{ json_or_text }}])

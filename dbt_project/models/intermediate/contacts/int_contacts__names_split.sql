@@ -1,0 +1,31 @@
+-- The name of each contact that has one as its words, brackets and addresses ("г-н") left out.
+{%- set twins_latin, twins_cyrillic = 'ABEKMHOPCTXYaeopcyxk', 'АВЕКМНОРСТХУаеорсухк' %}
+with contacts as (
+    select record_key, contact_name from {{ ref('int_contacts__cleaned') }} where regexp_matches(contact_name, '\pL')
+),
+
+readable as ( -- a name of Cyrillic words holds no Latin ones: what looks like one is a slip of the keyboard
+    select
+        record_key,
+        case
+            when regexp_matches(contact_name, '[A-Za-z]') and regexp_matches(contact_name, '[А-Яа-яЁё]')
+                and not regexp_matches(translate(contact_name, '{{ twins_latin }}', ''), '[A-Za-z]')
+                then translate(contact_name, '{{ twins_latin }}', '{{ twins_cyrillic }}')
+            else contact_name
+        end as name_text
+    from contacts
+),
+
+split as (
+    select
+        *,
+        case
+            when regexp_full_match(name_text, '[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)*') then string_split(name_text, ' ') -- as most are: quicker
+            else regexp_extract_all(
+                replace(regexp_replace(name_text, '\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'), ' - ', '-'), '[^\s,;.]+\.?'
+            )
+        end as words
+    from readable
+)
+
+select * from split
