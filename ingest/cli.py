@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from ingest.landing import Landing, landing
-from ingest.settings import JSONSource, KafkaSource, MySQLSource, RelationalSource, read_settings
+from ingest.settings import read_settings
+from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import SettingsError

@@ -16,7 +16,7 @@ import msgspec
 from ingest import raw
 from ingest.json_text import CHUNK_BYTES, DocumentText
 from ingest.raw import DeadLetter, RawRecord
-from ingest.settings import JSONSource
+from ingest.sources import JSONSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 

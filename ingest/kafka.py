@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 
 from ingest import raw
 from ingest.raw import DeadLetter, RawRecord
-from ingest.settings import KafkaLogin, KafkaSource
+from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 
@@ -156,26 +156,29 @@ class Topic:
             ends = self.end_offsets()
             reached = {}
             for number in self.partitions:
-                wanted = next_offsets.get(number, starts[number])
+                stored = next_offsets.get(number, starts[number])
                 place = f"{self.name}/{number}"
-                if wanted < starts[number]:
-                    warn(f"{place}: offsets {wanted} to {starts[number] - 1} are gone, retention passed them")
-                elif wanted > ends[number]:
-                    warn(f"{place}: offset {wanted} is beyond the end {ends[number]}, the topic was made anew")
-                reached[number] = wanted if starts[number] <= wanted <= ends[number] else starts[number]
+                if stored < starts[number]:
+                    warn(f"{place}: offsets {stored} to {starts[number] - 1} are gone, retention passed them")
+                elif stored > ends[number]:
+                    warn(f"{place}: offset {stored} is beyond the end {ends[number]}, the topic was made anew")
+                reached[number] = stored if starts[number] <= stored <= ends[number] else starts[number]
                 self.consumer.seek(self.partition(number), reached[number])
             moved_at = monotonic()
             while any(reached[number] < ends[number] for number in reached):
                 self.consumer.pause(*(self.partition(number) for number in reached if reached[number] >= ends[number]))
                 polled = self.consumer.poll(timeout_ms=POLL_MS)
-                now = {number: min(self.consumer.position(self.partition(number)), ends[number]) for number in reached}
-                if now != reached:
+                next_reached = {
+                    number: min(self.consumer.position(self.partition(number)), ends[number]) for number in reached
+                }
+                if next_reached != reached:
                     moved_at = monotonic()
                     messages = [m for group in polled.values() for m in group if m.offset < ends[m.partition]]
                     yield self._batch(
-                        messages, {number: now[number] for number in now if now[number] != reached[number]}
+                        messages,
+                        {number: offset for number, offset in next_reached.items() if offset != reached[number]},
                     )
-                    reached = now
+                    reached = next_reached
                 elif monotonic() - moved_at > STALL_SECONDS:
                     raise OperatorError(
                         f"Kafka {self.brokers} sent nothing of {self.name} for {STALL_SECONDS} seconds",

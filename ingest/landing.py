@@ -6,7 +6,8 @@ from typing import Any
 
 import duckdb
 
-from ingest.settings import Settings, SourceT, read_settings
+from ingest.settings import Settings, read_settings
+from ingest.sources import SourceT
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError

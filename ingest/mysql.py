@@ -14,7 +14,7 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from ingest.relational import Column
-from ingest.settings import MySQLSource
+from ingest.sources import MySQLSource
 from ingest.warehouse.errors import OperatorError
 
 BATCH_ROWS = 20_000

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from ingest import raw
-from ingest.settings import RelationalSource
+from ingest.sources import RelationalSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 

@@ -4,11 +4,18 @@ import os
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.warehouse.errors import SettingsError
 
 PREFIX = "SVOD_"
+
+
+class EnvironmentSettings(BaseSettings):
+    """Frozen; an empty variable counts as unset; the description of a field is the form expected of its variable."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ingest.cli import main
-from ingest.settings import KafkaLogin, MySQLSource, RegistrySettings, Settings, read_settings
+from ingest.settings import RegistrySettings, Settings, read_settings
+from ingest.sources import KafkaLogin, MySQLSource
 from tests.ingest.conftest import Ingest
 
 

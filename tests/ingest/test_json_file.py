@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ingest.json_file import JSONFile, Position, header_of, land_json_file
 from ingest.json_text import CHUNK_BYTES, DocumentText
-from ingest.settings import JSONSource
+from ingest.sources import JSONSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step

@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 
 from ingest.kafka import Topic, land_topic
-from ingest.settings import KafkaLogin, KafkaSource
+from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step

@@ -9,7 +9,7 @@ import pymysql
 import pytest
 
 from ingest import mysql, relational
-from ingest.settings import MySQLSource
+from ingest.sources import MySQLSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step

@@ -5,7 +5,8 @@ import pytest
 
 from ingest import settings
 from ingest.cli import main
-from ingest.settings import JSONSource, KafkaSource, MySQLSource, declare, read_settings
+from ingest.settings import declare, read_settings
+from ingest.sources import JSONSource, KafkaSource, MySQLSource
 from ingest.warehouse.errors import SettingsError
 
 CLIENTS = "create table clients (id int primary key, updated_at datetime not null)"
