@@ -224,7 +224,7 @@ def land_json_file(
     step: journal.Step,
     *,
     is_full: bool = False,
-    on_progress: Callable[[int], None] = lambda disk_bytes: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Append the objects of a document to raw.<source>__companies and its other keys to raw.<source>__files.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
+from pydantic_settings import NoDecode, PydanticBaseSettingsSource
 
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings
 from ingest.warehouse.errors import SettingsError
@@ -29,16 +29,9 @@ class Source(EnvironmentSettings):
         self._name = name
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
         """What was declared comes last."""
-        return env_settings, dotenv_settings, init_settings
+        return sources["env_settings"], sources["dotenv_settings"], sources["init_settings"]
 
     @property
     def name(self) -> str:

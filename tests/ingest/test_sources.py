@@ -9,6 +9,7 @@ from ingest.settings import declare, read_settings
 from ingest.sources import JSONSource, KafkaSource, MySQLSource
 from ingest.warehouse.errors import SettingsError
 
+pytestmark = pytest.mark.usefixtures("third_shop")
 CLIENTS = "create table clients (id int primary key, updated_at datetime not null)"
 
 
@@ -39,7 +40,7 @@ def raw_rows(tmp_path, table: str) -> int:
         return connection.execute(f"select count(*) from raw.{table}").fetchall()[0][0]
 
 
-def test_a_declaration_is_what_holds_unless_a_variable_says_otherwise(third_shop, monkeypatch):
+def test_a_declaration_is_what_holds_unless_a_variable_says_otherwise(monkeypatch):
     monkeypatch.setenv("SVOD_SHOP_A_TABLES", "orders")
     monkeypatch.setenv("SVOD_SHOP_C_TABLES", "clients:whole, orders")
     monkeypatch.setenv("SVOD_SHOP_C_NAME", "no setting at all")
@@ -56,7 +57,7 @@ def test_a_declaration_is_what_holds_unless_a_variable_says_otherwise(third_shop
     )
 
 
-def test_a_wrong_variable_of_a_new_source_is_named(third_shop, monkeypatch):
+def test_a_wrong_variable_of_a_new_source_is_named(monkeypatch):
     monkeypatch.setenv("SVOD_SHOP_C_URL", "mysql://root:s3cret@host:s3cret/db")
     with pytest.raises(SettingsError) as caught:
         read_settings()
@@ -64,7 +65,7 @@ def test_a_wrong_variable_of_a_new_source_is_named(third_shop, monkeypatch):
     assert "mysql://user:password@host" in caught.value.hint
 
 
-def test_the_tables_of_two_servers_land_beside_each_other(third_shop, ingest, mariadb, tmp_path):
+def test_the_tables_of_two_servers_land_beside_each_other(ingest, mariadb, tmp_path):
     with mariadb.database() as first, mariadb.database() as second:
         for database, clients in ((first, 2), (second, 3)):
             with mariadb.connect(database) as connection, connection.cursor() as cursor:
@@ -84,7 +85,7 @@ def test_the_tables_of_two_servers_land_beside_each_other(third_shop, ingest, ma
         assert ingest("mysql", "clients", "--source", "shop_a")[0] == 0
 
 
-def test_a_source_that_fails_does_not_keep_the_others_from_landing(third_shop, ingest, mariadb, database, tmp_path):
+def test_a_source_that_fails_does_not_keep_the_others_from_landing(ingest, mariadb, database, tmp_path):
     with mariadb.connect(database) as connection, connection.cursor() as cursor:
         cursor.execute(CLIENTS)
         cursor.execute("insert into clients values (1, '2026-01-01')")
@@ -94,14 +95,14 @@ def test_a_source_that_fails_does_not_keep_the_others_from_landing(third_shop, i
     assert raw_rows(tmp_path, "shop_c__clients") == 1
 
 
-def test_a_source_without_tables_and_an_unknown_one_are_wrong_settings(third_shop, ingest, mariadb, database):
+def test_a_source_without_tables_and_an_unknown_one_are_wrong_settings(ingest, mariadb, database):
     status, _, errors = ingest("mysql", "--source", "shop_c", SVOD_SHOP_C_URL=mariadb.url(database))
     assert status == 2 and "SVOD_SHOP_C_TABLES is not set" in errors
     status, _, errors = ingest("mysql", "--source", "shop_d")
     assert status == 2 and "there are: shop_a, shop_c" in errors
 
 
-def test_files_of_one_name_in_two_sources_are_told_apart(third_shop, ingest, monkeypatch, tmp_path):
+def test_files_of_one_name_in_two_sources_are_told_apart(ingest, monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "DECLARATIONS", (*settings.DECLARATIONS, declare("shop_d", JSONSource)))
     for folder, document in (("b", '{"companies": [{"uid": 1}]}'), ("d", "[{}, {}]")):
         (tmp_path / folder).mkdir()
