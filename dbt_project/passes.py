@@ -12,6 +12,8 @@ from pathlib import Path
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
+from ingest.warehouse import journal
+
 PROJECT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
@@ -23,10 +25,11 @@ def main() -> int:
     project = dbtRunner().invoke(["--quiet", "--no-write-json", "parse", *at])  # prints what it cannot read
     if not project.success:
         return 1
-    for selector in ("before_registry", "after_registry"):
-        if selector == "after_registry" and (status := subprocess.run([BIN / "ingest", "registry"]).returncode):
+    for step in (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY):
+        if step == journal.DBT_AFTER_REGISTRY and (status := subprocess.run([BIN / "ingest", "registry"]).returncode):
             return status
-        built = dbtRunner(manifest=project.result).invoke(["--quiet", "build", *at, "--selector", selector])
+        build = ["--quiet", "build", *at, "--selector", step.removeprefix("dbt ")]
+        built = dbtRunner(manifest=project.result).invoke(build)
         DuckDBConnectionManager.close_all_connections()
         if not built.success:
             return subprocess.run([BIN / "publish", "gate"]).returncode or 1

@@ -1,12 +1,11 @@
 """One big JSON document, object by object: whatever its size, only one batch of it is in memory."""
 
-import codecs
 import gzip
 import hashlib
-import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,16 +14,14 @@ import ijson
 import msgspec
 
 from ingest import raw
+from ingest.json_text import CHUNK_BYTES, DocumentText
 from ingest.raw import DeadLetter, RawRecord
+from ingest.sources import JSONSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 
-CHUNK_BYTES = 1 << 17
 BATCH_BYTES = 8 << 20
-HEADER_BYTES = 32 << 20  # what stands before and after the array is small; more than this is another kind of document
-GZIP_MAGIC = b"\x1f\x8b"
-ASCII = bytes(range(128))
-
+HEADER_BYTES = 32 << 20  # what stands before the array is small; more than this is another kind of document
 READ_ERRORS = (ijson.JSONError, EOFError, zlib.error, gzip.BadGzipFile, RecursionError)
 
 encoder = msgspec.json.Encoder(decimal_format="number")
@@ -43,90 +40,6 @@ class Position(msgspec.Struct, omit_defaults=False):
     objects: int = 0  # objects of the array read so far
     digest: str = ""  # of those objects' JSON: tells a file that continues from one that was replaced
     is_complete: bool = False
-
-
-def windows_1251_bytes(error: UnicodeError) -> tuple[str, int]:
-    """Read a byte that does not fit the charset as Windows-1251; the one byte undefined there (0x98) stays U+0098."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    byte = error.object[error.start : error.start + 1]
-    return ("\x98" if byte == b"\x98" else byte.decode("cp1251")), error.start + 1
-
-
-codecs.register_error("windows-1251-bytes", windows_1251_bytes)
-
-
-class DocumentText:
-    """The document as UTF-8 bytes without a BOM, for the parser; remembers what the parser's errors do not tell.
-
-    Plain or gzip by its first bytes. `charset` is `utf-8`, `cp1251` or `auto`: Windows-1251 when the first chunk
-    that has non-ASCII bytes is mostly not UTF-8. In a UTF-8 file a stray byte is read as Windows-1251 and counted.
-    """
-
-    def __init__(self, path: Path, charset: str = "auto") -> None:
-        self.file = path.open("rb")
-        is_gzip = self.file.peek(2)[:2] == GZIP_MAGIC
-        self.stream = io.BufferedReader(gzip.GzipFile(fileobj=self.file), CHUNK_BYTES) if is_gzip else self.file
-        self.charset = None if charset == "auto" else charset
-        self.bytes_read = 0  # decompressed, before any re-encoding
-        self.disk_position = 0  # bytes of the file on disk that are consumed: what a progress bar shows
-        self.pending = b""  # the first bytes of a character whose rest is in the next chunk
-        self.stray_at: int | None = None
-        self.stray_chunks = 0
-        self.recent: list[bytes] = []  # chunks since `forget`, the newest last
-
-    def __enter__(self) -> "DocumentText":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stream.close()
-        self.file.close()
-
-    def read(self, size: int = -1) -> bytes:
-        """The next chunk, of any size but empty only at the end; `read(0)` is how the parser asks: bytes or text?"""
-        while size:
-            data = self.stream.read(CHUNK_BYTES)
-            self.disk_position = self.file.tell()
-            is_start = self.bytes_read == 0
-            text = self._as_utf8(data.removeprefix(codecs.BOM_UTF8) if is_start else data)
-            self.bytes_read += len(data)
-            if text or not data:
-                self.recent.append(text)
-                if len(self.recent) > HEADER_BYTES // CHUNK_BYTES:
-                    del self.recent[0]
-                return text
-        return b""
-
-    def _as_utf8(self, data: bytes) -> bytes:
-        data = self.pending + data
-        is_last = len(data) == len(self.pending)  # nothing came after what was pending
-        if self.charset is None and not data.isascii():
-            self.charset = charset_of(data)
-        if self.charset == "cp1251":
-            self.pending = b""
-            return data.decode("cp1251", "windows-1251-bytes").encode()
-        try:
-            _, end = codecs.utf_8_decode(data, "strict", is_last)
-            text = data[:end]
-        except UnicodeDecodeError as error:
-            if self.stray_at is None:
-                self.stray_at = self.bytes_read - len(self.pending) + error.start
-            self.stray_chunks += 1
-            repaired, end = codecs.utf_8_decode(data, "windows-1251-bytes", is_last)
-            text = repaired.encode()
-        self.pending = data[end:]
-        return text
-
-    def forget(self) -> None:
-        """Drop every chunk but the newest: an object ended in it, so what follows the array starts no earlier."""
-        del self.recent[:-1]
-
-
-def charset_of(data: bytes) -> str | None:
-    """`utf-8` when most non-ASCII bytes form UTF-8 characters, of Windows-1251 text hardly any do; None without any."""
-    text, end = codecs.utf_8_decode(data, "ignore", False)  # the last character may be cut off by the chunk's end
-    seen, valid = (len(part.translate(None, ASCII)) for part in (data[:end], text.encode()))
-    return None if not seen else "utf-8" if 2 * valid >= seen else "cp1251"
 
 
 def header_of(head: DocumentText, array: str, tail: bytes) -> dict[str, Any] | None:
@@ -148,7 +61,7 @@ def header_of(head: DocumentText, array: str, tail: bytes) -> dict[str, Any] | N
         return None
     if not keys:
         return {}
-    header = builder.value
+    header: dict[str, Any] = builder.value
     opening = b'{"":' * (len(keys) - 1) + b"{"
     end, rest = tail.find(b"]"), None
     while end >= 0 and rest is None:
@@ -172,16 +85,23 @@ class Batch(NamedTuple):
     records: list[RawRecord]
     dead_letters: list[DeadLetter]
     position: Position
+    disk_position: int  # bytes of the file on disk that are read
     header: bytes | None = None
 
 
 class JSONFile:
-    """One document on its way to the warehouse."""
+    """One document of a source on its way to the warehouse, where it goes by its name."""
 
-    def __init__(self, path: Path, name: str, *, array: str = "companies.item", charset: str = "auto") -> None:
-        self.path, self.name, self.array, self.charset = path, name, array, charset
-        self.text: DocumentText | None = None
+    def __init__(self, path: Path, name: str, source: JSONSource) -> None:
+        self.path, self.name, self.source = path, name, source
+        self.is_read = False  # a file that is landed and looks unchanged is not
         self.warnings: list[str] = []
+
+    def size(self) -> int:
+        """Bytes on disk. Raises OperatorError when the file is missing."""
+        if not self.path.is_file():
+            raise missing_file(self.path, self.source)
+        return self.path.stat().st_size
 
     def batches(self, landed: Position) -> Iterator[Batch]:
         """Yield the objects that follow those `landed` counts, some megabytes of them at a time.
@@ -193,6 +113,7 @@ class JSONFile:
         if landed.objects and not self._continues(landed):
             self.warnings.append(f"{self.name} was replaced since it was last read: landed anew")
             landed = Position()
+        self.is_read = True
         status = self.path.stat()
         digest = hashlib.blake2b(digest_size=16)
         position = Position(status.st_size, status.st_mtime_ns)
@@ -200,13 +121,14 @@ class JSONFile:
         letters: list[DeadLetter] = []
         size = 0
         broken = None
+        text = self._open()
         try:
-            for number, payload, is_object in self._objects():
+            for number, payload, is_object in self._objects(text):
                 digest.update(payload)
                 position.objects = number
                 if number <= landed.objects:
                     continue
-                place = f"{self.name}@{self.text.bytes_read}#{number}"
+                place = f"{self.name}@{text.bytes_read}#{number}"
                 if is_object:
                     records.append(RawRecord(payload, None, None, place))
                 else:
@@ -214,45 +136,48 @@ class JSONFile:
                 size += len(payload)
                 if size >= BATCH_BYTES:
                     position.digest = digest.hexdigest()
-                    yield Batch(records, letters, msgspec.structs.replace(position))
+                    yield Batch(records, letters, msgspec.structs.replace(position), text.disk_position)
                     records, letters, size = [], [], 0
             position.is_complete = True
         except READ_ERRORS as error:
-            broken = self._broken(error, position.objects)
-        if self.text.stray_chunks:
+            broken = self._broken(error, text.bytes_read, position.objects)
+        if text.stray_chunks:
             self.warnings.append(
-                f"{self.name} holds bytes that are not UTF-8, first at byte {self.text.stray_at}: read as Windows-1251"
+                f"{self.name} holds bytes that are not UTF-8, first at byte {text.stray_at}: read as Windows-1251"
             )
-        header = self._header()
+        header = self._header(b"".join(text.recent))
         if header is None and broken is None:
             raise OperatorError(
-                f"{self.name} has no array at {self.array.removesuffix('.item') or 'its top'}",
-                hint="set SVOD_SHOP_B_ARRAY to the path of the array, with .item at its end",
+                f"{self.name} has no array at {self.source.array.removesuffix('.item') or 'its top'}",
+                hint=f"set {self.source.variable('array')} to the path of the array, with .item at its end",
             )
         position.digest = digest.hexdigest()
-        yield Batch(records, letters, position, header)
+        yield Batch(records, letters, position, text.disk_position, header)
         if broken:
             raise broken
 
-    def _header(self) -> bytes | None:
-        tail = b"".join(self.text.recent)
-        with DocumentText(self.path, self.charset) as head:
+    def _open(self) -> DocumentText:
+        return DocumentText(self.path, self.source.charset)
+
+    def _header(self, tail: bytes) -> bytes | None:
+        with self._open() as head:
             try:
-                header = header_of(head, self.array, tail)
+                header = header_of(head, self.source.array, tail)
             except READ_ERRORS:
                 return None
         return None if header is None else encoder.encode(header)
 
-    def _objects(self) -> Iterator[tuple[int, bytes, bool]]:
-        with DocumentText(self.path, self.charset) as self.text:
-            for number, value in enumerate(ijson.items(self.text, self.array, buf_size=CHUNK_BYTES), 1):
+    def _objects(self, text: DocumentText) -> Iterator[tuple[int, bytes, bool]]:
+        """Number from 1, JSON and whether it is an object, of each element of the array."""
+        with text:
+            for number, value in enumerate(ijson.items(text, self.source.array, buf_size=CHUNK_BYTES), 1):
                 yield number, encoder.encode(value), isinstance(value, dict)
-                self.text.forget()
+                text.forget()
 
     def _continues(self, landed: Position) -> bool:
         digest = hashlib.blake2b(digest_size=16)
         try:
-            for number, payload, _ in self._objects():
+            for number, payload, _ in self._objects(self._open()):
                 digest.update(payload)
                 if number == landed.objects:
                     return digest.hexdigest() == landed.digest
@@ -260,32 +185,52 @@ class JSONFile:
             pass
         return False
 
-    def _broken(self, error: Exception, objects: int) -> BrokenDocument:
+    def _broken(self, error: Exception, byte: int, objects: int) -> BrokenDocument:
         is_cut_off = isinstance(error, EOFError) or "premature EOF" in str(error)
         what = (
             "is cut off" if is_cut_off else "stops being JSON" if isinstance(error, ijson.JSONError) else "is damaged"
         )
         near = "at byte" if is_cut_off else "before byte"
         return BrokenDocument(
-            f"{self.name} {what} {near} {self.text.bytes_read} (decompressed), after {objects} objects",
+            f"{self.name} {what} {near} {byte} (decompressed), after {objects} objects",
             hint="the objects before that are landed; copy the file anew, the next run goes on after them",
         )
+
+
+def files_of(source: JSONSource) -> list[Path]:
+    """The files of a source in the order of their names. Raises OperatorError when there are none."""
+    # pathlib's glob wants a pattern relative to some folder; this one takes what the operator typed
+    paths = sorted(Path(name) for name in glob(source.files or "", recursive=True))  # noqa: PTH207
+    if not paths:
+        raise missing_file(source.files or "", source)
+    return paths
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """The names that files go by in the warehouse: unique, the same wherever their folder is mounted."""
+    names = [path.name for path in paths]
+    return [path.name if names.count(path.name) == 1 else path.as_posix() for path in paths]
+
+
+def missing_file(place: str | Path, source: JSONSource) -> OperatorError:
+    """That there is nothing at a path or pattern."""
+    hint = f"check {source.variable('files')}: a path or a pattern like data/history-*.json*"
+    return OperatorError(f"there is no file {place}", hint=hint)
 
 
 def land_json_file(
     connection: duckdb.DuckDBPyConnection,
     file: JSONFile,
-    table: str,
     step: journal.Step,
     *,
     is_full: bool = False,
-    on_progress: Callable[[int], None] = lambda disk_position: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Append the objects of a document to raw.<table> and its other keys to raw.shop_b__files.
+    """Append the objects of a document to raw.<source>__companies and its other keys to raw.<source>__files.
 
     Rows and position go in one transaction a batch, so a killed run goes on where it was. A file that is landed whole
     and looks unchanged on disk is skipped; `is_full` reads it all the same, and lands it anew if its objects differ.
-    `on_progress` is told the bytes of the file on disk that are read.
+    `on_progress` is told how many more bytes of the file on disk are read.
     Raises BrokenDocument when the document ends too early: what it held is landed.
     """
     kept = journal.watermark(connection, file.name)
@@ -293,8 +238,12 @@ def land_json_file(
     status = file.path.stat()
     if not is_full and landed.is_complete and (landed.size, landed.modified_ns) == (status.st_size, status.st_mtime_ns):
         return
-    objects = raw.raw_table(connection, table, "Objects of JSON documents as they came, one row each.")
-    files = raw.raw_table(connection, "shop_b__files", "JSON documents without their array of objects, one row each.")
+    source = file.source.name
+    objects = raw.raw_table(connection, f"{source}__companies", "Objects of JSON documents as they came, one row each.")
+    files = raw.raw_table(
+        connection, f"{source}__files", "JSON documents without their array of objects, one row each."
+    )
+    disk_position = 0
     for batch in raw.read_ahead(file.batches(landed)):
         with raw.transaction(connection):
             step.rows_out += raw.append(connection, objects, batch.records, step.run_id, is_own_json=True)
@@ -308,4 +257,5 @@ def land_json_file(
                 )
             journal.set_watermark(connection, file.name, msgspec.json.encode(batch.position).decode(), step.run_id)
         step.rows_in += len(batch.records) + len(batch.dead_letters)
-        on_progress(file.text.disk_position)
+        on_progress(batch.disk_position - disk_position)
+        disk_position = batch.disk_position

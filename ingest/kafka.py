@@ -7,7 +7,7 @@ partitions are assigned by hand and there is no consumer group.
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 
 from ingest import raw
 from ingest.raw import DeadLetter, RawRecord
-from ingest.settings import Settings
+from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 
@@ -43,7 +43,7 @@ event_decoder = msgspec.json.Decoder(Event)
 
 
 class Batch(NamedTuple):
-    """Messages, and the next offset of every partition they come from."""
+    """Messages, and the next offset of every partition that was read on."""
 
     records: list[RawRecord]
     dead_letters: list[DeadLetter]
@@ -66,27 +66,33 @@ def why_refused(message: ConsumerRecord) -> str | None:
     return None if event.company and event.company.uid not in (None, "") else "carries no company uid"
 
 
-class Topic:
-    """A consumer of one topic. Stays connected: read it again and it goes on, which is what following needs."""
+def client_options(login: KafkaLogin) -> dict[str, Any]:
+    """How to log in, in the client's words. Raises OperatorError when the CA file is missing."""
+    options: dict[str, Any] = {"security_protocol": login.security_protocol}
+    if login.has_password:
+        options["sasl_mechanism"] = login.sasl_mechanism
+        options["sasl_plain_username"] = login.user or ""
+        options["sasl_plain_password"] = login.password.get_secret_value() if login.password else ""
+    if login.ca_file:
+        if not login.ca_file.is_file():
+            raise OperatorError(f"there is no file {login.ca_file}", hint="check SVOD_KAFKA_CA_FILE")
+        options["ssl_cafile"] = str(login.ca_file)
+    if login.api_version:
+        options["api_version"] = tuple(int(number) for number in login.api_version.split("."))
+    return options
 
-    def __init__(self, settings: Settings) -> None:
+
+class Topic:
+    """A consumer of one topic; it may be read again and again."""
+
+    def __init__(self, source: KafkaSource, login: KafkaLogin) -> None:
         """Connect. Raises OperatorError when no broker answers, the login is refused or the topic does not exist."""
-        self.name, self.brokers = settings.shop_b_kafka_topic, settings.shop_b_kafka
-        self.has_login = "SASL" in settings.kafka_security_protocol
-        version = settings.kafka_api_version
-        options = {"security_protocol": settings.kafka_security_protocol}
-        if self.has_login:
-            password = settings.kafka_password
-            options["sasl_mechanism"] = settings.kafka_sasl_mechanism
-            options["sasl_plain_username"] = settings.kafka_user or ""
-            options["sasl_plain_password"] = password.get_secret_value() if password else ""
-        if settings.kafka_ca_file:
-            if not settings.kafka_ca_file.is_file():
-                raise OperatorError(f"there is no file {settings.kafka_ca_file}", hint="check SVOD_KAFKA_CA_FILE")
-            options["ssl_cafile"] = str(settings.kafka_ca_file)
+        self.source, self.login = source, login
+        self.name, self.brokers = source.kafka_topic, ",".join(source.brokers)
+        options = client_options(login)
         try:
             self.consumer = KafkaConsumer(
-                bootstrap_servers=settings.shop_b_kafka.split(","),
+                bootstrap_servers=source.brokers,
                 client_id="svod-ingest",
                 group_id=None,
                 enable_auto_commit=False,
@@ -96,7 +102,6 @@ class Topic:
                 max_poll_records=POLL_RECORDS,
                 max_partition_fetch_bytes=4 << 20,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
-                api_version=tuple(int(part) for part in version.split(".")) if version else None,
                 **options,
             )
         except (KafkaError, OSError, ValueError) as error:
@@ -113,13 +118,13 @@ class Topic:
             self.close()
             raise OperatorError(
                 f"Kafka {self.brokers} has no topic {self.name}",
-                hint="check SVOD_SHOP_B_KAFKA_TOPIC and the account's rights",
+                hint=f"check {source.variable('kafka_topic')} and the account's rights",
             )
 
     def _error(self, error: Exception) -> OperatorError:
         is_refused = "Sasl" in type(error).__name__ or "Authorization" in type(error).__name__
-        hint = "is the broker up, and are SVOD_SHOP_B_KAFKA and SVOD_KAFKA_SECURITY_PROTOCOL right?"
-        if self.has_login:  # some brokers close the connection on a wrong password, which looks like silence
+        hint = f"is the broker up, and are {self.source.variable('kafka')} and SVOD_KAFKA_SECURITY_PROTOCOL right?"
+        if self.login.has_password:  # some brokers close the connection on a wrong one, which looks like silence
             hint += " Check SVOD_KAFKA_USER, SVOD_KAFKA_PASSWORD, SVOD_KAFKA_SASL_MECHANISM and the account's rights"
         what = "refuses the login" if is_refused else "does not answer"
         return OperatorError(f"Kafka {self.brokers} {what} ({type(error).__name__})", hint=hint)
@@ -134,8 +139,8 @@ class Topic:
 
     def end_offsets(self) -> dict[int, int]:
         """Per partition, the offset the next committed message will get."""
-        found = self.consumer.end_offsets([self.partition(number) for number in self.partitions])
-        return {partition.partition: offset for partition, offset in found.items()}
+        ends = self.consumer.end_offsets([self.partition(number) for number in self.partitions])
+        return {partition.partition: offset for partition, offset in ends.items()}
 
     def batches(self, next_offsets: dict[int, int], warn: Callable[[str], None]) -> Iterator[Batch]:
         """Yield messages from `next_offsets` (log start where there is none) up to the end offsets of this moment.
@@ -151,26 +156,29 @@ class Topic:
             ends = self.end_offsets()
             reached = {}
             for number in self.partitions:
-                wanted = next_offsets.get(number, starts[number])
+                stored = next_offsets.get(number, starts[number])
                 place = f"{self.name}/{number}"
-                if wanted < starts[number]:
-                    warn(f"{place}: offsets {wanted} to {starts[number] - 1} are gone, retention passed them")
-                elif wanted > ends[number]:
-                    warn(f"{place}: offset {wanted} is beyond the end {ends[number]}, the topic was made anew")
-                reached[number] = wanted if starts[number] <= wanted <= ends[number] else starts[number]
+                if stored < starts[number]:
+                    warn(f"{place}: offsets {stored} to {starts[number] - 1} are gone, retention passed them")
+                elif stored > ends[number]:
+                    warn(f"{place}: offset {stored} is beyond the end {ends[number]}, the topic was made anew")
+                reached[number] = stored if starts[number] <= stored <= ends[number] else starts[number]
                 self.consumer.seek(self.partition(number), reached[number])
             moved_at = monotonic()
             while any(reached[number] < ends[number] for number in reached):
                 self.consumer.pause(*(self.partition(number) for number in reached if reached[number] >= ends[number]))
                 polled = self.consumer.poll(timeout_ms=POLL_MS)
-                now = {number: min(self.consumer.position(self.partition(number)), ends[number]) for number in reached}
-                if now != reached:
+                next_reached = {
+                    number: min(self.consumer.position(self.partition(number)), ends[number]) for number in reached
+                }
+                if next_reached != reached:
                     moved_at = monotonic()
                     messages = [m for group in polled.values() for m in group if m.offset < ends[m.partition]]
                     yield self._batch(
-                        messages, {number: now[number] for number in now if now[number] != reached[number]}
+                        messages,
+                        {number: offset for number, offset in next_reached.items() if offset != reached[number]},
                     )
-                    reached = now
+                    reached = next_reached
                 elif monotonic() - moved_at > STALL_SECONDS:
                     raise OperatorError(
                         f"Kafka {self.brokers} sent nothing of {self.name} for {STALL_SECONDS} seconds",
@@ -196,18 +204,19 @@ class Topic:
 def land_topic(
     connection: duckdb.DuckDBPyConnection,
     topic: Topic,
-    table: str,
     step: journal.Step,
     *,
     warn: Callable[[str], None],
     on_progress: Callable[[int], None] = lambda messages: None,
 ) -> None:
-    """Append the topic's new messages to raw.<table> and refused ones to raw.dead_letters, each exactly once.
+    """Append the topic's new messages to raw.<source>__events and refused ones to raw.dead_letters, each exactly once.
 
     Messages and the offsets they bring the topic to go in one transaction a batch.
     """
     raw_name = raw.raw_table(
-        connection, table, f"Messages of topic {topic.name}, one row each; payload null = tombstone."
+        connection,
+        f"{topic.source.name}__events",
+        f"Messages of topic {topic.name}, one row each; payload null = tombstone.",
     )
     kept = connection.execute(
         "select source, position from ops.watermarks where starts_with(source, ?)", [f"{topic.name}/"]

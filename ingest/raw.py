@@ -46,14 +46,13 @@ DEAD_LETTERS = pa.schema(
 
 
 def raw_table(connection: duckdb.DuckDBPyConnection, name: str, description: str) -> str:
-    """Create raw.<name> with the envelope when it is missing; return its quoted, qualified name."""
+    """Create raw.<name> in the shape of raw.envelope when it is missing; return its quoted, qualified name."""
     table = f'raw."{name}"'
-    connection.execute(
-        f"""create table if not exists {table} (
-            payload json, source_key varchar, source_at timestamp, source_position varchar not null,
-            run_id varchar not null, ingested_at timestamp not null
-        )"""
-    )
+    ((envelope,),) = connection.execute(
+        """select sql from duckdb_tables()
+           where database_name = current_database() and schema_name = 'raw' and table_name = 'envelope'"""
+    ).fetchall()
+    connection.execute(envelope.replace("CREATE TABLE raw.envelope", f"create table if not exists {table}", 1))
     connection.execute(f"comment on table {table} is '{description.replace(chr(39), chr(39) * 2)}'")
     return table
 
@@ -81,17 +80,17 @@ def visible(connection: duckdb.DuckDBPyConnection, name: str, batch: pa.Table) -
 
 
 def append_selected(
-    connection: duckdb.DuckDBPyConnection, table: str, batch: pa.Table, select: str, run_id: str, params: Any = ()
+    connection: duckdb.DuckDBPyConnection, table: str, batch: pa.Table, select: str, run_id: str
 ) -> int:
     """Append what `select` makes of the Arrow table `batch` to a raw table, in one insert; return the number of rows.
 
     `select` yields the first four columns of the envelope in their order.
     """
     with visible(connection, "batch", batch):
-        (count,) = connection.execute(
-            f"insert into {table} select *, ?, ?::timestamp from ({select})", [run_id, utc_now(), *params]
-        ).fetchone()
-    return count
+        ((count,),) = connection.execute(
+            f"insert into {table} select *, ?, ?::timestamp from ({select})", [run_id, utc_now()]
+        ).fetchall()
+    return int(count)
 
 
 def as_batch(records: Sequence[RawRecord], is_own_json: bool = False) -> pa.Table:
@@ -127,8 +126,8 @@ def positions_of_bad_json(connection: duckdb.DuckDBPyConnection, records: Sequen
     if not records:
         return set()
     with visible(connection, "batch", as_batch(records)):
-        found = connection.execute("select source_position from batch where not json_valid(payload)").fetchall()
-    return {position for (position,) in found}
+        invalid = connection.execute("select source_position from batch where not json_valid(payload)").fetchall()
+    return {position for (position,) in invalid}
 
 
 def append_dead_letters(connection: duckdb.DuckDBPyConnection, letters: Sequence[DeadLetter], run_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Verdicts of the company registry, from a file or from the service, each INN once per time to live.
+"""Verdicts of the company registry, as they land, and those of its service, each INN once per time to live.
 
 Rows of raw.registry__companies: source_key = the INN as asked (text, zeros kept), source_at = when the verdict was
 given (UTC; a file's time of modification), source_position = `service` or the file's name @ INN, and one of two
@@ -13,7 +13,6 @@ An INN the service does not know is a verdict as well: `found` false, `suggestio
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import monotonic
 
 import duckdb
@@ -75,13 +74,13 @@ def wanted_inns(connection: duckdb.DuckDBPyConnection, ttl: timedelta) -> list[s
 
 def unanswered_inns(connection: duckdb.DuckDBPyConnection, ttl: timedelta) -> list[str]:
     """The same, without creating anything. Raises duckdb.CatalogException when a table is missing."""
-    rows = connection.execute(
+    unanswered = connection.execute(
         f"""select distinct inn from {QUEUE} where inn is not null
               and inn not in (select source_key from raw.{TABLE} where source_at > ?)
             order by inn""",
         [journal.utc_now() - ttl],
     ).fetchall()
-    return [inn for (inn,) in rows]
+    return [inn for (inn,) in unanswered]
 
 
 class Registry:
@@ -165,7 +164,7 @@ class Registry:
         """
         waiting = iter(inns)
         under_way: set[asyncio.Task[RawRecord | DeadLetter]] = set()
-        failures = 0
+        unanswered: list[DeadLetter] = []  # one after another
         try:
             while True:
                 while not self.refusal and len(under_way) < self.in_flight and (inn := next(waiting, None)) is not None:
@@ -177,11 +176,11 @@ class Registry:
                     if isinstance(task.exception(), OperatorError):
                         continue  # a refusal: what others were answered meanwhile is waited for and kept
                     verdict = task.result()
-                    failures = failures + 1 if isinstance(verdict, DeadLetter) else 0
+                    unanswered = [*unanswered, verdict] if isinstance(verdict, DeadLetter) else []
                     yield verdict
-                if failures >= GIVE_UP_AFTER:
+                if len(unanswered) >= GIVE_UP_AFTER:
                     raise OperatorError(
-                        f"the registry at {self.url} does not answer ({verdict.reason})",
+                        f"the registry at {self.url} does not answer ({unanswered[-1].reason})",
                         hint="is SVOD_REGISTRY_URL right? verdicts got so far are kept, the next run asks for the rest",
                     )
             if self.refusal:
@@ -224,7 +223,10 @@ def land_verdicts(
 
         try:
             async for verdict in registry.verdicts(inns):
-                (records if isinstance(verdict, RawRecord) else letters).append(verdict)
+                if isinstance(verdict, DeadLetter):
+                    letters.append(verdict)
+                    continue
+                records.append(verdict)
                 if len(records) >= COMMIT_EVERY:
                     land()
         finally:
@@ -239,61 +241,3 @@ def land_verdicts(
             f"{len(unanswered)} of {len(inns)} INNs got no answer from the registry ({unanswered[0].reason})",
             hint="the others are landed; the next run asks for these again",
         )
-
-
-def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: journal.Step) -> int | None:
-    """Append the verdicts of a CSV, NDJSON or Parquet file that differ from the last landed; return their number.
-
-    None for a file that was loaded before and looks unchanged. Raises OperatorError when the file is missing, is none
-    of these or has no column `inn`.
-    """
-    if not path.is_file():
-        raise OperatorError(f"there is no verdict file {path}", hint="check SVOD_REGISTRY_FILE")
-    readers = {
-        ".csv": "select to_json(f) as verdict from read_csv(?, all_varchar = true, header = true) as f",
-        ".ndjson": "select json as verdict from read_json_objects(?, format = 'newline_delimited')",
-        ".parquet": "select to_json(f) as verdict from read_parquet(?) as f",
-    }
-    suffix = {".jsonl": ".ndjson", ".json": ".ndjson"}.get(path.suffix.lower(), path.suffix.lower())
-    if suffix not in readers:
-        raise OperatorError(f"{path} is no verdict file", hint="SVOD_REGISTRY_FILE is a .csv, .ndjson or .parquet file")
-    table = raw.raw_table(connection, TABLE, DESCRIPTION)
-    status = path.stat()
-    version = f"{status.st_size} bytes of {datetime.fromtimestamp(status.st_mtime, UTC):%Y-%m-%d %H:%M:%S.%f}"
-    place = f"registry file {path.name}"
-    if journal.watermark(connection, place) == version:
-        return None
-    given_at = datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None)
-    try:
-        with raw.transaction(connection):
-            connection.execute(f"create or replace temp table verdicts as {readers[suffix]}", [str(path)])
-            (rows, without_inn) = connection.execute(
-                "select count(*), count(*) filter (coalesce(trim(verdict ->> '$.inn'), '') = '') from verdicts"
-            ).fetchone()
-            if rows and rows == without_inn:
-                raise OperatorError(f"{path} has no column inn", hint="name the column that holds the INN `inn`")
-            (landed,) = connection.execute(
-                f"""insert into {table}
-                    with read as (
-                        select trim(verdict ->> '$.inn') as inn,
-                               json_object('inn', inn, 'found', true, 'verdict', verdict) as payload
-                        from verdicts where inn <> ''
-                    ),
-                    last_version as (
-                        select source_key, arg_max(payload::varchar, rowid) as payload from {table} group by source_key
-                    )
-                    select payload, inn, ?, ? || '@' || inn, ?, ? from read
-                    where not exists (
-                        from last_version as last
-                        where last.source_key = read.inn and last.payload = read.payload::varchar)""",
-                [given_at, path.name, step.run_id, journal.utc_now()],
-            ).fetchone()
-            journal.set_watermark(connection, place, version, step.run_id)
-    except duckdb.Error as error:
-        raise OperatorError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}",
-            hint="UTF-8 CSV with a header line, NDJSON or Parquet",
-        ) from None
-    step.rows_in += rows
-    step.rows_out += landed
-    return landed

@@ -1,12 +1,9 @@
 {#- A source that is not set has landed nothing, not even its table; the models still build, on an empty one. -#}
 {% macro create_missing_raw_tables() %}
     {%- if execute and flags.WHICH in ['build', 'run', 'test', 'show', 'seed', 'compile'] %}
-    create schema if not exists raw;
+    {%- set envelope = run_query("select sql from duckdb_tables() where schema_name = 'raw' and table_name = 'envelope'") %}
     {%- for source in graph.sources.values() %}
-    create table if not exists {{ source.schema }}.{{ source.identifier }} (
-        payload json, source_key varchar, source_at timestamp, source_position varchar,
-        run_id varchar, ingested_at timestamp
-    );
+    {{ envelope.columns[0][0] | replace('CREATE TABLE raw.envelope', 'create table if not exists ' ~ source.schema ~ '.' ~ source.identifier) }}
     {%- endfor %}
     {%- endif %}
 {% endmacro %}

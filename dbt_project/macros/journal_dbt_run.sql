@@ -1,5 +1,6 @@
 {#- ops.steps for dbt: what was built, how it ended, which gates stopped it. `failed` = a model broke, `gated` = a
-    data test of severity error did not pass; publish refuses after either. #}
+    data test of severity error did not pass; publish refuses after either, and knows the steps by the names that
+    `dbt_step` makes (ingest/warehouse/journal.py). The tables are in ingest/warehouse/schema.sql. #}
 {% macro dbt_step() -%}
     {%- if invocation_args_dict.get('selector') -%} dbt {{ invocation_args_dict.selector }}
     {%- elif invocation_args_dict.get('select') or invocation_args_dict.get('exclude') -%} dbt selected
@@ -10,18 +11,6 @@
 {% macro svod_run_id() -%} {{ env_var('SVOD_RUN_ID', invocation_id) or invocation_id }} {%- endmacro %}
 
 {% macro journal_run_start() %}
-    {%- if execute and flags.WHICH in ['build', 'run', 'test', 'seed', 'show', 'compile'] %}
-    create schema if not exists ops;
-    create table if not exists ops.steps (
-        run_id varchar not null, step varchar not null, started_at timestamp not null, finished_at timestamp,
-        status varchar not null, rows_in bigint, rows_out bigint, detail json
-    );
-    create table if not exists ops.mart_sizes (
-        mart varchar not null, row_count bigint not null, period_start timestamp not null,
-        run_id varchar not null, measured_at timestamp not null
-    );
-    comment on table ops.mart_sizes is 'Rows of each mart after each run that passed its gates: what the next run is compared with.';
-    {%- endif %}
     {%- if execute and flags.WHICH in ['build', 'run'] %}
     -- A step that is still `running` was killed: DuckDB lets in one writer, so its process is gone.
     update ops.steps

@@ -5,7 +5,7 @@ class OperatorError(Exception):
     """A problem the operator can act on, printed as one line and a hint, without a traceback.
 
     `exit_status` follows the public table: 1 a step failed, 2 wrong settings or arguments,
-    3 a data-quality gate stopped the run, 4 published with records set aside.
+    3 a data-quality gate stopped the run, 4 published, with some records dead-lettered.
     """
 
     exit_status = 1

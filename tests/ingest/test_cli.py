@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ingest.cli import main
-from ingest.settings import Settings
+from ingest.settings import RegistrySettings, Settings, read_settings
+from ingest.sources import KafkaLogin, MySQLSource
 from tests.ingest.conftest import Ingest
 
 
@@ -81,10 +82,11 @@ def test_settings_come_from_a_file_and_the_environment_wins(ingest: Ingest):
 
 
 def test_no_secret_shows_in_a_repr():
-    settings = Settings(
-        _env_file=None, shop_a_url="mysql://u:s3cret@h/d", kafka_password="s3cret", registry_token="s3cret"
-    )
-    assert "s3cret" not in repr(settings) + str(settings) + repr(settings.shop_a) + str(settings.shop_a)
+    source = MySQLSource("shop_a", _env_file=None, url="mysql://u:s3cret@h/d")
+    login, registry = KafkaLogin(_env_file=None, password="s3cret"), RegistrySettings(_env_file=None, token="s3cret")
+    settings = Settings(read_settings().general, registry, login, (source,))
+    for told in (settings, source, source.address, login, registry):
+        assert "s3cret" not in repr(told) + str(told)
 
 
 def test_status_tells_what_ran_how_far_and_what_was_refused(ingest: Ingest):

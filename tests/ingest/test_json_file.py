@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.json_file import CHUNK_BYTES, DocumentText, JSONFile, Position, header_of, land_json_file
+from ingest.json_file import JSONFile, Position, header_of, land_json_file
+from ingest.json_text import CHUNK_BYTES, DocumentText
+from ingest.sources import JSONSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
@@ -29,6 +31,10 @@ def document(*companies: object, after: dict | None = None, **dumps: object) -> 
     return json.dumps(HEADER | {"companies": companies} | (after or {}), ensure_ascii=False, **dumps)
 
 
+def json_file(path: Path, **declared: str) -> JSONFile:
+    return JSONFile(path, path.name, JSONSource("shop_b", _env_file=None, **{"array": "companies.item", **declared}))
+
+
 class Folder:
     """A folder of documents and the warehouse they land in."""
 
@@ -41,8 +47,8 @@ class Folder:
         return path
 
     def ingest(self, name: str = "history-1.json", *, full: bool = False, **options: str) -> JSONFile:
-        file = JSONFile(self.path / name, name, **options)
-        land_json_file(self.warehouse, file, "shop_b__companies", self.step, is_full=full)
+        file = json_file(self.path / name, **options)
+        land_json_file(self.warehouse, file, self.step, is_full=full)
         return file
 
     def landed(self) -> list[dict]:
@@ -164,9 +170,9 @@ def test_garbage_in_the_middle_names_the_place_and_keeps_the_objects_before(fold
 def test_a_landed_file_is_skipped_and_a_touched_or_grown_one_lands_only_what_is_new(folder):
     path = folder.write(document(company(1), company(2)))
     folder.ingest()
-    assert folder.ingest().text is None
+    assert not folder.ingest().is_read
     path.touch()
-    assert folder.ingest(full=True).text is not None
+    assert folder.ingest(full=True).is_read
     assert len(folder.landed()) == 2
     folder.write(document(company(1), company(2), company(3)))
     folder.ingest()
@@ -201,7 +207,7 @@ def encode(value: object) -> str:
 
 
 def read(path: Path) -> tuple[list[dict], dict]:
-    batches = list(JSONFile(path, path.name).batches(Position()))
+    batches = list(json_file(path).batches(Position()))
     records = [json.loads(record.payload, parse_float=Decimal) for batch in batches for record in batch.records]
     return records, json.loads(batches[-1].header, parse_float=Decimal)
 
@@ -224,7 +230,7 @@ def test_cut_anywhere_a_document_yields_a_prefix_and_an_error(tmp_path, companie
     path.write_bytes(text[: data.draw(st.integers(0, len(text) - 1))])
     found = []
     with pytest.raises(OperatorError):
-        for batch in JSONFile(path, path.name, charset="utf-8").batches(Position()):
+        for batch in json_file(path, charset="utf-8").batches(Position()):
             found += [json.loads(record.payload, parse_float=Decimal) for record in batch.records]
     assert found == companies[: len(found)]
 

@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 
 from ingest.kafka import Topic, land_topic
-from ingest.settings import Settings
+from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
@@ -20,6 +20,10 @@ from tests.servers import Kafka
 
 def event(uid: object, **more: object) -> bytes:
     return json.dumps({"event": "company.upserted", "company": {"uid": uid} | more}).encode()
+
+
+def topic_at(brokers: str, topic: str) -> Topic:
+    return Topic(KafkaSource("shop_b", _env_file=None, kafka=brokers, kafka_topic=topic), KafkaLogin(_env_file=None))
 
 
 class Shop:
@@ -34,15 +38,15 @@ class Shop:
         encoded = key.encode() if key is not None else None
         self.producer.send(self.topic, value, encoded, partition=partition, timestamp_ms=at).get(10)
 
-    def settings(self) -> Settings:
-        return Settings(_env_file=None, shop_b_kafka=self.kafka.bootstrap, shop_b_kafka_topic=self.topic)
+    def open(self) -> Topic:
+        return topic_at(self.kafka.bootstrap, self.topic)
 
     def ingest(self, topic: Topic | None = None) -> int:
         """Land what there is; return the number of messages read."""
         read = self.step.rows_in
-        consumer = topic or Topic(self.settings())
+        consumer = topic or self.open()
         try:
-            land_topic(self.warehouse, consumer, "shop_b__events", self.step, warn=self.warnings.append)
+            land_topic(self.warehouse, consumer, self.step, warn=self.warnings.append)
         finally:
             if topic is None:
                 consumer.close()
@@ -162,7 +166,7 @@ def test_a_topic_made_anew_is_reported_and_read_from_its_start(shop):
 
 
 def test_an_open_consumer_goes_on_where_it_was(shop):
-    topic = Topic(shop.settings())
+    topic = shop.open()
     try:
         for number in range(3):
             shop.send(event(f"b-{number}"))
@@ -192,7 +196,7 @@ def test_a_missing_topic_and_a_silent_broker_are_one_line_with_a_hint(kafka, mon
         ("127.0.0.1:1", "t", "not answer"),
     ):
         with pytest.raises(OperatorError, match=problem) as caught:
-            Topic(Settings(_env_file=None, shop_b_kafka=broker, shop_b_kafka_topic=topic))
+            topic_at(broker, topic)
         assert caught.value.hint and "\n" not in caught.value.problem
 
 

@@ -1,15 +1,15 @@
 """MySQL tables land exactly, once, and whatever happens in the middle. Against a real MariaDB server."""
 
 import json
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import duckdb
 import pymysql
 import pytest
 
-from ingest import mysql
-from ingest.settings import MySQLAddress
+from ingest import mysql, relational
+from ingest.sources import MySQLSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
@@ -21,11 +21,15 @@ CLIENTS = """create table clients (
     updated_at datetime not null, key (updated_at)) charset=cp1251"""
 
 
+def source_at(url: str) -> MySQLSource:
+    return MySQLSource("shop_a", _env_file=None, url=url)
+
+
 class Shop:
     """A database of a shop, written by one connection and ingested into a warehouse."""
 
     def __init__(self, server: MariaDB, database: str, warehouse: duckdb.DuckDBPyConnection, step: Step) -> None:
-        self.server, self.address = server, MySQLAddress.from_url(server.url(database))
+        self.server, self.source = server, source_at(server.url(database))
         self.connection = server.connect(database)
         self.warehouse, self.step = warehouse, step
 
@@ -39,14 +43,18 @@ class Shop:
         *,
         full: bool = False,
         since: datetime | None = None,
-        overlap: int = 10,
-        charsets: dict[str, str] | None = None,
+        on_progress: Callable[[int], None] = lambda rows: None,
+        **declared: object,
     ) -> tuple[int, int]:
-        with mysql.connect(self.address) as connection:
-            source = mysql.SourceTable(connection, self.address, table, "updated_at", charsets or {})
-            minutes = timedelta(minutes=overlap)
-            return mysql.land_table(
-                self.warehouse, source, self.step, source="shop_a", since=since, is_full=full, overlap=minutes
+        source = self.source.model_copy(update=declared)
+        with mysql.connect(source) as server:
+            return relational.land_table(
+                self.warehouse,
+                relational.Table(server, source, table),
+                self.step,
+                since=since,
+                is_full=full,
+                on_progress=on_progress,
             )
 
     def landed(self, table: str = "clients") -> list[dict]:
@@ -239,18 +247,8 @@ def test_a_connection_lost_in_the_middle_keeps_what_was_landed(shop, mariadb):
             for (process,) in cursor.fetchall():
                 cursor.execute(f"kill {process}")
 
-    with pytest.raises(OperatorError, match="MySQL"), mysql.connect(shop.address) as connection:
-        source = mysql.SourceTable(connection, shop.address, "clients", "updated_at", {})
-        mysql.land_table(
-            shop.warehouse,
-            source,
-            shop.step,
-            source="shop_a",
-            since=None,
-            is_full=True,
-            overlap=timedelta(0),
-            on_progress=cut,
-        )
+    with pytest.raises(OperatorError, match="MySQL"):
+        shop.ingest(full=True, overlap_minutes=0, on_progress=cut)
     landed = shop.step.rows_out
     assert 0 < landed < 200_000
     shop.ingest()
@@ -260,13 +258,13 @@ def test_a_connection_lost_in_the_middle_keeps_what_was_landed(shop, mariadb):
 
 
 def test_wrong_password_and_closed_port_are_one_line_without_the_secret(mariadb, database):
-    wrong = MySQLAddress.from_url(f"mysql://root:s3cret-word@{mariadb.host}:{mariadb.port}/{database}")
-    closed = MySQLAddress.from_url(f"mysql://root:s3cret-word@127.0.0.1:1/{database}")
-    for address, hint in (wrong, "user and password"), (closed, "host and port"):
-        with pytest.raises(OperatorError) as caught, mysql.connect(address):
+    wrong = source_at(f"mysql://root:s3cret-word@{mariadb.host}:{mariadb.port}/{database}")
+    closed = source_at(f"mysql://root:s3cret-word@127.0.0.1:1/{database}")
+    for source, hint in (wrong, "user and password"), (closed, "host and port"):
+        with pytest.raises(OperatorError) as caught, mysql.connect(source):
             pass
         assert hint in caught.value.hint
-        assert "s3cret" not in caught.value.problem + caught.value.hint + repr(address)
+        assert "s3cret" not in caught.value.problem + caught.value.hint + repr(source)
         assert "\n" not in caught.value.problem
 
 
@@ -289,15 +287,14 @@ def test_a_killed_full_run_goes_on_and_lands_every_row_once(ingest: Ingest, mari
     assert ingest.query("select status from ops.steps order by started_at") == [("failed",), ("failed",), ("done",)]
 
 
-def test_columns_that_pymysql_can_read_are_all_that_is_needed(shop):
-    """The account needs SELECT and nothing else."""
+def test_select_is_all_that_the_account_needs(shop):
     shop.execute(CLIENTS)
     shop.execute("insert into clients (id, updated_at) values (1, '2026-01-01')")
     shop.execute("create user if not exists reader identified by 'r'")
-    shop.execute(f"grant select on {shop.address.database}.* to reader")
-    reader = MySQLAddress.from_url(f"mysql://reader:r@{shop.server.host}:{shop.server.port}/{shop.address.database}")
+    database = shop.source.address.database
+    shop.execute(f"grant select on {database}.* to reader")
     try:
-        shop.address = reader
+        shop.source = source_at(f"mysql://reader:r@{shop.server.host}:{shop.server.port}/{database}")
         assert shop.ingest() == (1, 1)
     finally:
         shop.execute("drop user reader")

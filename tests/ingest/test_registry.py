@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import stamina
 
-from ingest.registry import Registry, land_verdict_file, land_verdicts, wanted_inns
+from ingest.registry import Registry, land_verdicts, wanted_inns
+from ingest.registry_file import land_verdict_file
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
 from tests.ingest.conftest import Ingest

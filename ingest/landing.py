@@ -1,0 +1,86 @@
+"""A journalled step that lands sources: which of them, into which warehouse, and what becomes of failures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+
+from ingest.settings import Settings, read_settings
+from ingest.sources import SourceT
+from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.terminal import print_error, say
+
+MEMORY_LIMIT = "140MB"  # DuckDB's share; appends need little, and the promise is 400 MB for the whole process
+CHECKPOINT_BYTES = "256MB"  # at 16 MB, the default, the same rows are compressed again and again
+COMPRESSION = "uncompressed"  # trying the compressions out took a third of the time of landing a JSON file
+
+
+class Landing:
+    """A journalled step that lands sources: one that fails does not keep the others from landing."""
+
+    def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, step: journal.Step) -> None:
+        self.settings, self.connection, self.step = settings, connection, step
+        self._failures: list[OperatorError] = []
+
+    def sources_of(
+        self, kind: type[SourceT], name: str | None, *, only_one: bool = False, also_unset: bool = False
+    ) -> list[SourceT]:
+        """The sources of a kind, or just the one of that name; those that are not set are skipped, and that is said.
+
+        `only_one` and `also_unset`: the command line names what to read of a source, or where. Raises SettingsError
+        when there is no such source, or more than the one there may be.
+        """
+        declared = [source for source in self.settings.sources_of(kind) if name in (None, source.name)]
+        names = ", ".join(source.name for source in self.settings.sources_of(kind))
+        if not declared:
+            raise SettingsError(f"there is no {kind.kind} source {name}", hint=f"there are: {names}")
+        if only_one and len(declared) > 1:
+            raise SettingsError("it is not clear which source is meant", hint=f"add --source with one of: {names}")
+        if also_unset:
+            return declared
+        unset = [source for source in declared if not source.is_set]
+        for source in unset:
+            say(f"{self.step.name}: {source.variable(source.place_field)} is not set, {source.name} is skipped")
+        if unset:
+            variables = " and ".join(source.variable(source.place_field) for source in unset)
+            self.step.detail["skipped"] = f"{variables} {'is' if len(unset) == 1 else 'are'} not set"
+        return [source for source in declared if source.is_set]
+
+    @contextmanager
+    def going_on(self, detail: dict[str, Any] | None = None) -> Iterator[None]:
+        """Go on after an OperatorError, which is raised at the end of the step; `detail` is told of it at once."""
+        try:
+            yield
+        except OperatorError as error:
+            self._failures.append(error)
+            if detail is not None:
+                detail["error"] = error.problem
+
+    def raise_failures(self) -> None:
+        """Raise the last failure, having printed those before it."""
+        if self._failures:
+            for failure in self._failures[:-1]:
+                print_error(failure)
+            raise self._failures[-1]
+
+
+@contextmanager
+def landing(step_name: str) -> Iterator[Landing]:
+    """Settings, the open warehouse and a journalled step. Raises its failures at its end."""
+    settings = read_settings()
+    connection = open_warehouse(settings.general.warehouse)
+    try:
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute(f"set checkpoint_threshold = '{CHECKPOINT_BYTES}'; set force_compression = '{COMPRESSION}'")
+        with journal.step(connection, step_name) as step:
+            work = Landing(settings, connection, step)
+            yield work
+            work.raise_failures()
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        text = str(error).splitlines()[0]
+        raise OperatorError(f"the warehouse cannot take more: {text}", hint="is the disk full?") from None
+    finally:
+        connection.close()

@@ -1,0 +1,54 @@
+"""What `ingest status` tells: what ran, how far each source has been read, what was refused, what waits."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import duckdb
+
+from ingest import registry
+
+LAST_STEPS = """
+select step, status, started_at, round(epoch(coalesce(finished_at, started_at) - started_at), 1), rows_in, rows_out,
+    detail ->> '$.error'
+from ops.steps qualify row_number() over (partition by step order by started_at desc) = 1
+order by started_at
+"""
+WATERMARKS = "select source, position, updated_at from ops.watermarks order by source"
+DEAD_LETTERS = """
+select source, reason, count(*), max(ingested_at) from raw.dead_letters group by all order by all
+"""
+
+
+class StatusTable(NamedTuple):
+    """One table of the status."""
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta) -> Iterator[StatusTable]:
+    """All tables of the status, the last one only once the models have been built."""
+    steps = connection.execute(LAST_STEPS).fetchall()
+    columns = ["step", "status", "started (UTC)", "seconds", "in", "out", "error"]
+    yield StatusTable("Last run of each step", columns, steps)
+    marks = connection.execute(WATERMARKS).fetchall()
+    brief = [(source, brief_position(position), at) for source, position, at in marks]
+    yield StatusTable("Read so far", ["source", "position", "at (UTC)"], brief)
+    refused = connection.execute(DEAD_LETTERS).fetchall()
+    yield StatusTable("Refused input (raw.dead_letters)", ["source", "reason", "count", "last (UTC)"], refused)
+    try:
+        waiting = len(registry.unanswered_inns(connection, registry_ttl))
+    except duckdb.CatalogException:
+        return
+    yield StatusTable("Waits", ["what", "count"], [("INNs for a verdict of the registry", waiting)])
+
+
+def brief_position(position: str) -> str:
+    """A position for reading: a file's state by its count of objects, anything else as it is."""
+    if not position.startswith("{"):
+        return position
+    state = json.loads(position)
+    return f"{state['objects']} objects" + ("" if state["is_complete"] else ", not to its end")
