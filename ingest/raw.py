@@ -46,14 +46,13 @@ DEAD_LETTERS = pa.schema(
 
 
 def raw_table(connection: duckdb.DuckDBPyConnection, name: str, description: str) -> str:
-    """Create raw.<name> with the envelope when it is missing; return its quoted, qualified name."""
+    """Create raw.<name> in the shape of raw.envelope when it is missing; return its quoted, qualified name."""
     table = f'raw."{name}"'
-    connection.execute(
-        f"""create table if not exists {table} (
-            payload json, source_key varchar, source_at timestamp, source_position varchar not null,
-            run_id varchar not null, ingested_at timestamp not null
-        )"""
-    )
+    (envelope,) = connection.execute(
+        """select sql from duckdb_tables()
+           where database_name = current_database() and schema_name = 'raw' and table_name = 'envelope'"""
+    ).fetchall()[0]
+    connection.execute(envelope.replace("CREATE TABLE raw.envelope", f"create table if not exists {table}", 1))
     connection.execute(f"comment on table {table} is '{description.replace(chr(39), chr(39) * 2)}'")
     return table
 

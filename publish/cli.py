@@ -188,7 +188,7 @@ def _print_result(result: Result) -> None:
         say(f"publish push: {result.adopted:,} parts that were in the portal already were adopted")
     for number, where, what in (
         (result.conflicts, "conflicts", "fields were changed by managers and left alone"),
-        (result.doubles, "adoption_doubles", "records could be several portal cards and wait for a person"),
+        (result.doubles, "adoption_duplicates", "records could be several portal cards and wait for a person"),
     ):
         if number:
             say(f"publish push: {number:,} {what}: sync.{where}")
@@ -219,8 +219,8 @@ _STATUS = {
         group by 1, 2, 3 order by 4 desc limit 20""",
     "left to managers (sync.conflicts)": """select entity, field, count(*) as records, max(noticed_at) as noticed_at
         from sync.conflicts group by 1, 2 order by 3 desc limit 20""",
-    "for a person to join (sync.adoption_doubles)": """select entity, origin_id, bitrix_ids from sync.adoption_doubles
-        order by noticed_at desc limit 20""",
+    "for a person to join (sync.adoption_duplicates)": """select entity, origin_id, bitrix_ids
+        from sync.adoption_duplicates order by noticed_at desc limit 20""",
 }
 
 

@@ -13,37 +13,6 @@ import duckdb
 from ingest.warehouse.journal import utc_now
 from publish.portal import PortalError
 
-_SCHEMA = """
-create schema if not exists sync;
-create table if not exists sync.ledger (
-    entity varchar not null, origin_id varchar not null, bitrix_id bigint, sent json not null, wanted json not null,
-    is_adopted boolean not null, synced_at timestamp not null, primary key (entity, origin_id)
-);
-create table if not exists sync.intents (
-    entity varchar not null, origin_id varchar not null, owner_id bigint, wanted json not null, links varchar[],
-    intended_at timestamp not null
-);
-create table if not exists sync.dead_letters (
-    entity varchar not null, origin_id varchar not null, error varchar not null, error_description varchar not null,
-    attempts integer not null, last_at timestamp not null, next_at timestamp not null, wanted json not null,
-    primary key (entity, origin_id)
-);
-create table if not exists sync.conflicts (
-    entity varchar not null, origin_id varchar not null, field varchar not null, bitrix_id bigint, last_sent varchar,
-    in_portal varchar, wanted varchar, noticed_at timestamp not null, primary key (entity, origin_id, field)
-);
-create table if not exists sync.adoption_doubles (
-    entity varchar not null, origin_id varchar not null, found_by varchar not null, bitrix_ids bigint[] not null,
-    noticed_at timestamp not null, primary key (entity, origin_id)
-);
-comment on table sync.ledger is
-    'Parts that the portal holds of ours: its id there, the fields last sent, the wanted fields last dealt with.';
-comment on table sync.intents is 'Creates whose answer has not been seen yet; looked up before anything is sent again.';
-comment on table sync.dead_letters is
-    'What the portal refused; tried again at next_at, or at once when the record changes.';
-comment on table sync.conflicts is 'Fields that a manager changed in the portal and that we left as they are.';
-comment on table sync.adoption_doubles is 'Records that several portal cards could be; a person has to join those.';
-"""
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
@@ -98,7 +67,6 @@ class Ledger:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
-        connection.execute(_SCHEMA)
 
     @contextmanager
     def _transaction(self) -> Any:
@@ -114,7 +82,7 @@ class Ledger:
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
             marks = ", ".join("unnest(?)" for _ in columns)
-            self.connection.execute(f"insert into {table} select {marks} {conflict}", columns)
+            self.connection.execute(f"insert into {table} select '', {marks} {conflict}", columns)
 
     def intend(self, intents: Iterable[Intent]) -> None:
         """Write down creates before they are sent; they stay open until `settle`."""
@@ -139,8 +107,8 @@ class Ledger:
             self._insert(
                 "sync.ledger",
                 [(h.entity, h.origin_id, h.bitrix_id, h.sent, h.wanted, h.is_adopted, now) for h in held],
-                """on conflict (entity, origin_id) do update set bitrix_id = excluded.bitrix_id, sent = excluded.sent,
-                   wanted = excluded.wanted, is_adopted = is_adopted or excluded.is_adopted,
+                """on conflict (portal, entity, origin_id) do update set bitrix_id = excluded.bitrix_id,
+                   sent = excluded.sent, wanted = excluded.wanted, is_adopted = is_adopted or excluded.is_adopted,
                    synced_at = excluded.synced_at""",
             )
             settled = [(h.entity, h.origin_id) for h in held]
@@ -156,7 +124,7 @@ class Ledger:
                     (c.entity, c.origin_id, c.field, c.bitrix_id, c.last_sent, c.in_portal, c.wanted, now)
                     for c in conflicts
                 ],
-                """on conflict (entity, origin_id, field) do update set bitrix_id = excluded.bitrix_id,
+                """on conflict (portal, entity, origin_id, field) do update set bitrix_id = excluded.bitrix_id,
                    last_sent = excluded.last_sent, in_portal = excluded.in_portal, wanted = excluded.wanted,
                    noticed_at = excluded.noticed_at""",
             )
@@ -177,7 +145,7 @@ class Ledger:
         self._insert(
             "sync.dead_letters",
             rows,
-            """on conflict (entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
+            """on conflict (portal, entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
                error_description = excluded.error_description, attempts = attempts + 1, last_at = excluded.last_at""",
         )
         if rows:
@@ -192,9 +160,9 @@ class Ledger:
         now = utc_now()
         with self._transaction():
             self._insert(
-                "sync.adoption_doubles",
+                "sync.adoption_duplicates",
                 [(*row, now) for row in rows],
-                """on conflict (entity, origin_id) do update set found_by = excluded.found_by,
+                """on conflict (portal, entity, origin_id) do update set found_by = excluded.found_by,
                    bitrix_ids = excluded.bitrix_ids, noticed_at = excluded.noticed_at""",
             )
 

@@ -90,7 +90,7 @@ class Publisher:
         for name, table in (
             ("set_aside", "dead_letters"),
             ("conflicts", "conflicts"),
-            ("doubles", "adoption_doubles"),
+            ("doubles", "adoption_duplicates"),
         ):
             setattr(self.result, name, self.connection.execute(f"select count(*) from sync.{table}").fetchone()[0])
         return self.result

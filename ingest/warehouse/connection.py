@@ -1,4 +1,4 @@
-"""Opens the warehouse, creates the schemas Python writes to, and says so when another process holds it."""
+"""Opens the warehouse, brings its schemas up to date, and says so when another process holds it."""
 
 import re
 from pathlib import Path
@@ -6,32 +6,13 @@ from pathlib import Path
 import duckdb
 
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
+from ingest.warehouse.schema import ensure_schema
 
 STORAGE = {"storage_compatibility_version": "v1.4.0"}  # analysts' shells and notebooks lag behind the library
-SCHEMA = """
-create schema if not exists raw;
-create schema if not exists ops;
-create schema if not exists sync;
-
-create table if not exists raw.dead_letters (
-    source varchar not null, source_position varchar not null, reason varchar not null,
-    payload blob, run_id varchar not null, ingested_at timestamp not null
-);
-create table if not exists ops.steps (
-    run_id varchar not null, step varchar not null, started_at timestamp not null, finished_at timestamp,
-    status varchar not null, rows_in bigint, rows_out bigint, detail json
-);
-create table if not exists ops.watermarks (
-    source varchar primary key, position varchar not null, run_id varchar not null, updated_at timestamp not null
-);
-comment on table raw.dead_letters is 'Input that could not be landed, as bytes, with its place and the reason.';
-comment on table ops.steps is 'One row per step of a run; one that was killed stays running until it is run again.';
-comment on table ops.watermarks is 'How far each source has been read; written in the transaction that lands the rows.';
-"""
 
 
 def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open the DuckDB file, creating it and the schemas `raw`, `ops` and `sync` when they are missing.
+    """Open the DuckDB file, creating it and what `schema.sql` has when they are missing.
 
     Raises WarehouseBusy when another process holds the file (DuckDB allows one writer), OperatorError
     when the file is absent (read only) or is no DuckDB file.
@@ -55,5 +36,5 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyCon
         ) from None
     connection.execute("set timezone = 'UTC'")
     if not read_only:
-        connection.execute(SCHEMA)
+        ensure_schema(connection)
     return connection

@@ -89,7 +89,8 @@ def take_over(connection: duckdb.DuckDBPyConnection) -> None:
     """Write the ledger as a push of the whole plan would."""
     for entity in PARTS:
         connection.execute(
-            f"""insert into sync.ledger select '{entity}', origin_id, row_number() over (), wanted, wanted, false, now()
+            f"""insert into sync.ledger select '', '{entity}', origin_id, row_number() over (), wanted, wanted, false,
+                    now()
                 from plan_{entity}"""
         )
 

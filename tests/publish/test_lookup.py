@@ -27,7 +27,7 @@ def test_a_thousand_companies_typed_in_by_hand_are_not_duplicated(office):
     inns = [row["RQ_INN"] for row in office.portal.requisites()]
     assert len(inns) == 1100 + len(doubled)
     assert office.portal.counts()["company"] == 1100 + len(doubled)
-    listed = office.sql("select entity, origin_id, len(bitrix_ids) from sync.adoption_doubles order by 2")
+    listed = office.sql("select entity, origin_id, len(bitrix_ids) from sync.adoption_duplicates order by 2")
     assert listed == [("company", origin_id, 2) for origin_id in sorted(doubled)]
     office.portal.clear_log()
     office.push()

@@ -1,0 +1,44 @@
+"""Brings the schemas that programs write to (`schema.sql`) up to date in a warehouse of any age."""
+
+from importlib.resources import files
+
+import duckdb
+
+SCHEMA = (files("ingest.warehouse") / "schema.sql").read_text(encoding="utf-8")
+ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: name then -> name now
+    "ledger": "ledger",
+    "intents": "intents",
+    "dead_letters": "dead_letters",
+    "conflicts": "conflicts",
+    "adoption_doubles": "adoption_duplicates",
+}
+
+
+def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing, in one transaction.
+
+    Rows of sync tables from before these had a column `portal` are kept under the portal '' until a ledger claims them.
+    """
+    connection.begin()
+    try:
+        outdated = _set_one_portal_tables_aside(connection)
+        connection.execute(SCHEMA)
+        for old_name, new_name in outdated.items():
+            connection.execute(f"insert into sync.{new_name} select '', * from sync.outdated_{old_name}")
+            connection.execute(f"drop table sync.outdated_{old_name}")
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _set_one_portal_tables_aside(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Rename the sync tables that have no column `portal` to outdated_<name>; answer their names then and now."""
+    names = connection.execute(
+        """select table_name from duckdb_columns() where schema_name = 'sync' and database_name = current_database()
+           group by table_name having not bool_or(column_name = 'portal')"""
+    ).fetchall()
+    outdated = {name: ONE_PORTAL_TABLES[name] for (name,) in names if name in ONE_PORTAL_TABLES}
+    for old_name in outdated:
+        connection.execute(f"alter table sync.{old_name} rename to outdated_{old_name}")
+    return outdated

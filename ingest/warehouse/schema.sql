@@ -1,0 +1,123 @@
+-- Schemas that programs write to: ops (what ran), raw (what the sources gave), sync (what the portals hold of ours).
+-- Run whenever the warehouse is opened for writing: every statement leaves what is there as it is.
+-- All timestamps are UTC. The schemas of the models (staging, intermediate, marts, failures) are dbt's.
+
+create schema if not exists ops;
+create schema if not exists raw;
+create schema if not exists sync;
+
+create table if not exists ops.steps (
+    run_id varchar not null,
+    step varchar not null,
+    started_at timestamp not null,
+    finished_at timestamp,
+    status varchar not null,
+    rows_in bigint,
+    rows_out bigint,
+    detail json
+);
+comment on table ops.steps is 'One row per step of a run; one that was killed stays running until it is run again.';
+
+create table if not exists ops.watermarks (
+    source varchar primary key,
+    position varchar not null,
+    run_id varchar not null,
+    updated_at timestamp not null
+);
+comment on table ops.watermarks is 'How far each source has been read; written in the transaction that lands the rows.';
+
+create table if not exists ops.mart_sizes (
+    mart varchar not null,
+    row_count bigint not null,
+    period_start timestamp not null,
+    run_id varchar not null,
+    measured_at timestamp not null
+);
+comment on table ops.mart_sizes is
+    'Rows of each mart after each run that passed its gates: what the next run is compared with.';
+
+create table if not exists raw.envelope (
+    payload json,
+    source_key varchar,
+    source_at timestamp, -- the source's own time of change, unconverted
+    source_position varchar not null,
+    run_id varchar not null,
+    ingested_at timestamp not null
+);
+comment on table raw.envelope is 'The shape of every raw table, which is made as a copy of this one; always empty.';
+
+create table if not exists raw.dead_letters (
+    source varchar not null,
+    source_position varchar not null,
+    reason varchar not null,
+    payload blob,
+    run_id varchar not null,
+    ingested_at timestamp not null
+);
+comment on table raw.dead_letters is 'Input that could not be landed, as bytes, with its place and the reason.';
+
+create table if not exists sync.ledger (
+    portal varchar not null, -- host[:port] of the webhook
+    entity varchar not null,
+    origin_id varchar not null,
+    bitrix_id bigint,
+    sent json not null,
+    wanted json not null,
+    is_adopted boolean not null,
+    synced_at timestamp not null,
+    primary key (portal, entity, origin_id)
+);
+comment on table sync.ledger is
+    'Parts that a portal holds of ours: its id there, the fields last sent, the wanted fields last dealt with.';
+
+create table if not exists sync.intents (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    owner_id bigint,
+    wanted json not null,
+    links varchar[],
+    intended_at timestamp not null
+);
+comment on table sync.intents is 'Creates whose answer has not been seen yet; looked up before anything is sent again.';
+
+create table if not exists sync.dead_letters (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    error varchar not null,
+    error_description varchar not null,
+    attempts integer not null,
+    last_at timestamp not null,
+    next_at timestamp not null,
+    wanted json not null,
+    primary key (portal, entity, origin_id)
+);
+comment on table sync.dead_letters is
+    'What a portal refused; tried again at next_at, or at once when the record changes.';
+
+create table if not exists sync.conflicts (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    field varchar not null,
+    bitrix_id bigint,
+    last_sent varchar,
+    in_portal varchar,
+    wanted varchar,
+    noticed_at timestamp not null,
+    primary key (portal, entity, origin_id, field)
+);
+comment on table sync.conflicts is 'Fields that a manager changed in a portal and that we left as they are.';
+
+create table if not exists sync.adoption_duplicates (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    found_by varchar not null,
+    bitrix_ids bigint[] not null,
+    noticed_at timestamp not null,
+    primary key (portal, entity, origin_id)
+);
+comment on table sync.adoption_duplicates is
+    'Records that several cards of a portal could be; a person has to join those.';

@@ -1,0 +1,117 @@
+"""The warehouse file: what is made in a new one, and how one of an older version is taken over."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingest.warehouse.connection import open_warehouse
+
+ONE_PORTAL_SYNC = """
+create schema sync;
+create table sync.ledger (
+    entity varchar not null, origin_id varchar not null, bitrix_id bigint, sent json not null, wanted json not null,
+    is_adopted boolean not null, synced_at timestamp not null, primary key (entity, origin_id)
+);
+create table sync.intents (
+    entity varchar not null, origin_id varchar not null, owner_id bigint, wanted json not null, links varchar[],
+    intended_at timestamp not null
+);
+create table sync.dead_letters (
+    entity varchar not null, origin_id varchar not null, error varchar not null, error_description varchar not null,
+    attempts integer not null, last_at timestamp not null, next_at timestamp not null, wanted json not null,
+    primary key (entity, origin_id)
+);
+create table sync.conflicts (
+    entity varchar not null, origin_id varchar not null, field varchar not null, bitrix_id bigint, last_sent varchar,
+    in_portal varchar, wanted varchar, noticed_at timestamp not null, primary key (entity, origin_id, field)
+);
+create table sync.adoption_doubles (
+    entity varchar not null, origin_id varchar not null, found_by varchar not null, bitrix_ids bigint[] not null,
+    noticed_at timestamp not null, primary key (entity, origin_id)
+);
+comment on table sync.ledger is 'Parts that the portal holds of ours.';
+insert into sync.ledger values ('company', 'c-1', 7, '{"title": "a"}', '{"title": "b"}', true, '2026-01-01');
+insert into sync.ledger values ('contact', 'p-1', null, '{}', '{}', false, '2026-01-02');
+insert into sync.intents values ('contact', 'p-2', 7, '{}', ['c-1'], '2026-01-03');
+insert into sync.dead_letters values ('deal', 'd-1', 'E', 'refused', 3, '2026-01-04', '2026-01-05', '{}');
+insert into sync.conflicts values ('company', 'c-1', 'title', 7, 'a', 'x', 'b', '2026-01-06');
+insert into sync.adoption_doubles values ('company', 'c-2', 'INN', [8, 9], '2026-01-07');
+"""
+OTHER_SCHEMAS = """
+create schema raw;
+create schema ops;
+create table raw.dead_letters (
+    source varchar not null, source_position varchar not null, reason varchar not null,
+    payload blob, run_id varchar not null, ingested_at timestamp not null
+);
+create table raw.shop_a__clients (payload json, source_key varchar, source_at timestamp, source_position varchar,
+    run_id varchar, ingested_at timestamp);
+create table ops.steps (
+    run_id varchar not null, step varchar not null, started_at timestamp not null, finished_at timestamp,
+    status varchar not null, rows_in bigint, rows_out bigint, detail json
+);
+create table ops.watermarks (
+    source varchar primary key, position varchar not null, run_id varchar not null, updated_at timestamp not null
+);
+insert into raw.dead_letters values ('t', 't/0/1', 'not JSON', '\\xFF'::blob, 'r', '2026-01-01');
+insert into raw.shop_a__clients values ('{"id": 1}', '1', '2026-01-01', 'clients/id=1', 'r', '2026-01-01');
+insert into ops.steps values ('r', 'ingest mysql', '2026-01-01', '2026-01-02', 'done', 1, 1, '{}');
+insert into ops.watermarks values ('shop_a.clients', '2026-01-01', 'r', '2026-01-01');
+"""
+TABLES = {  # name in an older version -> name now
+    "sync.ledger": "sync.ledger",
+    "sync.intents": "sync.intents",
+    "sync.dead_letters": "sync.dead_letters",
+    "sync.conflicts": "sync.conflicts",
+    "sync.adoption_doubles": "sync.adoption_duplicates",
+    "raw.dead_letters": "raw.dead_letters",
+    "raw.shop_a__clients": "raw.shop_a__clients",
+    "ops.steps": "ops.steps",
+    "ops.watermarks": "ops.watermarks",
+}
+
+
+@pytest.fixture
+def older_warehouse(tmp_path: Path) -> tuple[Path, dict[str, list[tuple]]]:
+    """A warehouse file as the version before portals left it, and the rows of its tables."""
+    path = tmp_path / "older.duckdb"
+    with duckdb.connect(str(path), config={"storage_compatibility_version": "v1.4.0"}) as connection:
+        connection.execute(ONE_PORTAL_SYNC + OTHER_SCHEMAS)
+        return path, {name: connection.execute(f"from {name}").fetchall() for name in TABLES}
+
+
+def test_a_warehouse_from_before_portals_keeps_every_row(older_warehouse):
+    path, rows_before = older_warehouse
+    for _ in range(3):  # opened again and again, also by a version that finds nothing to do any more
+        with open_warehouse(path) as connection:
+            for old_name, name in TABLES.items():
+                portal = ("",) if name.startswith("sync.") else ()
+                rows_now = connection.execute(f"from {name}").fetchall()
+                assert rows_now == [portal + row for row in rows_before[old_name]], name
+                assert rows_now, name
+            tables = connection.execute("select table_name from duckdb_tables() where schema_name = 'sync'").fetchall()
+            assert {f"sync.{name}" for (name,) in tables} == {n for n in TABLES.values() if n.startswith("sync.")}
+
+
+def test_the_same_part_may_be_held_by_two_portals_but_once_by_each(older_warehouse):
+    path, _ = older_warehouse
+    insert = "insert into sync.ledger select ?, * exclude (portal) from sync.ledger where portal = '' limit 1"
+    with open_warehouse(path) as connection:
+        connection.execute(insert, ["box.example:8443"])
+        with pytest.raises(duckdb.ConstraintException):
+            connection.execute(insert, ["box.example:8443"])
+
+
+def test_a_migration_that_breaks_leaves_the_older_tables_as_they_were(older_warehouse, monkeypatch):
+    path, rows_before = older_warehouse
+    monkeypatch.setattr("ingest.warehouse.schema.SCHEMA", "create table sync.ledger (portal varchar); select no_such")
+    with pytest.raises(duckdb.Error):
+        open_warehouse(path)
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("from sync.ledger").fetchall() == rows_before["sync.ledger"]
+
+
+def test_every_table_says_what_it_is(warehouse):
+    undescribed = warehouse.execute("select table_name from duckdb_tables() where comment is null").fetchall()
+    assert undescribed == []
