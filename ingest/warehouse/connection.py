@@ -8,7 +8,7 @@ import duckdb
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from ingest.warehouse.schema import ensure_schema
 
-STORAGE = {"storage_compatibility_version": "v1.4.0"}  # analysts' shells and notebooks lag behind the library
+STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
 
 
 def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -19,9 +19,12 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyCon
     """
     if read_only and not path.exists():
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
+    config: dict[str, str | bool | int | float | list[str]] = {}
+    if not read_only:
+        config["storage_compatibility_version"] = STORAGE_VERSION
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(str(path), read_only=read_only, config={} if read_only else STORAGE)
+        connection = duckdb.connect(str(path), read_only=read_only, config=config)
     except OSError as error:
         raise OperatorError(f"{path.parent} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
     except duckdb.IOException as error:

@@ -13,6 +13,18 @@ import msgspec
 
 from ingest.warehouse.errors import OperatorError
 
+# Names of steps, as ops.steps keeps them. dbt's are made of its selector: see macros/journal_dbt_run.sql.
+INGEST_MYSQL = "ingest mysql"
+INGEST_JSON = "ingest json"
+INGEST_KAFKA = "ingest kafka"
+INGEST_REGISTRY = "ingest registry"
+DBT_ALL = "dbt"
+DBT_SELECTED = "dbt selected"
+DBT_BEFORE_REGISTRY = "dbt before_registry"
+DBT_AFTER_REGISTRY = "dbt after_registry"
+PUBLISH_PLAN = "publish plan"
+PUBLISH_PUSH = "publish push"
+
 
 def utc_now() -> datetime:
     """The present as a naive UTC timestamp, the form every warehouse column has."""

@@ -1,0 +1,78 @@
+"""How all programs speak to the operator: lines, tables, progress bars, errors as two lines and an exit status."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Literal
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from ingest.warehouse.errors import OperatorError
+
+LOG_WIDTH = 160  # a log file has no width to fold tables to
+
+console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+errors = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """One plain line on standard output; names of files, tables and companies are no markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_error(error: OperatorError) -> None:
+    """The problem as one line, the hint as another, on standard error."""
+    errors.print(f"error: {error.problem}", markup=False, highlight=False, style="red", soft_wrap=True)
+    if error.hint:
+        errors.print(f"hint: {error.hint}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table under its title, times to the second; one line that says "nothing" when there are no rows."""
+    table = Table(*columns, title=title, title_justify="left", show_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console.print(table if table.row_count else Text(f"{title}: nothing"))
+    console.print()
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)[:19] if isinstance(value, datetime) else str(value)
+
+
+def progress_bars(counter: ProgressColumn | None = None) -> Progress:
+    """Bars, one a task, on a terminal; nothing elsewhere. They show `done/total` unless `counter` is set."""
+    columns = (TextColumn("{task.description}"), BarColumn(), counter or MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def progress_of(
+    what: str, total: int | None = None, unit: Literal["records", "bytes"] = "records"
+) -> Iterator[Callable[[int], None]]:
+    """One bar; what is yielded moves it on by a number of records or bytes."""
+    with progress_bars(TaskProgressColumn() if unit == "bytes" else None) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda number: bars.advance(task, number)
+
+
+def run(app: typer.Typer) -> None:
+    """The entry point of a program: an OperatorError becomes two lines and its exit status."""
+    try:
+        app()
+    except OperatorError as error:
+        print_error(error)
+        sys.exit(error.exit_status)
