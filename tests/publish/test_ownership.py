@@ -174,7 +174,7 @@ def test_a_managers_field_is_filled_only_where_it_is_empty(open_office):
     assert [item["post"] for item in office.portal.items("contact")] == ["бухгалтер", "директор"]
 
 
-def test_a_card_deleted_in_the_portal_is_set_aside_and_the_rest_goes_on(published):
+def test_a_card_deleted_in_the_portal_is_dead_lettered_and_the_rest_goes_on(published):
     office = published
     office.call("crm.item.delete", {"entityTypeId": 3, "id": office.ids("contact")[marts.contact_id(1)]})
     office.sql("update marts.crm_contacts set post = 'директор'")

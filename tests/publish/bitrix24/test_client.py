@@ -4,8 +4,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from publish.pacing import Pace
-from publish.portal import Command, Kind, Portal, PortalError, PortalRefused, PortalUnavailable, query
+from publish.bitrix24.client import Client, Command, query
+from publish.bitrix24.errors import PortalError, PortalRefused, PortalUnavailable, Reaction
+from publish.bitrix24.pacing import Pace
 from publish.sandbox import Limits
 from tests.publish import marts
 
@@ -32,30 +33,30 @@ SYSTEM = [
     ("allowed_only_intranet_user", "Action is allowed only for intranet users", "stop"),
 ]
 METHODS = [
-    ("crm.item.batchImport", "NOT_FOUND", "Smart process not found", "set aside"),
-    ("crm.item.batchImport", "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value for field "title"', "set aside"),
-    ("crm.item.batchImport", "CRM_FIELD_ERROR_REQUIRED", 'The "Name" field is required', "set aside"),
-    ("crm.item.batchImport", "100", "Expected iterable value for multiple field", "set aside"),
+    ("crm.item.batchImport", "NOT_FOUND", "Smart process not found", "dead letter"),
+    ("crm.item.batchImport", "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value for field "title"', "dead letter"),
+    ("crm.item.batchImport", "CRM_FIELD_ERROR_REQUIRED", 'The "Name" field is required', "dead letter"),
+    ("crm.item.batchImport", "100", "Expected iterable value for multiple field", "dead letter"),
     ("crm.item.batchImport", "CREATE_DYNAMIC_ITEM_RESTRICTED", "You cannot create a new item", "stop"),
     ("crm.item.batchImport", "MAX_IMPORT_BATCH_SIZE_EXCEEDED", "You cannot import more than 20 items", "stop"),
-    ("crm.item.update", "NOT_FOUND", "Item not found", "set aside"),
-    ("crm.item.update", "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value for field "title"', "set aside"),
-    ("crm.item.update", "100", "Expected iterable value for multiple field", "set aside"),
-    ("crm.item.update", "", "Insufficient permissions to change the stage", "set aside"),
+    ("crm.item.update", "NOT_FOUND", "Item not found", "dead letter"),
+    ("crm.item.update", "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value for field "title"', "dead letter"),
+    ("crm.item.update", "100", "Expected iterable value for multiple field", "dead letter"),
+    ("crm.item.update", "", "Insufficient permissions to change the stage", "dead letter"),
     ("crm.item.update", "UPDATE_DYNAMIC_ITEM_RESTRICTED", "You cannot change the item", "stop"),
-    ("crm.requisite.add", "", "ENTITY_TYPE_ID is not defined or invalid.", "set aside"),
-    ("crm.requisite.add", "", "PRESET_ID is not defined or invalid.", "set aside"),
-    ("crm.requisite.add", "", "Entity not found.", "set aside"),
+    ("crm.requisite.add", "", "ENTITY_TYPE_ID is not defined or invalid.", "dead letter"),
+    ("crm.requisite.add", "", "PRESET_ID is not defined or invalid.", "dead letter"),
+    ("crm.requisite.add", "", "Entity not found.", "dead letter"),
     ("crm.requisite.add", "", "Access denied.", "stop"),
-    ("crm.requisite.bankdetail.add", "", "ENTITY_ID is not defined or invalid.", "set aside"),
+    ("crm.requisite.bankdetail.add", "", "ENTITY_ID is not defined or invalid.", "dead letter"),
     ("crm.requisite.bankdetail.add", "", "Access denied.", "stop"),
-    ("crm.address.add", "", "ENTITY_ID is not defined or invalid.", "set aside"),
+    ("crm.address.add", "", "ENTITY_ID is not defined or invalid.", "dead letter"),
     ("crm.address.add", "", "TypeAddress exists.", "again"),
     ("crm.address.add", "", "Access denied.", "stop"),
-    ("crm.requisite.update", "", "The Requisite with ID '1' is not found", "set aside"),
+    ("crm.requisite.update", "", "The Requisite with ID '1' is not found", "dead letter"),
     ("crm.requisite.update", "", "Access denied.", "stop"),
-    ("crm.contact.company.add", "", "Not found.", "set aside"),
-    ("crm.contact.company.add", "", "The parameter 'fields' is not valid.", "set aside"),
+    ("crm.contact.company.add", "", "Not found.", "dead letter"),
+    ("crm.contact.company.add", "", "The parameter 'fields' is not valid.", "dead letter"),
     ("crm.contact.company.add", "ACCESS_DENIED", "Access denied!", "stop"),
     ("crm.contact.company.delete", "ACCESS_DENIED", "Access denied!", "stop"),
     ("crm.company.userfield.add", "ERROR_CORE", "Field name is too long (more than 50 characters).", "stop"),
@@ -87,7 +88,7 @@ def provoke(office, method: str) -> None:
 def test_every_documented_error_has_its_reaction(office, method, code, description, reaction):
     provoke(office, method)
     # A refused import is tried again record by record: the companies' one command and each of them alone.
-    times = 3 if reaction == "set aside" and method == "crm.item.batchImport" else 1
+    times = 3 if reaction == "dead letter" and method == "crm.item.batchImport" else 1
     office.faults.fail(method, code, description, 400, times)
     if reaction == "stop":
         with pytest.raises(Exception) as stopped:
@@ -98,9 +99,9 @@ def test_every_documented_error_has_its_reaction(office, method, code, descripti
         return
     result = office.push()
     listed = office.sql("select distinct error, error_description from sync.dead_letters")
-    if reaction == "set aside":
+    if reaction == "dead letter":
         assert listed == [(code, description)]
-        assert result.set_aside >= 1
+        assert result.dead_letters >= 1
         office.sql("update sync.dead_letters set next_at = now()::timestamp")
         office.push()
     assert office.sql("select count(*) from sync.dead_letters") == [(0,)]
@@ -113,7 +114,7 @@ def test_every_documented_error_has_its_reaction(office, method, code, descripti
      "operation_limit", "cut"],
 )  # fmt: skip
 @pytest.mark.parametrize("request_number", range(2, 8))
-def test_a_bad_connection_loses_and_doubles_nothing(office, fault, request_number):
+def test_a_bad_connection_loses_and_duplicates_nothing(office, fault, request_number):
     marts.fill(office.connection, 25, 40, 30)
     office.faults.script(*[None] * request_number, fault)
     office.push()
@@ -141,11 +142,11 @@ def test_one_bad_record_does_not_hold_up_the_others(office):
     office.sql("update marts.crm_contacts set emails = ['not an address'] where contact_id = contact_id(30)")
     result = office.push()
     assert office.portal.counts()["contact"] == 59
-    assert result.set_aside == 1
+    assert result.dead_letters == 1
     assert office.sql("select origin_id, attempts from sync.dead_letters") == [(marts.contact_id(30), 1)]
 
 
-def test_a_record_that_the_portal_fails_on_every_time_is_set_aside(office):
+def test_a_record_that_the_portal_fails_on_every_time_is_dead_lettered(office):
     marts.fill(office.connection, 1, 0)
     office.faults.fail("crm.item.batchImport", "INTERNAL_SERVER_ERROR", "Internal server error", 500, times=6)
     office.push()
@@ -157,7 +158,7 @@ def test_a_record_that_the_portal_fails_on_every_time_is_set_aside(office):
     assert office.differences() == []
 
 
-def test_a_portal_that_fails_on_everything_ends_the_run_and_sets_nothing_aside(office):
+def test_a_portal_that_fails_on_everything_ends_the_run_and_dead_letters_nothing(office):
     marts.fill(office.connection, 30, 0)
     office.faults.fail("crm.item.batchImport", "INTERNAL_SERVER_ERROR", "Internal server error", 500, times=1000)
     with pytest.raises(PortalUnavailable):
@@ -186,17 +187,17 @@ def test_dead_letters_are_tried_again_with_a_growing_delay_and_at_once_when_they
 def test_the_secret_is_in_no_representation_and_no_error(open_office):
     office = open_office()
     webhook = SecretStr("http://portal.test/rest/1/topsecret/")
-    portal = Portal(webhook, Pace(0, 50, 0, office.clock), transport=httpx.ASGITransport(office.app))
+    client = Client(webhook, Pace(0, 50, 0, office.clock), transport=httpx.ASGITransport(office.app))
     with pytest.raises(PortalRefused) as refused:
-        office.clock.run(portal.read([Command("profile", {})]))
+        office.clock.run(client.read([Command("profile", {})]))
     assert refused.value.exit_status == 2
-    assert "topsecret" not in repr(portal) + repr(office.settings) + repr(refused.value) + refused.value.hint
+    assert "topsecret" not in repr(client) + repr(office.settings) + repr(refused.value) + refused.value.hint
 
 
 def test_errors_are_told_apart_by_code_not_by_status():
-    assert PortalError("QUERY_LIMIT_EXCEEDED", "").kind is Kind.LIMIT
-    assert PortalError("OVERLOAD_LIMIT", "").kind is Kind.STOP
-    assert PortalError("", "anything else").kind is Kind.RECORD
+    assert PortalError("QUERY_LIMIT_EXCEEDED", "").reaction is Reaction.LIMIT
+    assert PortalError("OVERLOAD_LIMIT", "").reaction is Reaction.STOP
+    assert PortalError("", "anything else").reaction is Reaction.RECORD
 
 
 def test_parameters_are_encoded_as_php_reads_them():
