@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from publish.parts import Field, Part, canonical, same_value, shown
+from publish.parts import Field, Part, ValueChange, canonical, same_value, shown
 from publish.settings import Owner
 
 
@@ -30,14 +30,6 @@ class FieldConflict(NamedTuple):
     last_sent: str | None
     in_portal: str | None
     wanted: str | None
-
-
-class ValueChange(NamedTuple):
-    """One phone or e-mail to add (no id), change, or take away (no value)."""
-
-    field: str
-    id: str | None
-    value: str | None
 
 
 @dataclass(slots=True)

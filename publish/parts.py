@@ -118,6 +118,14 @@ class Link(Part):
         return self.other.entity, self.holder.entity
 
 
+class ValueChange(NamedTuple):
+    """One phone or e-mail to add (no id), change, or take away (no value)."""
+
+    field: str
+    id: str | None
+    value: str | None
+
+
 def lanes(parts: Iterable[Part]) -> list[list[Part]]:
     """Parts whose creates share requests: a card alone, what hangs on the same owner together, unless more hangs on it.
 
@@ -125,11 +133,11 @@ def lanes(parts: Iterable[Part]) -> list[list[Part]]:
     """
     parts = [part for part in parts if not isinstance(part, Link)]
     owners = {part.owner for part in parts}
-    found: dict[str, list[Part]] = {}
+    by_owner: dict[str, list[Part]] = {}
     for part in parts:
         is_alone = not part.owner or part.entity in owners
-        found.setdefault(part.entity if is_alone else f"on {part.owner}", []).append(part)
-    return list(found.values())
+        by_owner.setdefault(part.entity if is_alone else f"on {part.owner}", []).append(part)
+    return list(by_owner.values())
 
 
 def decoded(text: str | None) -> dict[str, Any]:

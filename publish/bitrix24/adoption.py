@@ -114,15 +114,15 @@ async def _companies(run: Run) -> list[Duplicates]:
 
 
 def _take_companies(
-    run: Run, found: Mapping[str, Mapping[int, int]], inns: Mapping[str, str]
+    run: Run, cards_of: Mapping[str, Mapping[int, int]], inns: Mapping[str, str]
 ) -> tuple[dict[str, int], list[Duplicates]]:
     """Adopt companies, or list them; requisites adopted, by company, and what was listed."""
-    known = run.ledger.ids(COMPANY.entity, found)
-    taken = run.ledger.origins(COMPANY.entity, [card for cards in found.values() for card in cards])
+    known = run.ledger.ids(COMPANY.entity, cards_of)
+    taken = run.ledger.origins(COMPANY.entity, [card for cards in cards_of.values() for card in cards])
     companies: dict[str, int] = {}
     requisites: dict[str, int] = {}
     duplicates: list[Duplicates] = []
-    for origin_id, cards in found.items():
+    for origin_id, cards in cards_of.items():
         # A card that the ledger knows under another key is that company's, also when it has left.
         free = {card: requisite for card, requisite in cards.items() if taken.get(card, origin_id) == origin_id}
         if origin_id in known:
@@ -190,20 +190,20 @@ async def _contacts(run: Run) -> list[Duplicates]:
     return duplicates
 
 
-def _take_contacts(run: Run, found: Mapping[str, set[int]], found_by: Mapping[str, str]) -> list[Duplicates]:
+def _take_contacts(run: Run, cards_of: Mapping[str, set[int]], found_by: Mapping[str, str]) -> list[Duplicates]:
     claims: dict[int, list[str]] = defaultdict(list)
-    for origin_id, cards in found.items():
+    for origin_id, cards in cards_of.items():
         for card in cards:
             claims[card].append(origin_id)
     # A shared phone makes several of our people look like one card: then it is none of them for sure.
     sole = {
         origin_id: next(iter(cards))
-        for origin_id, cards in found.items()
+        for origin_id, cards in cards_of.items()
         if len(cards) == 1 and all(len(claims[card]) == 1 for card in cards)
     }
     duplicates = [
         Duplicates(CONTACT.entity, origin_id, found_by[origin_id], sorted(cards))
-        for origin_id, cards in found.items()
+        for origin_id, cards in cards_of.items()
         if len(cards) > 1
     ]
     _take(run, CONTACT.entity, sole)

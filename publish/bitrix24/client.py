@@ -41,6 +41,11 @@ class Outcome:
     def is_done(self) -> bool:
         return self.is_known and self.error is None
 
+    @property
+    def is_refused(self) -> bool:
+        """The portal did not do it, for a reason that lies in the record."""
+        return self.error is not None and self.error.reaction is Reaction.RECORD
+
 
 LOST = Outcome(is_known=False)
 
@@ -247,6 +252,25 @@ def rows_of(result: Any) -> list[dict[str, Any]]:
     """Rows of a list answer: under `items` in `crm.item.list`, the result itself in the classic methods."""
     rows = result.get("items", []) if isinstance(result, dict) else result
     return rows if isinstance(rows, list) else list(_map(rows).values())
+
+
+def elements_of(outcome: Outcome, number: int) -> list[Outcome]:
+    """Outcomes of the elements of one import: an id or an error of its own (page `crm-item-batch-import`); where the
+    command has no result, that of the command."""
+    if not outcome.is_done:
+        return [outcome] * number
+    items = outcome.result.get("items", []) if isinstance(outcome.result, dict) else []
+    answers = dict(enumerate(items)) if isinstance(items, list) else {int(key): item for key, item in items.items()}
+    return [_element(answers.get(index)) for index in range(number)]
+
+
+def _element(answer: Any) -> Outcome:
+    if not isinstance(answer, dict):
+        return LOST
+    if "item" in answer:
+        return Outcome(result=int(answer["item"]["id"]))
+    error = PortalError(str(answer.get("error", "")), str(answer.get("error_description", "")))
+    return Outcome(error=error, is_known=error.reaction is not Reaction.UNKNOWN)
 
 
 async def list_by(

@@ -11,8 +11,7 @@ from typing import Any
 
 from publish import plan
 from publish.bitrix24 import links
-from publish.bitrix24.client import Outcome
-from publish.bitrix24.errors import PortalError, Reaction
+from publish.bitrix24.client import Outcome, elements_of
 from publish.bitrix24.kinds import Card, Detail, Translations, origin
 from publish.bitrix24.pacing import BATCH
 from publish.bitrix24.recovery import created, recover
@@ -21,7 +20,7 @@ from publish.ledger import Entry, Intent
 from publish.parts import Field, Key, decoded, encoded
 from publish.plan import Change
 
-_PAGE = 20 * BATCH  # cards of one request, when twenty fit a command
+_PAGE = 1000  # details read from the plan at a time
 
 
 # Cards ----------------------------------------------------------------------------------------------------------------
@@ -47,8 +46,8 @@ async def create_cards(run: Run) -> None:
     """Create cards kind by kind: they share a method, and each kind refers to those before."""
     alone: set[Key] = set()
     for card in run.parts.cards:
-        blocked, above = run.blocked.get(card.entity, set()), ""
-        while changes := plan.page(run.connection, card.entity, "create", above, _PAGE):
+        blocked, above, one_request = run.blocked.get(card.entity, set()), "", card.add_together * BATCH
+        while changes := plan.page(run.connection, card.entity, "create", above, one_request):
             above = changes[-1].origin_id
             todo = _new_cards(run, card, [change for change in changes if change.origin_id not in blocked])
             await until_executed(run, todo, partial(_import, run, card, alone))
@@ -72,8 +71,9 @@ def _new_cards(run: Run, card: Card, changes: Sequence[Change]) -> list[NewCard]
         if link:
             fields[link.travels_as] = [other.bitrix_id for other in others]
         # A reference that cannot be told yet is left out of the ledger, so that the next run sees that it is missing.
-        open_ = {field.name for field in card.references if values.get(field.name) and fields[field.name] is None}
-        text = encoded({name: value for name, value in values.items() if name not in open_}) if open_ else change.wanted
+        untold = {field.name for field in card.references if values.get(field.name) and fields[field.name] is None}
+        known = {name: value for name, value in values.items() if name not in untold}
+        text = encoded(known) if untold else change.wanted
         intent = Intent(*change.key, text, links=tuple(other.origin_id for other in others))
         told = {name: value for name, value in fields.items() if value is not None}
         cards.append(NewCard(intent, origin(change.origin_id) | told))
@@ -102,10 +102,10 @@ async def _import(run: Run, card: Card, alone: set[Key], todo: Sequence[NewCard]
     refused_together: list[NewCard] = []
     answers: list[tuple[NewCard, Outcome]] = []
     for chunk, outcome in zip(chunks, outcomes, strict=True):
-        if len(chunk) > 1 and outcome.error is not None and outcome.error.reaction is Reaction.RECORD:
+        if len(chunk) > 1 and outcome.is_refused:
             refused_together += chunk
         else:
-            answers += _elements(chunk, outcome)
+            answers += zip(chunk, elements_of(outcome, len(chunk)), strict=True)
     alone |= {new.key for new in refused_together}
     alone |= {new.key for new, outcome in answers if outcome.error is not None and not outcome.is_known}
     unknown = settle(
@@ -119,26 +119,8 @@ async def _import(run: Run, card: Card, alone: set[Key], todo: Sequence[NewCard]
     return again + [new for new in sent if new.key in absent]
 
 
-def _elements(chunk: Sequence[NewCard], outcome: Outcome) -> list[tuple[NewCard, Outcome]]:
-    """The outcome of each element of an import: an id or an error of its own (page `crm-item-batch-import`)."""
-    if not outcome.is_done:
-        return [(new, outcome) for new in chunk]
-    items = outcome.result.get("items", []) if isinstance(outcome.result, dict) else []
-    answers = dict(enumerate(items)) if isinstance(items, list) else {int(key): item for key, item in items.items()}
-    return [(new, _element(answers.get(index))) for index, new in enumerate(chunk)]
-
-
-def _element(answer: Any) -> Outcome:
-    if not isinstance(answer, dict):
-        return Outcome(is_known=False)
-    if "item" in answer:
-        return Outcome(result=answer["item"]["id"])
-    error = PortalError(str(answer.get("error", "")), str(answer.get("error_description", "")))
-    return Outcome(error=error, is_known=error.reaction is not Reaction.UNKNOWN)
-
-
 def _card_attempt(run: Run, new: NewCard) -> Attempt:
-    return Attempt(new.key, new.wanted, lambda bitrix_id: Lines(created(run.parts, new.intent, int(bitrix_id))))
+    return Attempt(new.key, new.wanted, lambda bitrix_id: Lines(created(run.parts, new.intent, bitrix_id)))
 
 
 # Details --------------------------------------------------------------------------------------------------------------

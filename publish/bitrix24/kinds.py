@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from publish.bitrix24.client import Client, Command, list_by
-from publish.ownership import ValueChange
-from publish.parts import Link, Part
+from publish.parts import Link, Part, ValueChange
 
 ORIGINATOR = "svod"
 

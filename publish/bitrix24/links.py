@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-from publish.bitrix24.errors import PortalError
 from publish.bitrix24.kinds import CardLink
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, settle, until_executed
@@ -36,10 +35,10 @@ def companions(run: Run, link: CardLink, holders: Sequence[str]) -> Mapping[str,
             where link.{holder} in (select unnest(?)) order by 1, link.{link.first} desc, 2""",
         [list(holders)],
     ).fetchall()
-    found: dict[str, list[Companion]] = {}
+    companions_of: dict[str, list[Companion]] = {}
     for origin_id, other_id, bitrix_id in rows:
-        found.setdefault(origin_id, []).append(Companion(other_id, bitrix_id))
-    return found
+        companions_of.setdefault(origin_id, []).append(Companion(other_id, bitrix_id))
+    return companions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def _added(change: LinkChange) -> Attempt:
 
 
 def _removed(change: LinkChange) -> Attempt:
-    def gone(_: bool | PortalError) -> Lines:
+    def gone(_: object) -> Lines:
         return Lines(gone=[change.key])  # refused: one of the cards is gone, and the link with it
 
     return Attempt(change.key, change.wanted, gone, gone)

@@ -45,16 +45,16 @@ async def prepare(
     field_lists = [Command(f"{card.user_fields}.list", {}) for card in cards]
     lists = [_list_of(choices) for _, _, choices in fields]
     answers = await client.read([*lists, *field_lists])
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    choices_of: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (part, field, choices), answer in zip(fields, answers, strict=False):
         if choices is PRESETS:
             values: Mapping[str, Any] = _presets(rows_of(answer))
         else:
             candidates = dict(connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
             values = _stages(rows_of(answer), candidates, part.entity, settings.stages_of(part.entity))
-        found.setdefault(part.entity, {})[field.name] = values
+        choices_of.setdefault(part.entity, {})[field.name] = values
     await _create_fields(client, cards, field_lists, answers[len(lists) :])
-    return Reference(found)
+    return Reference(choices_of)
 
 
 def _list_of(choices: Choices) -> Command:

@@ -163,7 +163,11 @@ def settle(
         elif error is None or error.reaction is Reaction.UNKNOWN:
             unknown.add(attempt.key)
         elif error.reaction is Reaction.RECORD:
-            lines.append(attempt.refused(error) if attempt.refused else Lines(refused=[refusal(attempt, error)]))
+            lines.append(
+                attempt.refused(error)
+                if attempt.refused
+                else Lines(refused=[refusal(attempt, error.code, error.description)])
+            )
         else:
             not_executed.append(attempt.key)
             stop = error
@@ -195,9 +199,9 @@ def record(
             run.progress.settled(entity, number)
 
 
-def refusal(part: Sendable, error: PortalError) -> Refusal:
-    """The dead letter of a part that the portal refused."""
-    return Refusal(*part.key, part.wanted, error.code, error.description)
+def refusal(part: Sendable, error: str, description: str) -> Refusal:
+    """The dead letter of a part that the portal refused: the error's code and text."""
+    return Refusal(part.key.entity, part.key.origin_id, part.wanted, error, description)
 
 
 async def until_executed(run: Run, todo: Sequence[T], send: Callable[[Sequence[T]], Awaitable[Sequence[T]]]) -> None:
@@ -211,8 +215,8 @@ async def until_executed(run: Run, todo: Sequence[T], send: Callable[[Sequence[T
             return
         todo = await send(todo)
     if 0 < len(todo) < first or first == len(todo) == 1:
-        error = PortalError("", f"the portal failed on it {_ATTEMPTS} times")
-        record(run, [Lines(refused=[refusal(part, error) for part in todo])])
+        problem = f"the portal failed on it {_ATTEMPTS} times"
+        record(run, [Lines(refused=[refusal(part, "", problem) for part in todo])])
     elif todo:
         raise PortalUnavailable(
             f"{run.client.host} keeps losing our requests", hint="what was published stays; run it again later"

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from publish import plan
-from publish.bitrix24.errors import PortalError
 from publish.bitrix24.kinds import Card, Detail, Translations
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
@@ -20,7 +19,7 @@ from publish.parts import Part, decoded, encoded
 from publish.plan import Change
 
 _PAGE = BATCH * PAGE
-_DELETED = PortalError("NOT_FOUND", "the card was deleted in the portal")
+_DELETED = ("NOT_FOUND", "the card was deleted in the portal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
     for change in todo:
         current = there.get(change.bitrix_id) if change.bitrix_id is not None else None
         if current is None:
-            lines.append(Lines(refused=[refusal(change, _DELETED)]))
+            lines.append(Lines(refused=[refusal(change, *_DELETED)]))
             continue
         update = _decided(part, owners, change, current, translations)
         if update.is_empty:
@@ -92,12 +91,12 @@ def _decided(
 def _dealt_with(part: Part, change: Change, translations: Translations) -> str:
     """What to remember as dealt with: all of it but references to cards that are not there yet."""
     wanted = decoded(change.wanted)
-    open_ = {
+    untold = {
         field.name
         for field in part.references
         if wanted.get(field.name) and wanted[field.name] not in translations[field.name]
     }
-    return change.wanted if not open_ else encoded({name: wanted[name] for name in wanted if name not in open_})
+    return change.wanted if not untold else encoded({name: wanted[name] for name in wanted if name not in untold})
 
 
 async def _send(run: Run, part: Card | Detail, updates: Sequence[Update]) -> list[Change]:

@@ -100,6 +100,14 @@ class Office:
         assert status == 200, body
         return body["result"]
 
+    def edit(self, entity_type: int, card: int, **fields: Any) -> None:
+        """What a manager does to a card."""
+        self.call("crm.item.update", {"entityTypeId": entity_type, "id": card, "fields": fields})
+
+    def card(self, entity: str, origin_id: str) -> dict[str, Any]:
+        """Our card with this key, as the portal holds it."""
+        return next(item for item in self.portal.items(entity) if item["originId"] == origin_id)
+
     def sql(self, statement: str, *params: Any) -> list[tuple]:
         return self.connection.execute(statement, list(params)).fetchall()
 
@@ -135,3 +143,11 @@ def open_office(warehouse: duckdb.DuckDBPyConnection) -> Callable[..., Office]:
 @pytest.fixture
 def office(open_office: Callable[..., Office]) -> Office:
     return open_office()
+
+
+@pytest.fixture
+def published(office: Office) -> Office:
+    """An office whose few companies, people and deals are in the portal."""
+    marts.fill(office.connection, 4, 8, 4)
+    office.push()
+    return office

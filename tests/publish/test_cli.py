@@ -190,6 +190,14 @@ def test_the_fuse_is_exit_status_3(publish, monkeypatch):
     assert publish("push", "--let-through")[0] == 0
 
 
+def test_plan_and_status_tell_of_the_portal_published_to_last(publish, sandbox, monkeypatch):
+    publish("push")
+    monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
+    assert "nothing to send" in publish("plan")[1]
+    out = publish("status")[1]
+    assert f"portal: {sandbox.webhook.split('/')[2]}" in out
+
+
 def test_a_second_publisher_is_refused(publish, sandbox):
     holder = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", holder, str(publish.path)]
