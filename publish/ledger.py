@@ -98,8 +98,9 @@ def last_portal(connection: duckdb.DuckDBPyConnection) -> str:
 class Ledger:
     """Reads and writes the tables of schema `sync` for one portal, `host` or `host:port`.
 
-    Whoever reads them in SQL reads the temporary views `portal_<table>`, which show this portal's rows without their
-    portal. Rows of a warehouse from before the portal was kept belong to the first portal the ledger is opened with.
+    Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
+    connection, without their portal. Rows of a warehouse from before the portal was kept belong to the first portal the
+    ledger is opened with.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str) -> None:
@@ -115,7 +116,7 @@ class Ledger:
                 )
 
     def _claim(self, table: str) -> None:
-        """Give the rows of no portal to this one; by copy and delete, for an update of a million keys takes far longer."""
+        """Give the rows of no portal to this one; copied, for an update of a million keys takes far longer."""
         unclaimed = self.connection.execute(f"select 1 from sync.{table} where portal = '' limit 1").fetchone()
         if unclaimed:
             self.connection.execute(
@@ -227,31 +228,36 @@ class Ledger:
     def open_intents(self) -> list[Intent]:
         """Creates of unknown outcome."""
         rows = self.connection.execute(
-            "select entity, origin_id, wanted::varchar, owner_id, links from portal_intents order by entity, origin_id"
+            """select entity, origin_id, wanted::varchar, owner_id, links from sync.intents
+               where portal = ? order by entity, origin_id""",
+            [self.portal],
         ).fetchall()
         return [Intent(entity, key, wanted, owner_id, tuple(links)) for entity, key, wanted, owner_id, links in rows]
 
     def ids(self, entity: str, origin_ids: Iterable[str]) -> Mapping[str, int]:
         """Portal ids of parts by origin id; parts that the portal does not hold are missing."""
         rows = self.connection.execute(
-            "select origin_id, bitrix_id from portal_ledger where entity = ? and origin_id in (select unnest(?))",
-            [entity, list(origin_ids)],
+            """select origin_id, bitrix_id from sync.ledger
+               where portal = ? and entity = ? and origin_id in (select unnest(?))""",
+            [self.portal, entity, list(origin_ids)],
         ).fetchall()
         return dict(rows)
 
     def origins(self, entity: str, bitrix_ids: Iterable[int]) -> Mapping[int, str]:
         """Origin ids of parts by portal id."""
         rows = self.connection.execute(
-            "select bitrix_id, origin_id from portal_ledger where entity = ? and bitrix_id in (select unnest(?))",
-            [entity, list(bitrix_ids)],
+            """select bitrix_id, origin_id from sync.ledger
+               where portal = ? and entity = ? and bitrix_id in (select unnest(?))""",
+            [self.portal, entity, list(bitrix_ids)],
         ).fetchall()
         return dict(rows)
 
     def published(self) -> dict[str, int]:
         """How many parts the portal holds of ours, by entity."""
-        return dict(self.connection.execute("select entity, count(*) from portal_ledger group by all").fetchall())
+        sql = "select entity, count(*) from sync.ledger where portal = ? group by all"
+        return dict(self.connection.execute(sql, [self.portal]).fetchall())
 
     def count(self, table: str) -> int:
         """Rows of one of `TABLES` for this portal."""
-        row = self.connection.execute(f"select count(*) from portal_{table}").fetchone()
+        row = self.connection.execute(f"select count(*) from sync.{table} where portal = ?", [self.portal]).fetchone()
         return int(row[0]) if row else 0
