@@ -5,25 +5,31 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import duckdb
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from pydantic import SecretStr
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from ingest.warehouse import journal
+from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
-from publish import changes, gate, mapping
-from publish.ledger import Ledger
-from publish.pacing import Pace
-from publish.portal import Portal, shown
-from publish.push import Publisher, Result
+from ingest.warehouse.terminal import console, say
+from publish import forecast, gate
+from publish import plan as plans
+from publish.bitrix24 import pacing
+from publish.bitrix24 import push as pushes
+from publish.bitrix24.client import Client
+from publish.bitrix24.parts import PARTS
+from publish.bitrix24.run import Result
+from publish.ledger import Ledger, last_portal
+from publish.parts import shown
 from publish.settings import Settings, read_settings
 
 MEMORY_LIMIT = "1500MB"  # DuckDB's share; what does not fit goes to its temporary directory
@@ -31,13 +37,6 @@ MEMORY_LIMIT = "1500MB"  # DuckDB's share; what does not fit goes to its tempora
 app = typer.Typer(
     help="Bring the marts to Bitrix24, only what changed.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fold tables to
-errors = Console(stderr=True)
-
-
-def say(text: str) -> None:
-    """One plain line on standard output; company names are no markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -46,10 +45,14 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = open_warehouse(settings.warehouse)
     try:
         connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        Ledger(connection)
         yield connection
     finally:
         connection.close()
+
+
+def ledger_of(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Ledger:
+    """What the portal of the settings holds of ours; without a webhook, the portal that was published to last."""
+    return Ledger(connection, settings.portal or last_portal(connection))
 
 
 @app.command()
@@ -59,41 +62,42 @@ def plan(
 ) -> None:
     """Show what push would create, update and leave; sends nothing and asks the portal nothing."""
     settings = read_settings()
-    with warehouse(settings) as connection, journal.step(connection, "publish plan") as step:
-        changes.compute(connection)
-        figures = changes.summary(connection, settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
+    with warehouse(settings) as connection, journal.step(connection, journal.PUBLISH_PLAN) as step:
+        ledger = ledger_of(connection, settings)
+        plans.compute(ledger, PARTS)
+        limits = pacing.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
+        figures = forecast.summary(ledger, PARTS, limits)
         step.rows_in = sum(figures.published.values())
         step.rows_out = sum(sum(actions.values()) for actions in figures.counts.values())
-        examples = list(changes.examples(connection, show)) if show else []
+        examples = list(plans.examples(connection, PARTS, show))
     if as_json:
         sys.stdout.write(json.dumps(_as_json(figures, examples), ensure_ascii=False) + "\n")
         return
     _print_plan(figures)
     for change in examples:
-        say(f"{change['action']} {change['entity']} {change['origin_id']}")
-        for name, (old, new) in change["fields"].items():
+        say(f"{change.action} {change.entity} {change.origin_id}")
+        for name, (old, new) in change.fields.items():
             say(f"    {name}: {shown(old) or '(empty)'} -> {shown(new) or '(empty)'}")
 
 
-def _as_json(figures: changes.Plan, examples: list[dict]) -> dict:
+def _as_json(figures: forecast.Forecast, examples: list[plans.Example]) -> dict[str, Any]:
     return {
         "counts": figures.counts,
         "published": figures.published,
-        "set_aside": figures.set_aside,
+        "dead_letters": figures.dead_letters,
         "commands": figures.commands,
         "requests": figures.requests,
         "requests_least": figures.requests_least,
         "seconds": round(figures.seconds, 1),
-        "changes": examples,
+        "changes": [change._asdict() for change in examples],
     }
 
 
-def _print_plan(figures: changes.Plan) -> None:
+def _print_plan(figures: forecast.Forecast) -> None:
     table = Table("part", "published", "create", "update", "remove", title="plan", title_justify="left")
-    for entity in mapping.PARTS:
-        actions = figures.counts[entity]
-        cells = [figures.published.get(entity, 0), *(actions.get(name, 0) for name in ("create", "update", "remove"))]
-        table.add_row(entity, *(f"{number:,}" for number in cells))
+    for entity, actions in figures.counts.items():
+        numbers = [figures.published.get(entity, 0), *(actions.get(name, 0) for name in ("create", "update", "remove"))]
+        table.add_row(entity, *(f"{number:,}" for number in numbers))
     console.print(table)
     if figures.is_empty:
         say("nothing to send")
@@ -103,8 +107,8 @@ def _print_plan(figures: changes.Plan) -> None:
             f"about {_duration(figures.seconds)} under both limits of the portal"
         )
         say("cards that managers have typed in are looked for when pushing; this plan counts them as new")
-    if figures.set_aside:
-        say(f"{figures.set_aside:,} records are set aside in sync.dead_letters")
+    if figures.dead_letters:
+        say(f"{figures.dead_letters:,} records are dead-lettered in sync.dead_letters")
 
 
 def _duration(seconds: float) -> str:
@@ -122,61 +126,62 @@ def push(
     webhook = settings.webhook()
     with warehouse(settings) as connection:
         gate.check(connection)
-        with journal.step(connection, "publish push") as step, _progress() as report:
-            result = asyncio.run(_push(settings, webhook, connection, let_through, report))
+        with journal.step(connection, journal.PUBLISH_PUSH) as step, terminal.progress_bars() as bars:
+            progress = _Progress(bars)
+            result = asyncio.run(_push(connection, settings, webhook, let_through, progress))
             step.rows_out = sum(result.created.values()) + sum(result.updated.values())
-            step.detail |= vars(result)
+            step.detail |= asdict(result)
     _print_result(result)
-    if result.set_aside:
+    if result.dead_letters:
         raise OperatorError(
-            f"{result.set_aside} records are set aside in sync.dead_letters",
+            f"{result.dead_letters} records are dead-lettered in sync.dead_letters",
             hint="`publish status` lists the errors; they are tried again with a growing delay",
             exit_status=4,
         )
 
 
-async def _push(settings, webhook, connection, let_through: bool, report: "Reporter") -> Result:
-    pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, on_wait=report.waiting)
-    async with Portal(webhook, pace) as portal:
-        publisher = Publisher(
-            connection, portal, settings, let_through=let_through, report=report, expect=report.expect
-        )
-        return await publisher.run()
+async def _push(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    webhook: SecretStr,
+    let_through: bool,
+    progress: "_Progress",
+) -> Result:
+    pace = pacing.Pace(
+        settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, on_wait=progress.waiting
+    )
+    async with Client(webhook, pace) as client:
+        ledger = ledger_of(connection, settings)
+        return await pushes.push(ledger, client, settings, let_through=let_through, progress=progress)
 
 
-class Reporter:
+class _Progress:
     """Shows parts as they are settled: a bar a kind on a terminal, a plain line every ten seconds elsewhere."""
 
-    def __init__(self, bars: Progress | None) -> None:
-        self.bars, self.tasks, self.done = bars, dict[str, TaskID](), dict[str, int]()
-        self.said_at = time.monotonic()
-        self.waits: dict[str, float] = {}
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
+        self._said_at = time.monotonic()
+        self._waits: dict[str, float] = {}
 
     def expect(self, entity: str, number: int) -> None:
-        if self.bars and number:
-            self.tasks[entity] = self.bars.add_task(entity, total=number)
+        if number:
+            self._tasks[entity] = self._bars.add_task(entity, total=number)
 
-    def __call__(self, entity: str, number: int) -> None:
-        self.done[entity] = self.done.get(entity, 0) + number
-        if self.bars and entity in self.tasks:
-            self.bars.advance(self.tasks[entity], number)
-        elif not self.bars and time.monotonic() - self.said_at > 10:
-            self.said_at = time.monotonic()
-            say("publish push: " + ", ".join(f"{name} {count:,}" for name, count in self.done.items()))
+    def settled(self, entity: str, number: int) -> None:
+        self._done[entity] = self._done.get(entity, 0) + number
+        if entity in self._tasks:
+            self._bars.advance(self._tasks[entity], number)
+        if self._bars.disable and time.monotonic() - self._said_at > 10:
+            self._said_at = time.monotonic()
+            say("publish push: " + ", ".join(f"{name} {count:,}" for name, count in self._done.items()))
 
     def waiting(self, what: str, until: float) -> None:
-        if until - self.waits.get(what, 0.0) < 60:  # a long push waits every minute: said once is enough
+        if until - self._waits.get(what, 0.0) < 60:  # a long push waits every minute: said once is enough
             return
-        self.waits[what] = until
+        self._waits[what] = until
         say(f"publish push: waiting for {what} until {datetime.fromtimestamp(until, UTC):%H:%M:%S} UTC")
-
-
-@contextmanager
-def _progress() -> Iterator[Reporter]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bars = Progress(*columns, console=console, transient=True) if console.is_terminal else None
-    with bars or nullcontext():
-        yield Reporter(bars)
 
 
 def _print_result(result: Result) -> None:
@@ -186,41 +191,44 @@ def _print_result(result: Result) -> None:
     say(f"publish push: created {said(result.created)}; updated {said(result.updated)}; {result.requests:,} requests")
     if result.adopted:
         say(f"publish push: {result.adopted:,} parts that were in the portal already were adopted")
-    for number, where, what in (
+    for number, table, what in (
         (result.conflicts, "conflicts", "fields were changed by managers and left alone"),
-        (result.doubles, "adoption_duplicates", "records could be several portal cards and wait for a person"),
+        (result.duplicates, "adoption_duplicates", "records could be several portal cards and wait for a person"),
     ):
         if number:
-            say(f"publish push: {number:,} {what}: sync.{where}")
+            say(f"publish push: {number:,} {what}: sync.{table}")
 
 
 @app.command()
 def status() -> None:
     """What is published, what waits, what was refused, what was left to managers."""
-    with warehouse(read_settings()) as connection:
+    settings = read_settings()
+    with warehouse(settings) as connection:
+        ledger = ledger_of(connection, settings)
+        say(f"portal: {ledger.portal or 'none yet'}")
         for title, sql in _STATUS.items():
             rows = connection.execute(sql)
             names = [column[0] for column in rows.description]
-            table = Table(*names, title=title, title_justify="left")
-            for row in rows.fetchall():
-                table.add_row(*("" if value is None else str(value) for value in row))
-            console.print(table) if table.row_count else say(f"{title}: none")
+            terminal.print_table(title, names, rows.fetchall())
 
 
 # Names of companies and people stay in the warehouse: only keys, fields and errors are shown.
 _STATUS = {
-    "published": "select entity, count(*) as parts, max(synced_at) as last_sent from sync.ledger group by 1 order by 1",
-    "last pushes": """select run_id, started_at, status, rows_out, detail ->> '$.error' as error from ops.steps
-        where step = 'publish push' order by started_at desc limit 5""",
+    "portals": """select portal, count(*) as parts, max(synced_at) as last_sent from sync.ledger
+        group by 1 order by 3 desc""",
+    "published": """select entity, count(*) as parts, max(synced_at) as last_sent from portal_ledger
+        group by 1 order by 1""",
+    "last pushes": f"""select run_id, started_at, status, rows_out, detail ->> '$.error' as error from ops.steps
+        where step = '{journal.PUBLISH_PUSH}' order by started_at desc limit 5""",
     "answers not seen yet": """select entity, count(*) as creates, min(intended_at) as since
-        from sync.intents group by 1""",
+        from portal_intents group by 1""",
     "refused (sync.dead_letters)": """select entity, error, error_description, count(*) as records,
-        max(attempts) as attempts, min(next_at) as next_at from sync.dead_letters
+        max(attempts) as attempts, min(next_at) as next_at from portal_dead_letters
         group by 1, 2, 3 order by 4 desc limit 20""",
     "left to managers (sync.conflicts)": """select entity, field, count(*) as records, max(noticed_at) as noticed_at
-        from sync.conflicts group by 1, 2 order by 3 desc limit 20""",
+        from portal_conflicts group by 1, 2 order by 3 desc limit 20""",
     "for a person to join (sync.adoption_duplicates)": """select entity, origin_id, bitrix_ids
-        from sync.adoption_duplicates order by noticed_at desc limit 20""",
+        from portal_adoption_duplicates order by noticed_at desc limit 20""",
 }
 
 
@@ -254,10 +262,4 @@ def sandbox(
 
 def main() -> None:
     """Entry point: an OperatorError is one line and a hint, and its exit status."""
-    try:
-        app()
-    except OperatorError as error:
-        errors.print(f"error: {error.problem}", markup=False, highlight=False, style="red", soft_wrap=True)
-        if error.hint:
-            errors.print(f"hint: {error.hint}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_status)
+    terminal.run(app)

@@ -1,10 +1,15 @@
 """May the marts go to the CRM? What the models' last run says in ops.steps, and where the rows are that stopped it."""
 
 import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import duckdb
 
+from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
+
+_LONGEST_NAME = 30  # dbt cuts long names of tests; what is left of the name still begins like the test
 
 
 def check(connection: duckdb.DuckDBPyConnection) -> None:
@@ -14,24 +19,25 @@ def check(connection: duckdb.DuckDBPyConnection) -> None:
     failing mart in place, so nothing else tells), with exit status 1 when a model broke; both name what and where.
     """
     last = connection.execute(
-        """select step, status, detail from ops.steps where (step = 'dbt' or step like 'dbt %')
-               and not (step = 'dbt selected' and status = 'done') order by started_at desc limit 1"""
+        """select step, status, detail from ops.steps where (step = $1 or step like $1 || ' %')
+               and not (step = $2 and status = 'done') order by started_at desc limit 1""",
+        [journal.DBT_ALL, journal.DBT_SELECTED],
     ).fetchone()
     if last is None:
         raise OperatorError("the models have never run", hint="run `make full`", exit_status=3)
-    step, status, detail = last
-    found = json.loads(detail) if detail else {}
-    if status == "done" and step != "dbt before_registry":
+    step, status, text = last
+    detail: dict[str, Any] = json.loads(text) if text else {}
+    if status == "done" and step != journal.DBT_BEFORE_REGISTRY:
         return
     if status == "gated":
-        tests = [f"{one['test']} ({one['rows']} rows)" for one in found.get("gates", [])]
+        gates = detail.get("gates", [])
+        tests = "; ".join(f"{gate['test']} ({gate['rows']} rows)" for gate in gates) or "see ops.steps"
+        failing = "; ".join(_failing_rows(connection, gates)) or "schema failures of the warehouse"
         raise OperatorError(
-            f"{step}: data quality gates did not pass: {'; '.join(tests) or 'see ops.steps'}",
-            hint=f"failing rows: {'; '.join(_failures(connection, found)) or 'schema failures of the warehouse'}",
-            exit_status=3,
+            f"{step}: data quality gates did not pass: {tests}", hint=f"failing rows: {failing}", exit_status=3
         )
     if status == "failed":
-        broken = ", ".join(found.get("broken", [])) or found.get("error", "see dbt's log")
+        broken = ", ".join(detail.get("broken", [])) or detail.get("error", "see dbt's log")
         raise OperatorError(f"{step} failed: {broken}", hint="the models' log says why: dbt_project/logs/dbt.log")
     raise OperatorError(
         f"the models are half-way: the last step is `{step}`, {status}",
@@ -40,18 +46,13 @@ def check(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _failures(connection: duckdb.DuckDBPyConnection, detail: dict) -> list[str]:
+def _failing_rows(connection: duckdb.DuckDBPyConnection, gates: Iterable[Mapping[str, str]]) -> list[str]:
     """Tables of schema `failures` that hold the rows of the tests that stopped the run, as queries to paste."""
-    tables = {
-        row[0]
-        for row in connection.execute(
-            "select table_name from information_schema.tables where table_schema = 'failures'"
-        ).fetchall()
-    }
-    # dbt cuts long names of tests; what is left of the name still begins like the test.
+    sql = "select table_name from information_schema.tables where table_schema = 'failures' order by 1"
+    tables = [name for (name,) in connection.execute(sql).fetchall()]
     return [
         f"select * from failures.{table}"
-        for one in detail.get("gates", [])
-        for table in sorted(tables)
-        if table == one["test"] or (len(table) > 30 and one["test"].startswith(table[:30]))
+        for gate in gates
+        for table in tables
+        if table == gate["test"] or (len(table) > _LONGEST_NAME and gate["test"].startswith(table[:_LONGEST_NAME]))
     ]

@@ -1,9 +1,11 @@
-"""sync.ledger: what the portal holds of ours and what was last sent; intents before sends; what was set aside.
+"""Schema sync: what a portal holds of ours and what was last sent; intents before sends; dead letters; conflicts.
 
+One warehouse may publish to several portals, so every row names its portal and everything here sees one portal only.
 The answer to one request and everything it settles is one transaction, so that a kill leaves either both or neither.
+The tables' columns are in `ingest/warehouse/schema.sql`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,26 +13,32 @@ from typing import Any
 import duckdb
 
 from ingest.warehouse.journal import utc_now
-from publish.portal import PortalError
+from publish.parts import Key
 
+TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates")
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A part as the portal holds it now. `sent` and `wanted` are JSON texts."""
+class Entry:
+    """A line of the ledger: a part as the portal holds it now. `sent` and `wanted` are JSON texts."""
 
     entity: str
     origin_id: str
     bitrix_id: int | None
-    sent: str
-    wanted: str
+    sent: str = "{}"
+    wanted: str = "{}"
     is_adopted: bool = False
+
+    @property
+    def key(self) -> Key:
+        return Key(self.entity, self.origin_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A create about to be sent. `owner_id` is the portal id it will hang on, `links` the companies of a contact."""
+    """A create about to be sent. `owner_id` is the portal id it will hang on, `links` the keys of the cards that the
+    new card will be linked to."""
 
     entity: str
     origin_id: str
@@ -38,15 +46,24 @@ class Intent:
     owner_id: int | None = None
     links: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> Key:
+        return Key(self.entity, self.origin_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A part that the portal refused."""
+    """A part that the portal refused: the error's code (may be empty) and its text."""
 
     entity: str
     origin_id: str
     wanted: str
-    error: PortalError
+    error: str
+    description: str
+
+    @property
+    def key(self) -> Key:
+        return Key(self.entity, self.origin_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +79,54 @@ class Conflict:
     wanted: str | None
 
 
-class Ledger:
-    """Reads and writes the tables of schema `sync`."""
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """A record that several cards of the portal could be, and what they were found by."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
+    entity: str
+    origin_id: str
+    found_by: str
+    bitrix_ids: list[int]
+
+
+def last_portal(connection: duckdb.DuckDBPyConnection) -> str:
+    """The portal that was published to last, '' when none was."""
+    row = connection.execute("select portal from sync.ledger order by synced_at desc limit 1").fetchone()
+    return row[0] if row else ""
+
+
+class Ledger:
+    """Reads and writes the tables of schema `sync` for one portal, `host` or `host:port`.
+
+    Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
+    connection, without their portal. Rows of a warehouse from before the portal was kept belong to the first portal the
+    ledger is opened with.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str) -> None:
+        self.connection, self.portal = connection, portal
+        with self._transaction():
+            for table in TABLES:
+                if portal:
+                    self._claim(table)
+                name = portal.replace("'", "''")
+                connection.execute(
+                    f"""create or replace temp view portal_{table} as
+                        select * exclude (portal) from sync.{table} where portal = '{name}'"""
+                )
+
+    def _claim(self, table: str) -> None:
+        """Give the rows of no portal to this one; copied, for an update of a million keys takes far longer."""
+        unclaimed = self.connection.execute(f"select 1 from sync.{table} where portal = '' limit 1").fetchone()
+        if unclaimed:
+            self.connection.execute(
+                f"insert into sync.{table} select * replace (? as portal) from sync.{table} where portal = ''",
+                [self.portal],
+            )
+            self.connection.execute(f"delete from sync.{table} where portal = ''")
 
     @contextmanager
-    def _transaction(self) -> Any:
+    def _transaction(self) -> Iterator[None]:
         self.connection.execute("begin")
         try:
             yield
@@ -78,26 +135,22 @@ class Ledger:
             raise
         self.connection.execute("commit")
 
-    def _insert(self, table: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
-        if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            marks = ", ".join("unnest(?)" for _ in columns)
-            self.connection.execute(f"insert into {table} select '', {marks} {conflict}", columns)
+    # Writing ----------------------------------------------------------------------------------------------------------
 
     def intend(self, intents: Iterable[Intent]) -> None:
         """Write down creates before they are sent; they stay open until `settle`."""
         now = utc_now()
         rows = [(i.entity, i.origin_id, i.owner_id, i.wanted, list(i.links), now) for i in intents]
         with self._transaction():
-            self._insert("sync.intents", rows)
+            self._insert("intents", rows)
 
     def settle(
         self,
-        held: Sequence[Held] = (),
+        entries: Sequence[Entry] = (),
         refused: Sequence[Refusal] = (),
         *,
-        absent: Sequence[tuple[str, str]] = (),
-        gone: Sequence[tuple[str, str]] = (),
+        absent: Sequence[Key] = (),
+        gone: Sequence[Key] = (),
         conflicts: Sequence[Conflict] = (),
     ) -> None:
         """Take over what an answer says, in one transaction: parts held, parts refused, intents proven not executed
@@ -105,21 +158,20 @@ class Ledger:
         now = utc_now()
         with self._transaction():
             self._insert(
-                "sync.ledger",
-                [(h.entity, h.origin_id, h.bitrix_id, h.sent, h.wanted, h.is_adopted, now) for h in held],
+                "ledger",
+                [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now) for e in entries],
                 """on conflict (portal, entity, origin_id) do update set bitrix_id = excluded.bitrix_id,
                    sent = excluded.sent, wanted = excluded.wanted, is_adopted = is_adopted or excluded.is_adopted,
                    synced_at = excluded.synced_at""",
             )
-            settled = [(h.entity, h.origin_id) for h in held]
-            self._delete("sync.dead_letters", settled)
-            self._delete("sync.conflicts", settled)
-            settled += [(r.entity, r.origin_id) for r in refused]
-            self._delete("sync.intents", [*settled, *absent])
-            self._delete("sync.ledger", gone)
+            settled = [entry.key for entry in entries]
+            self._delete("dead_letters", settled)
+            self._delete("conflicts", settled)
+            self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])
+            self._delete("ledger", gone)
             self._refuse(refused)
             self._insert(
-                "sync.conflicts",
+                "conflicts",
                 [
                     (c.entity, c.origin_id, c.field, c.bitrix_id, c.last_sent, c.in_portal, c.wanted, now)
                     for c in conflicts
@@ -129,54 +181,83 @@ class Ledger:
                    noticed_at = excluded.noticed_at""",
             )
 
-    def _delete(self, table: str, keys: Sequence[tuple[str, str]]) -> None:
-        if keys:
-            entities, origins = (list(column) for column in zip(*keys, strict=True))
-            self.connection.execute(
-                f"""delete from {table} using (select unnest(?) as entity, unnest(?) as origin_id) as done
-                    where {table}.entity = done.entity and {table}.origin_id = done.origin_id""",
-                [entities, origins],
-            )
-
-    def _refuse(self, refused: Sequence[Refusal]) -> None:
-        now = utc_now()
-        rows = [(r.entity, r.origin_id, r.error.code, r.error.description, 1, now, now, r.wanted) for r in refused]
-        delays = ", ".join(str(minutes) for minutes in _DELAYS_MINUTES)
-        self._insert(
-            "sync.dead_letters",
-            rows,
-            """on conflict (portal, entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
-               error_description = excluded.error_description, attempts = attempts + 1, last_at = excluded.last_at""",
-        )
-        if rows:
-            self.connection.execute(
-                f"""update sync.dead_letters set next_at = last_at + to_minutes(
-                        [{delays}][least(attempts, {len(_DELAYS_MINUTES)})]) where last_at = ?""",
-                [now],
-            )
-
-    def doubles(self, rows: Sequence[tuple[str, str, str, list[int]]]) -> None:
-        """List records that several cards could be: entity, origin id, what they were found by, card ids."""
+    def list_duplicates(self, duplicates: Sequence[Duplicates]) -> None:
+        """List records that several cards could be, for a person to sort out."""
         now = utc_now()
         with self._transaction():
             self._insert(
-                "sync.adoption_duplicates",
-                [(*row, now) for row in rows],
+                "adoption_duplicates",
+                [(d.entity, d.origin_id, d.found_by, d.bitrix_ids, now) for d in duplicates],
                 """on conflict (portal, entity, origin_id) do update set found_by = excluded.found_by,
                    bitrix_ids = excluded.bitrix_ids, noticed_at = excluded.noticed_at""",
             )
 
-    def open_intents(self) -> list[tuple[str, str, int | None, str, list[str]]]:
-        """Creates of unknown outcome: entity, origin id, owner id, wanted, links."""
-        return self.connection.execute(
-            "select entity, origin_id, owner_id, wanted::varchar, links from sync.intents order by entity, origin_id"
-        ).fetchall()
+    def _insert(self, table: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        if rows:
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            marks = ", ".join("unnest(?)" for _ in columns)
+            self.connection.execute(f"insert into sync.{table} select ?, {marks} {conflict}", [self.portal, *columns])
 
-    def ids(self, entity: str, origin_ids: Sequence[str]) -> Mapping[str, int]:
+    def _delete(self, table: str, keys: Sequence[Key]) -> None:
+        if keys:
+            entities, origins = (list(column) for column in zip(*keys, strict=True))
+            self.connection.execute(
+                f"""delete from sync.{table} as line using (select unnest(?) as entity, unnest(?) as origin_id) as done
+                    where line.portal = ? and line.entity = done.entity and line.origin_id = done.origin_id""",
+                [entities, origins, self.portal],
+            )
+
+    def _refuse(self, refused: Sequence[Refusal]) -> None:
+        now = utc_now()
+        self._insert(
+            "dead_letters",
+            [(r.entity, r.origin_id, r.error, r.description, 1, now, now, r.wanted) for r in refused],
+            """on conflict (portal, entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
+               error_description = excluded.error_description, attempts = attempts + 1, last_at = excluded.last_at""",
+        )
+        if refused:
+            delays = ", ".join(str(minutes) for minutes in _DELAYS_MINUTES)
+            self.connection.execute(
+                f"""update sync.dead_letters set next_at = last_at + to_minutes(
+                        [{delays}][least(attempts, {len(_DELAYS_MINUTES)})]) where last_at = ? and portal = ?""",
+                [now, self.portal],
+            )
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def open_intents(self) -> list[Intent]:
+        """Creates of unknown outcome."""
+        rows = self.connection.execute(
+            """select entity, origin_id, wanted::varchar, owner_id, links from sync.intents
+               where portal = ? order by entity, origin_id""",
+            [self.portal],
+        ).fetchall()
+        return [Intent(entity, key, wanted, owner_id, tuple(links)) for entity, key, wanted, owner_id, links in rows]
+
+    def ids(self, entity: str, origin_ids: Iterable[str]) -> Mapping[str, int]:
         """Portal ids of parts by origin id; parts that the portal does not hold are missing."""
         rows = self.connection.execute(
             """select origin_id, bitrix_id from sync.ledger
-               where entity = ? and origin_id in (select unnest(?))""",
-            [entity, list(origin_ids)],
+               where portal = ? and entity = ? and origin_id in (select unnest(?))""",
+            [self.portal, entity, list(origin_ids)],
         ).fetchall()
         return dict(rows)
+
+    def origins(self, entity: str, bitrix_ids: Iterable[int]) -> Mapping[int, str]:
+        """Origin ids of parts by portal id."""
+        rows = self.connection.execute(
+            """select bitrix_id, origin_id from sync.ledger
+               where portal = ? and entity = ? and bitrix_id in (select unnest(?))""",
+            [self.portal, entity, list(bitrix_ids)],
+        ).fetchall()
+        return dict(rows)
+
+    def published(self) -> dict[str, int]:
+        """How many parts the portal holds of ours, by entity."""
+        sql = "select entity, count(*) from sync.ledger where portal = ? group by all"
+        return dict(self.connection.execute(sql, [self.portal]).fetchall())
+
+    def count(self, table: str) -> int:
+        """Rows of one of `TABLES` for this portal."""
+        row = self.connection.execute(f"select count(*) from sync.{table} where portal = ?", [self.portal]).fetchone()
+        return int(row[0]) if row else 0

@@ -1,20 +1,20 @@
 """Where the portal is, how fast it may be used, and what belongs to whom, from the environment or `.env`."""
 
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ingest.warehouse.environment import read_environment
 from ingest.warehouse.errors import SettingsError
 
 Owner = Literal["source", "manager", "last_sent"]
-_OWNERS = ("source", "manager", "last_sent")
 _WEBHOOK = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Settings(BaseSettings):
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     def _webhook_has_its_form(cls, value: Any) -> Any:
         if value in (None, ""):
             return None
-        if not _WEBHOOK.fullmatch(str(value)):
+        if not _WEBHOOK.fullmatch(str(value)) or not _names_a_host(str(value)):
             raise ValueError("is not of the form https://portal/rest/USER/SECRET/")
         return value
 
@@ -58,6 +58,19 @@ class Settings(BaseSettings):
         """Seconds of work a method may take in ten minutes; without a request limit there is none of this either."""
         return self.bitrix24_operating if self.bitrix24_rate else 0.0
 
+    @property
+    def portal(self) -> str:
+        """The portal's name in the ledger: `host`, or `host:port` where that is not the scheme's; '' when not set."""
+        if self.bitrix24_webhook is None:
+            return ""
+        address = urlsplit(self.bitrix24_webhook.get_secret_value())
+        is_usual = address.port in (None, _DEFAULT_PORTS[address.scheme])
+        return f"{address.hostname}" if is_usual else f"{address.hostname}:{address.port}"
+
+    def stages_of(self, entity: str) -> Mapping[str, str]:
+        """Stages of the portal that are chosen by hand for a kind of card: status -> stage."""
+        return {"deal": self.deal_stages}.get(entity, {})
+
     def webhook(self) -> SecretStr:
         """The webhook address. Raises SettingsError when it is not set."""
         if self.bitrix24_webhook is None:
@@ -68,25 +81,14 @@ class Settings(BaseSettings):
         return self.bitrix24_webhook
 
 
-@dataclass(frozen=True, slots=True)
-class Ownership:
-    """Who has the last word on a field: `source`, `manager`, or by default whoever touched it last."""
-
-    chosen: Mapping[str, Owner]
-
-    def of(self, entity: str, field: str) -> Owner:
-        if f"{entity}.{field}" in self.chosen:
-            return self.chosen[f"{entity}.{field}"]
-        # These fields exist for our figures only; nobody is meant to type into them.
-        return "source" if field.startswith("UF_CRM_SVOD_") else "last_sent"
-
-
-def read_settings(**overrides: Any) -> Settings:
-    """Settings from the environment. Raises SettingsError naming the variable, never showing its value."""
+def _names_a_host(address: str) -> bool:
     try:
-        return Settings(_env_file=os.environ.get("SVOD_ENV_FILE", ".env"), **overrides)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        variable = "SVOD_" + "_".join(str(part) for part in first["loc"][:1]).upper()
-        problem = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{variable}: {problem}", hint="see .env.example for every setting") from None
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or too large a one
+        return False
+
+
+def read_settings() -> Settings:
+    """Settings from the environment. Raises SettingsError naming the variable, never showing its value."""
+    return read_environment(Settings)

@@ -36,13 +36,14 @@ class Outcome:
 
 
 def _publish(environment: dict[str, str], log: Path) -> None:
+    from ingest.warehouse import terminal
     from publish import cli
 
     os.environ.update(environment)
     sys.argv = ["publish", "push", "--let-through"]
     with log.open("a") as out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        cli.console.file = out
-        cli.errors.file = out
+        terminal.console.file = out
+        terminal.errors.file = out
         cli.main()
 
 

@@ -14,9 +14,13 @@ from pydantic import SecretStr
 
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
-from publish.pacing import Pace
-from publish.portal import Portal as PortalClient
-from publish.push import Publisher, Result
+from publish.bitrix24.client import Client
+from publish.bitrix24.kinds import Catalogue
+from publish.bitrix24.pacing import Pace
+from publish.bitrix24.parts import PARTS
+from publish.bitrix24.push import push
+from publish.bitrix24.run import Result
+from publish.ledger import Ledger
 from publish.sandbox import Faults, Limits, Portal, create_app
 from publish.settings import Settings
 from tests.publish import marts
@@ -68,6 +72,7 @@ class Office:
     app: Any
     clock: JumpingClock
     settings: Settings
+    parts: Catalogue = PARTS
 
     @property
     def portal(self) -> Portal:
@@ -80,19 +85,28 @@ class Office:
     def push(self, *, let_through: bool = False, **settings: Any) -> Result:
         """One push, journalled as the command line does it."""
         chosen = self.settings.model_copy(update=settings)
-        with journal.step(self.connection, "publish push"):
+        with journal.step(self.connection, journal.PUBLISH_PUSH):
             return self.clock.run(self._push(chosen, let_through))
 
     async def _push(self, settings: Settings, let_through: bool) -> Result:
         pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, self.clock)
-        async with PortalClient(SecretStr(WEBHOOK), pace, transport=httpx.ASGITransport(self.app)) as client:
-            return await Publisher(self.connection, client, settings, let_through=let_through).run()
+        async with Client(SecretStr(WEBHOOK), pace, transport=httpx.ASGITransport(self.app)) as client:
+            ledger = Ledger(self.connection, settings.portal)
+            return await push(ledger, client, settings, parts=self.parts, let_through=let_through)
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
         """What a manager (or a tester) does by hand: one REST call, which must succeed."""
         status, body, _ = self.app.state.engine.request(method, params)
         assert status == 200, body
         return body["result"]
+
+    def edit(self, entity_type: int, card: int, **fields: Any) -> None:
+        """What a manager does to a card."""
+        self.call("crm.item.update", {"entityTypeId": entity_type, "id": card, "fields": fields})
+
+    def card(self, entity: str, origin_id: str) -> dict[str, Any]:
+        """Our card with this key, as the portal holds it."""
+        return next(item for item in self.portal.items(entity) if item["originId"] == origin_id)
 
     def sql(self, statement: str, *params: Any) -> list[tuple]:
         return self.connection.execute(statement, list(params)).fetchall()
@@ -129,3 +143,11 @@ def open_office(warehouse: duckdb.DuckDBPyConnection) -> Callable[..., Office]:
 @pytest.fixture
 def office(open_office: Callable[..., Office]) -> Office:
     return open_office()
+
+
+@pytest.fixture
+def published(office: Office) -> Office:
+    """An office whose few companies, people and deals are in the portal."""
+    marts.fill(office.connection, 4, 8, 4)
+    office.push()
+    return office

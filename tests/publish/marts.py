@@ -1,72 +1,108 @@
-"""Marts to publish, made up in the warehouse itself: the columns are those of the public interface."""
+"""Marts to publish, made up in the warehouse itself; their columns are those of the marts' contracts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import duckdb
+import yaml
 
-from publish.mapping import PARTS
+from publish.bitrix24.parts import PARTS
+from publish.sandbox import Portal
 
-SCHEMA = """
-create schema if not exists marts;
-create or replace table marts.crm_companies (
-    company_id varchar, inn varchar, kpp varchar, ogrn varchar, title varchar, full_name varchar, opf varchar,
-    director_name varchar, director_post varchar, legal_address varchar, bank_name varchar, bik varchar,
-    account varchar, corr_account varchar, registry_status varchar, sources varchar[], order_count bigint,
-    order_total decimal(18, 2), last_order_at timestamp
-);
-create or replace table marts.crm_contacts (
-    contact_id varchar, last_name varchar, first_name varchar, second_name varchar, post varchar, phones varchar[],
-    emails varchar[], sources varchar[]
-);
-create or replace table marts.crm_company_contacts (company_id varchar, contact_id varchar, is_primary boolean);
-create or replace table marts.crm_deals (
-    deal_id varchar, company_id varchar, contact_id varchar, title varchar, status varchar, amount decimal(14, 2),
-    currency varchar, ordered_at timestamp, closed_at timestamp
-);
-create or replace table marts.departed_companies (company_id varchar, state varchar, merged_into varchar);
-create or replace table marts.departed_contacts (contact_id varchar, state varchar, merged_into varchar);
-"""
+CONTRACTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
+PUBLISHED = ("crm_companies", "crm_contacts", "crm_company_contacts", "crm_deals", "crm_deal_stages",
+             "departed_companies", "departed_contacts")  # fmt: skip
+
+
+def contracts() -> dict[str, dict[str, str]]:
+    """Columns and types of every mart with a contract, as its YAML says."""
+    marts = {}
+    for path in sorted(CONTRACTS.glob("*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            if model.get("config", {}).get("contract", {}).get("enforced"):
+                marts[model["name"]] = {column["name"]: column["data_type"] for column in model["columns"]}
+    return marts
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("create schema if not exists marts")
+    declared = contracts()
+    for mart in PUBLISHED:
+        columns = ", ".join(f"{name} {data_type}" for name, data_type in declared[mart].items())
+        connection.execute(f"create or replace table marts.{mart} ({columns})")
 
 
 def fill(connection: duckdb.DuckDBPyConnection, companies: int, contacts: int, deals: int = 0) -> None:
     """Marts with so many records. Contact n works at company n modulo their number, every tenth at two; every fourth
     company is a person in business, every fifth has no bank account, every seventh no address."""
-    connection.execute(SCHEMA)
+    _create_tables(connection)
     connection.execute(
-        """insert into marts.crm_companies
-           select company_id(n), inn(n), if(n % 4 = 0, null, '770701001'), '10277' || lpad(n::varchar, 8, '0'),
-               'ООО "Ромашка & Ко" № ' || n, 'Общество с ограниченной ответственностью "Ромашка" № ' || n, 'ООО',
-               'Иванов Иван', 'директор', if(n % 7 = 0, null, '117997, г Москва, ул Вавилова, д ' || n),
-               'ПАО СБЕРБАНК', '044525225', if(n % 5 = 0, null, '407028109' || lpad(n::varchar, 11, '0')),
-               '30101810400000000225', 'ACTIVE', if(n % 3 = 0, ['shop_a', 'shop_b'], ['shop_a']), n % 9,
-               (n % 9) * 1000.50, if(n % 9 = 0, null, timestamp '2026-03-01 22:30:00' + to_days((n % 90)::integer))
+        """insert into marts.crm_companies by name
+           select company_id(n) as company_id, inn(n) as inn, if(n % 4 = 0, null, '770701001') as kpp,
+               '10277' || lpad(n::varchar, 8, '0') as ogrn,
+               'ООО "Ромашка & Ко" № ' || n as title,
+               'Общество с ограниченной ответственностью "Ромашка" № ' || n as full_name, 'ООО' as opf,
+               'Иванов Иван' as director_name, 'директор' as director_post,
+               if(n % 7 = 0, null, '117997, г Москва, ул Вавилова, д ' || n) as legal_address,
+               'ПАО СБЕРБАНК' as bank_name, '044525225' as bik,
+               if(n % 5 = 0, null, '407028109' || lpad(n::varchar, 11, '0')) as account,
+               '30101810400000000225' as corr_account, 'ACTIVE' as registry_status,
+               if(n % 3 = 0, 'shop_a, shop_b', 'shop_a') as sources, n % 9 as order_count,
+               (n % 9) * 1000.50 as order_total,
+               if(n % 9 = 0, null, timestamp '2026-03-01 22:30:00' + to_days((n % 90)::integer)) as last_order_at
            from range(?) as numbers(n)""",
         [companies],
     )
     connection.execute(
-        """insert into marts.crm_contacts
-           select contact_id(n), 'Петров' || n, if(n % 11 = 0, null, 'Пётр'), null, if(n % 2 = 0, 'бухгалтер', null),
-               ['+7916' || lpad(n::varchar, 7, '0')], if(n % 3 = 0, [], ['petrov' || n || '@example.ru']), ['shop_b']
+        """insert into marts.crm_contacts by name
+           select contact_id(n) as contact_id, 'Петров' || n as last_name, if(n % 11 = 0, null, 'Пётр') as first_name,
+               if(n % 2 = 0, 'бухгалтер', null) as post, ['+7916' || lpad(n::varchar, 7, '0')] as phones,
+               if(n % 3 = 0, [], ['petrov' || n || '@example.ru']) as emails, 'shop_b' as sources
            from range(?) as numbers(n)""",
         [contacts],
     )
+    connection.execute(
+        """insert into marts.crm_deal_stages by name
+           select * from (values ('new', ['NEW']), ('paid', ['PREPARATION', 'PREPAYMENT_INVOICE', 'NEW']),
+               ('shipped', ['EXECUTING', 'PREPARATION', 'NEW']), ('done', ['WON']), ('cancelled', ['LOSE'])
+           ) as statuses(status, stages)"""
+    )
     if companies:
         connection.execute(
-            """insert into marts.crm_company_contacts
-               select company_id(n % $1), contact_id(n), true from range($2) as numbers(n)
+            """insert into marts.crm_company_contacts by name
+               select company_id(n % $1) as company_id, contact_id(n) as contact_id, true as is_primary
+               from range($2) as numbers(n)
                union all
                select company_id((n + 1) % $1), contact_id(n), false from range($2) as numbers(n)
                where n % 10 = 0 and $1 > 1""",
             [companies, contacts],
         )
         connection.execute(
-            """insert into marts.crm_deals
-               select 'shop_a:' || lpad(n::varchar, 7, '0'), company_id(n % $1), if($2 = 0, null, contact_id(n % $2)),
-                   'Заказ ' || n, ['new', 'paid', 'shipped', 'done', 'cancelled'][1 + n % 5], n * 10.10, 'RUB',
-                   timestamp '2026-02-01 10:00:00', if(n % 5 >= 3, timestamp '2026-02-05 10:00:00', null)
+            """insert into marts.crm_deals by name
+               select 'shop_a:' || lpad(n::varchar, 7, '0') as deal_id, company_id(n % $1) as company_id,
+                   if($2 = 0, null, contact_id(n % $2)) as contact_id, 'Заказ ' || n as title,
+                   ['new', 'paid', 'shipped', 'done', 'cancelled'][1 + n % 5] as status, n * 10.10 as amount,
+                   'RUB' as currency, timestamp '2026-02-01 10:00:00' as ordered_at,
+                   if(n % 5 >= 3, timestamp '2026-02-05 10:00:00', null) as closed_at
                from range($3) as numbers(n)""",
             [companies, max(contacts, 0) or 1, deals],
         )
+    derive(connection)
+
+
+def derive(connection: duckdb.DuckDBPyConnection) -> None:
+    """The columns that the models derive from others, as they do it: call it after a test has changed those."""
+    connection.execute(
+        """update marts.crm_companies set requisite_preset = if(length(inn) = 12, 'INDIVIDUAL', 'COMPANY'),
+               requisite_name = if(length(inn) = 12, 'ИП', 'Организация'),
+               requisite_ogrn = if(length(inn) = 10, ogrn, null), requisite_ogrnip = if(length(inn) = 12, ogrn, null),
+               bank_detail_name = coalesce(bank_name, bik, account),
+               last_order_on = (last_order_at + interval 3 hour)::date;
+           update marts.crm_contacts set card_last_name = if(coalesce(last_name, first_name) is null,
+               coalesce(phones[1], emails[1], second_name), last_name);
+           update marts.crm_deals set ordered_on = (ordered_at + interval 3 hour)::date,
+               closed_on = (closed_at + interval 3 hour)::date"""
+    )
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -85,13 +121,13 @@ def model_run(connection: duckdb.DuckDBPyConnection, status: str, step: str = "d
     )
 
 
-def take_over(connection: duckdb.DuckDBPyConnection) -> None:
+def take_over(connection: duckdb.DuckDBPyConnection, portal: str = "portal.test") -> None:
     """Write the ledger as a push of the whole plan would."""
-    for entity in PARTS:
+    for part in PARTS:
         connection.execute(
-            f"""insert into sync.ledger select '', '{entity}', origin_id, row_number() over (), wanted, wanted, false,
-                    now()
-                from plan_{entity}"""
+            f"""insert into sync.ledger select ?, ?, origin_id, row_number() over (), wanted, wanted, false, now()
+                from plan_{part.entity}""",
+            [portal, part.entity],
         )
 
 
@@ -103,11 +139,7 @@ def contact_id(n: int) -> str:
     return f"p-{n:016X}"
 
 
-def ledger_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    return dict(connection.execute("select entity, count(*) from sync.ledger group by 1").fetchall())
-
-
-def differences(connection: duckdb.DuckDBPyConnection, portal) -> list[str]:
+def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[str]:
     """What portal and ledger disagree about, what is there twice or not at all; empty when all is well.
 
     Compares every card with its mart and ledger row: keys, titles, requisites by INN, bank accounts, addresses, phones
@@ -122,15 +154,15 @@ def differences(connection: duckdb.DuckDBPyConnection, portal) -> list[str]:
         found += [f"{entity} {key} is there {keys.count(key)} times" for key in {*keys} if keys.count(key) > 1]
         ids[entity] = {item["originId"]: item["id"] for item in ours}
         mart = {row[0] for row in connection.execute(f"select {entity}_id from marts.{_MARTS[entity]}").fetchall()}
-        held = dict(
+        ledger = dict(
             connection.execute("select origin_id, bitrix_id from sync.ledger where entity = ?", [entity]).fetchall()
         )
         if mart - ids[entity].keys():
             found.append(
                 f"{entity}: {len(mart - ids[entity].keys())} are missing, e.g. {min(mart - ids[entity].keys())}"
             )
-        if held != ids[entity]:
-            found.append(f"{entity}: the ledger holds {len(held)} and the portal {len(ids[entity])}, or ids differ")
+        if ledger != ids[entity]:
+            found.append(f"{entity}: the ledger holds {len(ledger)} and the portal {len(ids[entity])}, or ids differ")
     found += _same(
         "title",
         connection.execute("select company_id, title from marts.crm_companies").fetchall(),
@@ -182,9 +214,8 @@ def differences(connection: duckdb.DuckDBPyConnection, portal) -> list[str]:
 _MARTS = {"company": "crm_companies", "contact": "crm_contacts", "deal": "crm_deals"}
 
 
-def _same(what: str, wanted: Sequence[tuple], held: Sequence[tuple]) -> list[str]:
-    if sorted(wanted, key=str) == sorted(held, key=str):
+def _same(what: str, wanted: Sequence[tuple], there: Sequence[tuple]) -> list[str]:
+    if sorted(wanted, key=str) == sorted(there, key=str):
         return []
-    return [
-        f"{what}: {len(wanted)} wanted, {len(held)} in the portal, e.g. {next(iter({*wanted} ^ {*held}), 'one twice')}"
-    ]
+    example = next(iter({*wanted} ^ {*there}), "one twice")
+    return [f"{what}: {len(wanted)} wanted, {len(there)} in the portal, e.g. {example}"]

@@ -3,7 +3,7 @@
 from tests import chaos
 
 
-def test_kills_at_random_moments_lose_and_double_nothing(tmp_path):
+def test_kills_at_random_moments_lose_and_duplicate_nothing(tmp_path):
     outcome = chaos.run(200, 400, 12, seed=20261122, fault_rate=0.05, folder=tmp_path)
     assert outcome.differences == []
     assert outcome.kills == 12

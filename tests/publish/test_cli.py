@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ingest.warehouse import terminal
 from ingest.warehouse.connection import open_warehouse
 from publish import cli
 from publish.sandbox import Limits, RunningSandbox
@@ -37,8 +38,8 @@ def publish(tmp_path, monkeypatch, capsys, sandbox):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["publish", *arguments])
-        monkeypatch.setattr(cli.console, "file", sys.stdout)
-        monkeypatch.setattr(cli.errors, "file", sys.stderr)
+        monkeypatch.setattr(terminal.console, "file", sys.stdout)
+        monkeypatch.setattr(terminal.errors, "file", sys.stderr)
         with pytest.raises(SystemExit) as ended:
             cli.main()
         printed = capsys.readouterr()
@@ -117,7 +118,7 @@ def test_a_wrong_webhook_is_a_wrong_setting(publish, monkeypatch, sandbox):
 
 
 def test_a_portal_that_is_not_there_ends_the_run_with_a_hint(publish, monkeypatch, sandbox):
-    monkeypatch.setattr("publish.portal._PATIENCE", 2)
+    monkeypatch.setattr("publish.bitrix24.client._PATIENCE", 2)
     sandbox.stop()
     status, _, err = publish("push")
     assert status == 1
@@ -165,13 +166,13 @@ def test_gate_names_the_test_and_where_its_rows_are(publish):
     assert "inn_is_unique (2 rows)" in err and "select * from failures.inn_is_unique" in err
 
 
-def test_records_set_aside_are_exit_status_4_and_the_step_is_done(publish):
+def test_dead_letters_are_exit_status_4_and_the_step_is_done(publish):
     journal_of(
         publish, "update marts.crm_contacts set emails = ['no address'] where contact_id = ?", marts.contact_id(1)
     )
     status, _, err = publish("push")
     assert status == 4
-    assert "1 records are set aside" in err
+    assert "1 records are dead-lettered" in err
     assert journal_of(publish, "select status from ops.steps where step = 'publish push'") == [("done",)]
     out = publish("status")[1]
     assert "CRM_FIELD_ERROR_VALUE_NOT_VALID" in out
@@ -187,6 +188,14 @@ def test_the_fuse_is_exit_status_3(publish, monkeypatch):
     assert "--let-through" in err
     assert journal_of(publish, "select status from ops.steps order by started_at desc limit 1") == [("gated",)]
     assert publish("push", "--let-through")[0] == 0
+
+
+def test_plan_and_status_tell_of_the_portal_published_to_last(publish, sandbox, monkeypatch):
+    publish("push")
+    monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
+    assert "nothing to send" in publish("plan")[1]
+    out = publish("status")[1]
+    assert f"portal: {sandbox.webhook.split('/')[2]}" in out
 
 
 def test_a_second_publisher_is_refused(publish, sandbox):

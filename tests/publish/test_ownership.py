@@ -5,31 +5,16 @@ import pytest
 from tests.publish import marts
 
 
-@pytest.fixture
-def published(office):
-    marts.fill(office.connection, 4, 8, 4)
-    office.push()
-    return office
-
-
-def manager_edits(office, entity_type: int, card: int, **fields) -> None:
-    office.call("crm.item.update", {"entityTypeId": entity_type, "id": card, "fields": fields})
-
-
-def card_of(office, entity: str, origin_id: str) -> dict:
-    return next(item for item in office.portal.items(entity) if item["originId"] == origin_id)
-
-
 def phones(office, origin_id: str) -> list[str]:
-    return sorted(one["value"] for one in card_of(office, "contact", origin_id)["fm"] if one["typeId"] == "PHONE")
+    return sorted(one["value"] for one in office.card("contact", origin_id)["fm"] if one["typeId"] == "PHONE")
 
 
 def test_a_title_a_phone_and_a_link_of_a_manager_survive_an_increment(published):
     office, firm, person = published, marts.company_id(1), marts.contact_id(1)
     companies, contacts = office.ids("company"), office.ids("contact")
-    manager_edits(office, 4, companies[firm], title="Ромашка (наш лучший клиент)")
+    office.edit(4, companies[firm], title="Ромашка (наш лучший клиент)")
     value = {"typeId": "PHONE", "valueType": "MOBILE", "value": "+7 (999) 111-22-33"}
-    manager_edits(office, 3, contacts[person], fm={"n0": value})
+    office.edit(3, contacts[person], fm={"n0": value})
     link = {"id": contacts[person], "fields": {"COMPANY_ID": companies[marts.company_id(3)]}}
     office.call("crm.contact.company.add", link)
 
@@ -37,18 +22,18 @@ def test_a_title_a_phone_and_a_link_of_a_manager_survive_an_increment(published)
     office.sql("update marts.crm_contacts set phones = ['+79990000000'], post = 'директор'")
     office.push()
 
-    held = card_of(office, "company", firm)
+    held = office.card("company", firm)
     assert (held["title"], held["UF_CRM_SVOD_ORDER_COUNT"]) == ("Ромашка (наш лучший клиент)", 77)
     assert phones(office, person) == ["+7 (999) 111-22-33", "+79990000000"]
-    assert card_of(office, "contact", person)["post"] == "директор"
-    assert companies[marts.company_id(3)] in card_of(office, "contact", person)["companyIds"]
+    assert office.card("contact", person)["post"] == "директор"
+    assert companies[marts.company_id(3)] in office.card("contact", person)["companyIds"]
     listed = office.sql("select entity, origin_id, field, in_portal, wanted from sync.conflicts")
     assert listed == [("company", firm, "title", "Ромашка (наш лучший клиент)", 'ООО "Ромашка & Ко" № 1 +')]
 
 
 def test_a_conflict_costs_nothing_on_the_next_run(published):
     office = published
-    manager_edits(office, 4, office.ids("company")[marts.company_id(1)], title="Моё")
+    office.edit(4, office.ids("company")[marts.company_id(1)], title="Моё")
     office.sql("update marts.crm_companies set title = title || ' +'")
     office.push()
     office.portal.clear_log()
@@ -58,20 +43,20 @@ def test_a_conflict_costs_nothing_on_the_next_run(published):
 
 def test_a_field_that_the_manager_gives_back_is_ours_again(published):
     office, firm = published, marts.company_id(1)
-    card, original = office.ids("company")[firm], card_of(office, "company", firm)["title"]
-    manager_edits(office, 4, card, title="Моё")
+    card, original = office.ids("company")[firm], office.card("company", firm)["title"]
+    office.edit(4, card, title="Моё")
     office.sql("update marts.crm_companies set title = title || ' +'")
     office.push()
-    manager_edits(office, 4, card, title=original)
+    office.edit(4, card, title=original)
     office.sql("update marts.crm_companies set title = title || '+'")
     office.push()
-    assert card_of(office, "company", firm)["title"] == original + " ++"
+    assert office.card("company", firm)["title"] == original + " ++"
     assert office.sql("select count(*) from sync.conflicts") == [(0,)]
 
 
 def test_a_value_typed_by_hand_that_is_the_wanted_one_is_no_conflict(published):
     office, firm = published, marts.company_id(1)
-    manager_edits(office, 4, office.ids("company")[firm], title="ООО Новое")
+    office.edit(4, office.ids("company")[firm], title="ООО Новое")
     office.sql("update marts.crm_companies set title = 'ООО Новое' where company_id = ?", firm)
     office.portal.clear_log()
     office.push()
@@ -81,9 +66,9 @@ def test_a_value_typed_by_hand_that_is_the_wanted_one_is_no_conflict(published):
 
 def test_a_phone_that_the_manager_took_away_stays_away(published):
     office, person = published, marts.contact_id(1)
-    held = card_of(office, "contact", person)
+    held = office.card("contact", person)
     number = next(one for one in held["fm"] if one["typeId"] == "PHONE")
-    manager_edits(office, 3, held["id"], fm={str(number["id"]): {"typeId": "PHONE", "value": ""}})
+    office.edit(3, held["id"], fm={str(number["id"]): {"typeId": "PHONE", "value": ""}})
     office.sql("update marts.crm_contacts set phones = list_append(phones, '+79991112233'), post = 'директор'")
     office.push()
     assert phones(office, person) == ["+79991112233"]
@@ -92,9 +77,7 @@ def test_a_phone_that_the_manager_took_away_stays_away(published):
 
 def test_the_same_number_in_another_spelling_is_not_added_twice(published):
     office, person = published, marts.contact_id(1)
-    manager_edits(
-        office, 3, office.ids("contact")[person], fm={"n0": {"typeId": "PHONE", "value": "8 (999) 111-22-33"}}
-    )
+    office.edit(3, office.ids("contact")[person], fm={"n0": {"typeId": "PHONE", "value": "8 (999) 111-22-33"}})
     office.sql(
         "update marts.crm_contacts set phones = list_append(phones, '+79991112233') where contact_id = ?", person
     )
@@ -104,38 +87,18 @@ def test_the_same_number_in_another_spelling_is_not_added_twice(published):
 
 def test_a_changed_value_keeps_its_id(published):
     office, person = published, marts.contact_id(1)
-    before = {one["id"] for one in card_of(office, "contact", person)["fm"]}
+    before = {one["id"] for one in office.card("contact", person)["fm"]}
     office.sql("update marts.crm_contacts set phones = ['+79991112233'] where contact_id = ?", person)
     office.push()
-    assert {one["id"] for one in card_of(office, "contact", person)["fm"]} == before
-
-
-def test_a_link_that_the_manager_removed_is_not_made_again(published):
-    office, person = published, marts.contact_id(1)
-    card, firm = office.ids("contact")[person], office.ids("company")[marts.company_id(1)]
-    office.call("crm.contact.company.delete", {"id": card, "fields": {"COMPANY_ID": firm}})
-    office.sql("update marts.crm_contacts set post = 'директор'")
-    office.push()
-    assert (card, firm) not in office.portal.links()
-
-
-def test_a_link_to_take_away_from_a_deleted_card_is_gone_already(published):
-    office = published
-    office.call("crm.item.delete", {"entityTypeId": 3, "id": office.ids("contact")[marts.contact_id(0)]})
-    office.sql("delete from marts.crm_company_contacts where contact_id = contact_id(0) and not is_primary")
-    office.push()
-    assert office.sql("select count(*) from sync.dead_letters") == [(0,)]
-    office.portal.clear_log()
-    office.push()
-    assert office.portal.request_log() == []
+    assert {one["id"] for one in office.card("contact", person)["fm"]} == before
 
 
 def test_a_stage_that_the_manager_moved_on_stays(published):
     office, deal = published, "shop_a:0000000"
-    manager_edits(office, 2, office.ids("deal")[deal], stageId="EXECUTING")
+    office.edit(2, office.ids("deal")[deal], stageId="EXECUTING")
     office.sql("update marts.crm_deals set status = 'paid', amount = 99.90 where deal_id = ?", deal)
     office.push()
-    held = card_of(office, "deal", deal)
+    held = office.card("deal", deal)
     assert (held["stageId"], held["opportunity"]) == ("EXECUTING", 99.9)
 
 
@@ -146,7 +109,7 @@ def test_other_contacts_that_a_manager_put_on_a_deal_stay(published):
     office.call("crm.deal.contact.add", link)
     office.sql("update marts.crm_deals set contact_id = contact_id(7) where deal_id = ?", deal)
     office.push()
-    held = card_of(office, "deal", deal)["contactIds"]
+    held = office.card("deal", deal)["contactIds"]
     assert sorted(held) == sorted([contacts[marts.contact_id(1)], contacts[marts.contact_id(5)]])
     assert office.sql("select field from sync.conflicts") == [("contactId",)]
 
@@ -159,10 +122,10 @@ def test_ownership_of_a_field_is_a_setting(open_office, owner, in_portal, expect
     office, firm = open_office(field_owners={"company.title": owner}), marts.company_id(1)
     marts.fill(office.connection, 2, 0)
     office.push()
-    manager_edits(office, 4, office.ids("company")[firm], title=in_portal)
+    office.edit(4, office.ids("company")[firm], title=in_portal)
     office.sql("update marts.crm_companies set title = 'ООО Новое'")
     office.push()
-    assert card_of(office, "company", firm)["title"] == expected
+    assert office.card("company", firm)["title"] == expected
 
 
 def test_a_managers_field_is_filled_only_where_it_is_empty(open_office):
@@ -174,12 +137,13 @@ def test_a_managers_field_is_filled_only_where_it_is_empty(open_office):
     assert [item["post"] for item in office.portal.items("contact")] == ["бухгалтер", "директор"]
 
 
-def test_a_card_deleted_in_the_portal_is_set_aside_and_the_rest_goes_on(published):
-    office = published
-    office.call("crm.item.delete", {"entityTypeId": 3, "id": office.ids("contact")[marts.contact_id(1)]})
-    office.sql("update marts.crm_contacts set post = 'директор'")
-    result = office.push()
-    assert office.sql("select entity, origin_id, error from sync.dead_letters") == [
-        ("contact", marts.contact_id(1), "NOT_FOUND")
-    ]
-    assert result.updated["contact"] == 7
+def test_a_phone_and_an_email_that_are_new_at_once_both_arrive(published):
+    office, person = published, marts.contact_id(1)
+    office.sql(
+        """update marts.crm_contacts set phones = list_append(phones, '+79991112233'),
+               emails = list_append(emails, 'second@example.ru') where contact_id = ?""",
+        person,
+    )
+    office.push()
+    values = sorted(entry["value"] for entry in office.card("contact", person)["fm"])
+    assert values == ["+79160000001", "+79991112233", "petrov1@example.ru", "second@example.ru"]

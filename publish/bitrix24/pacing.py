@@ -2,8 +2,7 @@
 
 Page `limits`: requests fill a leaky bucket that drips once a second; the work of a method is
 summed over ten one-minute baskets, checked before each call, and every answer tells the sum (`operating`) and when
-its oldest
-basket leaves it (`operating_reset_at`).
+its oldest basket leaves it (`operating_reset_at`).
 """
 
 import asyncio
@@ -14,6 +13,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from publish.forecast import Limits
+
+BATCH = 50  # commands a request, page `settings/how-to-call-rest-api/batch`
+PAGE = 50  # rows a list answer, always
 WINDOW = 600.0
 # Seconds of work of one element, from public recordings of a cloud portal; answers correct them from the first one on.
 FIRST_GUESS: Mapping[str, float] = MappingProxyType(
@@ -22,6 +25,21 @@ FIRST_GUESS: Mapping[str, float] = MappingProxyType(
 OTHER_GUESS = 0.02
 # The portal cuts a request after 60 seconds (page `limits`); what we send together should take less by its known cost.
 LONGEST_REQUEST = 50.0
+
+
+def limits(rate: float, burst: int, operating: float) -> Limits:
+    """What the forecast of a plan reckons with: the portal's limits as set, and our first guesses."""
+    return Limits(
+        rate=rate,
+        burst=burst,
+        operating=operating,
+        window=WINDOW,
+        costs=FIRST_GUESS,
+        other_cost=OTHER_GUESS,
+        batch=BATCH,
+        page=PAGE,
+        longest_request=LONGEST_REQUEST,
+    )
 
 
 class Clock(Protocol):
@@ -127,57 +145,57 @@ class Pace:
 
     def room(self, method: str) -> float:
         """How many elements of a method may be sent now without its work passing the limit."""
-        now, held = self.clock.time(), self.of(method)
-        if now < held.blocked_until:
+        now, state = self.clock.time(), self.of(method)
+        if now < state.blocked_until:
             return 0.0
         if not self.operating:
             return float("inf")
-        return max(0.0, (self.operating - held.total(now)) / max(held.cost, 1e-6))
+        return max(0.0, (self.operating - state.total(now)) / max(state.cost, 1e-6))
 
     def fits(self, wanted: list[tuple[str, int]]) -> list[bool]:
         """Which (method, elements) may go now in one request: within each method's room and a request's time."""
         taken: dict[str, float] = {}
-        seconds, found = 0.0, []
+        seconds, fitting = 0.0, []
         for method, elements in wanted:
             cost = self.of(method).cost * elements
-            ok = taken.get(method, 0) + elements <= self.room(method) and (
+            is_fitting = taken.get(method, 0) + elements <= self.room(method) and (
                 not seconds or seconds + cost <= LONGEST_REQUEST
             )
-            if ok:
+            if is_fitting:
                 taken[method] = taken.get(method, 0) + elements
                 seconds += cost
-            found.append(ok)
-        return found
+            fitting.append(is_fitting)
+        return fitting
 
     def sent(self, method: str, elements: int) -> None:
-        held = self.of(method)
-        held.in_flight += held.cost * elements
+        state = self.of(method)
+        state.in_flight += state.cost * elements
 
     def lost(self, method: str, elements: int) -> None:
         """No answer came: assume that the work was done."""
-        held, now = self.of(method), self.clock.time()
-        work = held.cost * elements
-        held.in_flight = max(0.0, held.in_flight - work)
-        held.baskets.append([now, work])
+        state, now = self.of(method), self.clock.time()
+        work = state.cost * elements
+        state.in_flight = max(0.0, state.in_flight - work)
+        state.baskets.append([now, work])
 
     def method_refused(self, method: str, elements: int) -> None:
         """The method is over its limit: nothing of it until its oldest basket leaves, at least ten seconds."""
-        held, now = self.of(method), self.clock.time()
-        held.in_flight = max(0.0, held.in_flight - held.cost * elements)
-        oldest = held.baskets[0][0] + WINDOW + 1 if held.baskets and self.operating else now
-        held.blocked_until = max(now + 10, min(oldest, now + WINDOW))
+        state, now = self.of(method), self.clock.time()
+        state.in_flight = max(0.0, state.in_flight - state.cost * elements)
+        oldest = state.baskets[0][0] + WINDOW + 1 if state.baskets and self.operating else now
+        state.blocked_until = max(now + 10, min(oldest, now + WINDOW))
 
     async def wait_for_room(self, methods: set[str]) -> None:
         """Wait until one of the methods has work left."""
         now = self.clock.time()
         chances = []
         for method in methods:
-            held = self.of(method)
-            held.total(now)
-            if now < held.blocked_until:
-                chances.append((held.blocked_until, method))
-            elif held.baskets:
-                chances.append((held.baskets[0][0] + WINDOW + 1.001, method))
+            state = self.of(method)
+            state.total(now)
+            if now < state.blocked_until:
+                chances.append((state.blocked_until, method))
+            elif state.baskets:
+                chances.append((state.baskets[0][0] + WINDOW + 1.001, method))
             else:
                 chances.append((now + 0.05, method))  # its work is in flight; the answer will tell
         until, method = min(chances)

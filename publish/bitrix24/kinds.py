@@ -1,0 +1,178 @@
+"""The three kinds of part in Bitrix24: a card, a detail that hangs on one, a link between two; how each is sent.
+
+Field names are those of the method that takes them: camelCase in `crm.item.*` (custom fields by their own names), upper
+case in `crm.requisite.*`, `crm.address.*`. Pages `universal/object-fields`, `requisites/universal/index`.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from publish.bitrix24.client import Client, Command, list_by
+from publish.parts import Link, Part, ValueChange
+
+ORIGINATOR = "svod"
+
+Translations = Mapping[str, Mapping[str, Any]]  # field -> our value -> the portal's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card(Part):
+    """A card of `crm.item.*`, known by our own key. `user_fields` is the family of methods for its custom fields."""
+
+    type_id: int
+    user_fields: str = ""
+    add: str = "crm.item.batchImport"
+    update: str = "crm.item.update"
+    add_together: int = 20  # page `universal/import/crm-item-batch-import`
+
+    def to_import(self, records: Sequence[Mapping[str, Any]]) -> Command:
+        """The command that creates up to 20 cards; the answer has an id or an error for each."""
+        params = {"entityTypeId": self.type_id, "useOriginalUfNames": "Y", "data": list(records)}
+        return Command(self.add, params, len(records))
+
+    def to_update(
+        self, bitrix_id: int | None, fields: Mapping[str, Any], values: Sequence[ValueChange] = ()
+    ) -> Command:
+        """The command that changes fields, and phones and e-mails one by one (page `universal/crm-item-update`, `fm`:
+        by id, new ones by n0, n1; an empty value takes away)."""
+        multifields = {}
+        for number, change in enumerate(values):
+            kind = {"valueType": "WORK"} if change.value else {}
+            multifields[change.id or f"n{number}"] = {"typeId": change.field, **kind, "value": change.value or ""}
+        sent = {**fields, **({"fm": multifields} if multifields else {})}
+        params = {"entityTypeId": self.type_id, "id": bitrix_id, "useOriginalUfNames": "Y", "fields": sent}
+        return Command(self.update, params)
+
+    async def read(self, client: Client, bitrix_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Cards as the portal holds them, by id; phones and e-mails as {value's id: value}."""
+        rows = await list_by(
+            client,
+            "crm.item.list",
+            "id",
+            bitrix_ids,
+            where={},
+            entityTypeId=self.type_id,
+            select=["*"],
+            useOriginalUfNames="Y",
+        )
+        return {int(row["id"]): row | self._values(row) for row in rows}
+
+    def _values(self, row: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        entries = row.get("fm") or []
+        return {
+            field.name: {str(entry["id"]): str(entry["value"]) for entry in entries if entry["typeId"] == field.name}
+            for field in self.fields
+            if field.is_multiple
+        }
+
+    def own_key(self, current: Mapping[str, Any], origin_id: str) -> dict[str, str]:
+        """Our key for a card that has none; a card of another system keeps its own."""
+        return {} if current.get("originId") else origin(origin_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail(Part):
+    """What hangs on a card or on another detail: `ENTITY_ID` is the portal's id of its owner.
+
+    `constants` go with every create and narrow the list of an owner's details. Among those, fields of `identity` tell
+    one from the others; where `content` fields differ it is somebody else's. One without an id of its own (an address)
+    goes by its owner's.
+    """
+
+    listing: str
+    constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    identity: tuple[str, ...] = ()
+    content: tuple[str, ...] = ()
+    has_own_id: bool = True
+
+    @property
+    def id_field(self) -> str:
+        return "ID" if self.has_own_id else "ENTITY_ID"
+
+    def to_add(self, owner_id: int, wanted: Mapping[str, Any], translations: Translations) -> Command:
+        """The command that adds it to its owner; the answer is its id, or `true` where it has none."""
+        fields: dict[str, Any] = {}
+        for field in self.fields:
+            value = wanted.get(field.name)
+            if value is not None:
+                fields[field.name] = translations[field.name][value] if field.kind == "choice" else value
+        return Command(self.add, {"fields": {**fields, "ENTITY_ID": owner_id, **self.constants}})
+
+    def to_update(
+        self, bitrix_id: int | None, fields: Mapping[str, Any], values: Sequence[ValueChange] = ()
+    ) -> Command:
+        """The command that changes fields; a detail has no phones and e-mails, `values` is always empty."""
+        if self.has_own_id:
+            return Command(self.update, {"id": bitrix_id, "fields": dict(fields)})
+        return Command(self.update, {"fields": {**self.constants, "ENTITY_ID": bitrix_id, **fields}})
+
+    async def read(self, client: Client, bitrix_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Details as the portal holds them, by id."""
+        where = {} if self.has_own_id else self.constants
+        rows = await list_by(client, self.listing, self.id_field, bitrix_ids, where=where)
+        return {int(row[self.id_field]): row for row in rows}
+
+    def own_key(self, current: Mapping[str, Any], origin_id: str) -> dict[str, str]:
+        """Nothing: details carry no key of ours."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardLink(Link):
+    """A link between cards. One by one it goes as the holder's `id` and the other card in `other_field`; with a new
+    holder as a list in its field `travels_as`, in the order of the mart's column `first`."""
+
+    other_field: str
+    travels_as: str
+    first: str
+
+    def to_add(self, holder_id: int, other_id: int) -> Command:
+        """The command that adds one link, and leaves the others alone; `false` says that it was there."""
+        return Command(self.add, {"id": holder_id, "fields": {self.other_field: other_id}})
+
+    def to_remove(self, holder_id: int, other_id: int) -> Command:
+        """The command that takes one link away."""
+        return Command(self.remove, {"id": holder_id, "fields": {self.other_field: other_id}})
+
+
+def origin(origin_id: str) -> dict[str, str]:
+    """The fields of a card that hold our key."""
+    return {"originatorId": ORIGINATOR, "originId": origin_id}
+
+
+class Catalogue:
+    """Parts in the order they are sent in: owners before what hangs on them, cards before what refers to them.
+
+    Raises ValueError when a part needs one that does not stand before it.
+    """
+
+    def __init__(self, *parts: Card | Detail | CardLink) -> None:
+        self._parts = {part.entity: part for part in parts}
+        self.cards = [part for part in parts if isinstance(part, Card)]
+        self.links = [part for part in parts if isinstance(part, CardLink)]
+        before: set[str] = set()
+        for part in parts:
+            missing = {*part.needs, *([part.owner] if part.owner else [])} - before
+            if missing:
+                raise ValueError(f"{part.entity} needs {', '.join(sorted(missing))} before it")
+            before.add(part.entity)
+
+    def __iter__(self) -> Iterator[Card | Detail | CardLink]:
+        return iter(self._parts.values())
+
+    def __getitem__(self, entity: str) -> Card | Detail | CardLink:
+        return self._parts[entity]
+
+    def details_on(self, owners: Iterable[str]) -> Iterator[Detail]:
+        """Details that hang on these parts, and on those details in turn."""
+        known = {*owners}
+        for part in self:
+            if isinstance(part, Detail) and part.owner in known:
+                known.add(part.entity)
+                yield part
+
+    def travelling(self, holder: str) -> CardLink | None:
+        """The link that goes with a new card of this kind."""
+        return next((link for link in self.links if link.holder.entity == holder), None)

@@ -1,0 +1,232 @@
+"""What one push holds and passes on, and what all its lanes do alike: send, settle, try again, wait for each other.
+
+The one place where an outcome becomes lines of the ledger is `settle`.
+"""
+
+import asyncio
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import duckdb
+
+from publish.bitrix24.client import Client, Command, Outcome
+from publish.bitrix24.errors import PortalError, PortalUnavailable, Reaction
+from publish.bitrix24.kinds import Catalogue, Translations
+from publish.bitrix24.reference import Reference
+from publish.ledger import Conflict, Entry, Ledger, Refusal
+from publish.parts import Key, Part
+from publish.settings import Settings
+
+END = "\U0010ffff"  # above every key
+_ATTEMPTS = 6
+
+
+@dataclass(slots=True)
+class Result:
+    """What a push did: parts created and updated by kind, cards adopted, parts refused, requests sent; and what the
+    ledger lists after it: conflicts, dead letters, duplicates."""
+
+    created: dict[str, int] = dataclasses.field(default_factory=dict)
+    updated: dict[str, int] = dataclasses.field(default_factory=dict)
+    adopted: int = 0
+    refused: int = 0
+    requests: int = 0
+    conflicts: int = 0
+    dead_letters: int = 0
+    duplicates: int = 0
+
+
+class Progress(Protocol):
+    """Who is told how far a push is."""
+
+    def expect(self, entity: str, number: int) -> None: ...
+    def settled(self, entity: str, number: int) -> None: ...
+
+
+class Silent:
+    """Nobody."""
+
+    def expect(self, entity: str, number: int) -> None:
+        pass
+
+    def settled(self, entity: str, number: int) -> None:
+        pass
+
+
+class Lanes:
+    """How far the creates of each entity have got: the key up to which everything is settled."""
+
+    def __init__(self) -> None:
+        self._reached: dict[str, str] = defaultdict(str)
+        self._moved = asyncio.Condition()
+
+    def reached(self, entity: str) -> str:
+        return self._reached[entity]
+
+    async def advance(self, entity: str, key: str) -> None:
+        async with self._moved:
+            self._reached[entity] = key
+            self._moved.notify_all()
+
+    async def wait_beyond(self, entity: str, key: str) -> None:
+        """Wait until the lane of an entity has passed a key."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._reached[entity] != key)
+
+    async def wait_for_end(self, entity: str) -> None:
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._reached[entity] == END)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One push of one plan to one portal. `blocked` are records by entity that could be several cards of the portal."""
+
+    client: Client
+    ledger: Ledger
+    settings: Settings
+    parts: Catalogue
+    progress: Progress
+    result: Result = dataclasses.field(default_factory=Result)
+    lanes: Lanes = dataclasses.field(default_factory=Lanes)
+    reference: Reference = dataclasses.field(default_factory=Reference)
+    blocked: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        return self.ledger.connection
+
+    def ids_referred_to(self, part: Part, records: Sequence[Mapping[str, Any]]) -> Translations:
+        """Portal ids of the cards that these records of a part refer to, by field and our key."""
+        return {
+            field.name: self.ledger.ids(field.refers_to, sorted({r[field.name] for r in records if r.get(field.name)}))
+            for field in part.references
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What one answer writes into the ledger."""
+
+    entries: Sequence[Entry] = ()
+    refused: Sequence[Refusal] = ()
+    gone: Sequence[Key] = ()
+    conflicts: Sequence[Conflict] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A part that was sent, and its lines for the result of a command that was done, and for its refusal (a dead letter
+    unless told otherwise)."""
+
+    key: Key
+    wanted: str
+    done: Callable[[Any], Lines]
+    refused: Callable[[PortalError], Lines] | None = None
+
+
+class Sendable(Protocol):
+    """What a lane sends: it has a key, and what is wanted of it as JSON text."""
+
+    @property
+    def key(self) -> Key: ...
+    @property
+    def wanted(self) -> str: ...
+
+
+T = TypeVar("T", bound=Sendable)
+
+
+def settle(
+    run: Run,
+    answers: Iterable[tuple[Attempt, Outcome]],
+    count_as: Literal["created", "updated"] | None = None,
+    *,
+    absent: Sequence[Key] = (),
+) -> set[Key]:
+    """Write what the answers of one request say into the ledger, in one transaction; keys of unknown outcome.
+
+    `absent` are further creates that are known not to be executed. Raises PortalRefused for an error that concerns
+    everything, after the rest is settled.
+    """
+    lines: list[Lines] = []
+    unknown: set[Key] = set()
+    not_executed = list(absent)
+    stop: PortalError | None = None
+    for attempt, outcome in answers:
+        error = outcome.error
+        if outcome.is_done:
+            lines.append(attempt.done(outcome.result))
+        elif error is None or error.reaction is Reaction.UNKNOWN:
+            unknown.add(attempt.key)
+        elif error.reaction is Reaction.RECORD:
+            lines.append(
+                attempt.refused(error)
+                if attempt.refused
+                else Lines(refused=[refusal(attempt, error.code, error.description)])
+            )
+        else:
+            not_executed.append(attempt.key)
+            stop = error
+    record(run, lines, count_as, absent=not_executed)
+    if stop is not None:
+        raise stop.stop()
+    return unknown
+
+
+def record(
+    run: Run,
+    lines: Iterable[Lines],
+    count_as: Literal["created", "updated"] | None = None,
+    *,
+    absent: Sequence[Key] = (),
+) -> None:
+    """Write lines into the ledger, in one transaction, and count them."""
+    lines = list(lines)
+    entries = [entry for answer in lines for entry in answer.entries]
+    refused = [refusal for answer in lines for refusal in answer.refused]
+    gone = [key for answer in lines for key in answer.gone]
+    conflicts = [conflict for answer in lines for conflict in answer.conflicts]
+    run.ledger.settle(entries, refused, absent=absent, gone=gone, conflicts=conflicts)
+    run.result.refused += len(refused)
+    if count_as:
+        counts: dict[str, int] = getattr(run.result, count_as)
+        for entity, number in Counter(key.entity for key in [*(entry.key for entry in entries), *gone]).items():
+            counts[entity] = counts.get(entity, 0) + number
+            run.progress.settled(entity, number)
+
+
+def refusal(part: Sendable, error: str, description: str) -> Refusal:
+    """The dead letter of a part that the portal refused: the error's code and text."""
+    return Refusal(part.key.entity, part.key.origin_id, part.wanted, error, description)
+
+
+async def until_executed(run: Run, todo: Sequence[T], send: Callable[[Sequence[T]], Awaitable[Sequence[T]]]) -> None:
+    """Send again what turned out not to be executed; records that the portal fails on every time are dead-lettered.
+
+    `send` answers what is to be sent again. Raises PortalUnavailable when the portal fails on all of several.
+    """
+    first = len(todo)
+    for _ in range(_ATTEMPTS):
+        if not todo:
+            return
+        todo = await send(todo)
+    if 0 < len(todo) < first or first == len(todo) == 1:
+        problem = f"the portal failed on it {_ATTEMPTS} times"
+        record(run, [Lines(refused=[refusal(part, "", problem) for part in todo])])
+    elif todo:
+        raise PortalUnavailable(
+            f"{run.client.host} keeps losing our requests", hint="what was published stays; run it again later"
+        )
+
+
+async def send_repeatable(run: Run, commands: Sequence[Command]) -> list[Outcome]:
+    """Outcomes of commands that do no harm twice. Raises PortalRefused for an error that concerns everything."""
+    outcomes = await run.client.send(commands)
+    for outcome in outcomes:
+        if outcome.error is not None and outcome.error.reaction is Reaction.STOP:
+            raise outcome.error.stop()
+    return outcomes

@@ -1,0 +1,112 @@
+"""Updates of what is published: changed fields only, after a look at what the portal holds now.
+
+The portal's values are read for the cards about to be updated and for no others, fifty a command and fifty commands
+a request. A change whose answer was lost is decided anew on what the portal then holds, so it needs no intent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from publish import plan
+from publish.bitrix24.kinds import Card, Detail, Translations
+from publish.bitrix24.pacing import BATCH, PAGE
+from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
+from publish.ledger import Conflict, Entry
+from publish.ownership import Decision, Ownership, decide
+from publish.parts import Part, decoded, encoded
+from publish.plan import Change
+
+_PAGE = BATCH * PAGE
+_DELETED = ("NOT_FOUND", "the card was deleted in the portal")
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change decided on: the fields to send, and its lines of the ledger once they are there."""
+
+    change: Change
+    fields: Mapping[str, Any]
+    decision: Decision
+    lines: Lines
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.fields and not self.decision.values
+
+
+async def update_parts(run: Run, part: Card | Detail) -> None:
+    """Send every update of the plan for one kind of part."""
+    above = ""
+    while changes := plan.page(run.connection, part.entity, "update", above, _PAGE):
+        above = changes[-1].origin_id
+        await until_executed(run, changes, partial(_update, run, part))
+
+
+async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list[Change]:
+    """Decide and send one page; changes whose answer was lost."""
+    there = await part.read(run.client, sorted({change.bitrix_id for change in todo if change.bitrix_id is not None}))
+    records = [decoded(text) for change in todo for text in (change.wanted, change.sent)]
+    translations = {**run.reference.of(part), **run.ids_referred_to(part, records)}
+    owners = Ownership(run.settings.field_owners)
+    lines: list[Lines] = []
+    updates: list[Update] = []
+    for change in todo:
+        current = there.get(change.bitrix_id) if change.bitrix_id is not None else None
+        if current is None:
+            lines.append(Lines(refused=[refusal(change, *_DELETED)]))
+            continue
+        update = _decided(part, owners, change, current, translations)
+        if update.is_empty:
+            lines.append(update.lines)
+        else:
+            updates.append(update)
+    record(run, lines)
+    again: list[Change] = []
+    for at in range(0, len(updates), BATCH):
+        again += await _send(run, part, updates[at : at + BATCH])
+    return again
+
+
+def _decided(
+    part: Card | Detail,
+    owners: Ownership,
+    change: Change,
+    current: Mapping[str, Any],
+    translations: Translations,
+) -> Update:
+    sent, wanted = decoded(change.sent), decoded(change.wanted)
+    decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations)
+    was_adopted = not sent  # nothing of ours went there so far
+    own_key = part.own_key(current, change.origin_id) if was_adopted else {}
+    entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), _dealt_with(part, change, translations))
+    conflicts = [
+        Conflict(*change.key, change.bitrix_id, left.field, left.last_sent, left.in_portal, left.wanted)
+        for left in decision.conflicts
+    ]
+    return Update(change, {**decision.fields, **own_key}, decision, Lines([entry], conflicts=conflicts))
+
+
+def _dealt_with(part: Part, change: Change, translations: Translations) -> str:
+    """What to remember as dealt with: all of it but references to cards that are not there yet."""
+    wanted = decoded(change.wanted)
+    untold = {
+        field.name
+        for field in part.references
+        if wanted.get(field.name) and wanted[field.name] not in translations[field.name]
+    }
+    return change.wanted if not untold else encoded({name: wanted[name] for name in wanted if name not in untold})
+
+
+async def _send(run: Run, part: Card | Detail, updates: Sequence[Update]) -> list[Change]:
+    """Send up to fifty updates; changes whose answer was lost."""
+    outcomes = await run.client.send(
+        [part.to_update(update.change.bitrix_id, update.fields, update.decision.values) for update in updates]
+    )
+    unknown = settle(run, zip(map(_attempt, updates), outcomes, strict=True), "updated")
+    return [update.change for update in updates if update.change.key in unknown]
+
+
+def _attempt(update: Update) -> Attempt:
+    return Attempt(update.change.key, update.change.wanted, lambda _: update.lines)

@@ -1,0 +1,124 @@
+"""Whose value stands: ours when nobody touched the field since we sent it, the manager's when somebody did.
+
+`sent` is what we last sent, `current` what the portal holds, `wanted` what the mart says now. A card that we adopted
+was never sent anything, so only its empty fields are ours.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from publish.parts import Field, Part, ValueChange, canonical, same_value, shown
+from publish.settings import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who has the last word on a field: `source`, `manager`, or by default whoever touched it last."""
+
+    chosen: Mapping[str, Owner]
+
+    def of(self, entity: str, field: Field) -> Owner:
+        return self.chosen.get(f"{entity}.{field.name}", "source" if field.custom_type else "last_sent")
+
+
+class FieldConflict(NamedTuple):
+    """A field that was left to the manager: what we sent last, what the portal holds, what we would have sent."""
+
+    field: str
+    last_sent: str | None
+    in_portal: str | None
+    wanted: str | None
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to send (values as the portal takes them), what to remember as sent, and what was left to the manager."""
+
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+    values: list[ValueChange] = dataclasses.field(default_factory=list)
+    sent: dict[str, Any] = dataclasses.field(default_factory=dict)
+    conflicts: list[FieldConflict] = dataclasses.field(default_factory=list)
+
+
+def decide(
+    part: Part,
+    owners: Ownership,
+    *,
+    sent: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    current: Mapping[str, Any],
+    translations: Mapping[str, Mapping[str, Any]],
+) -> Decision:
+    """Compare a part field by field.
+
+    `current` holds the portal's values by field, of phones and e-mails {value's id: value}. `translations` gives, by
+    field, the portal's value for each of ours: of choices and references. What has none yet is left for the next run.
+    """
+    decision = Decision(sent=dict(sent))
+    for field in part.fields:
+        owner = owners.of(part.entity, field)
+        last, ours, theirs = (values.get(field.name) for values in (sent, wanted, current))
+        if field.once:
+            decision.sent[field.name] = ours
+        elif field.is_multiple:
+            _decide_values(decision, field, owner, last or [], ours or [], theirs or {})
+        else:
+            translation = translations.get(field.name)
+            if translation is None or ours is None or ours in translation:
+                _decide_value(decision, field, owner, last, ours, current, translation)
+    return decision
+
+
+def _decide_value(
+    decision: Decision,
+    field: Field,
+    owner: Owner,
+    last: Any,
+    ours: Any,
+    current: Mapping[str, Any],
+    translation: Mapping[str, Any] | None,
+) -> None:
+    def translated(value: Any) -> Any:
+        return value if translation is None or value is None else translation.get(value)
+
+    kind, name = field.kind, field.name
+    if canonical(kind, ours) == canonical(kind, last) and owner != "source":
+        return
+    theirs = canonical(kind, current.get(name))
+    new, old = canonical(kind, translated(ours)), canonical(kind, translated(last))
+    in_portal = None if theirs is None else str(theirs)
+    is_untouched = theirs == old or (field.has_default and old is None)
+    if theirs == new:
+        decision.sent[name] = ours
+    elif owner == "source" or (theirs is None if owner == "manager" else is_untouched):
+        if field.first_of and len(current.get(field.first_of) or ()) > 1:
+            # Sending the first one alone would take the others away that a manager has added.
+            decision.sent.pop(name, None)
+            decision.conflicts.append(FieldConflict(name, None, str(current.get(name)), str(translated(ours))))
+        else:
+            decision.sent[name] = ours
+            decision.fields[name] = None if new is None else translated(ours)
+    elif new is not None or old is not None:
+        decision.conflicts.append(FieldConflict(name, shown(last) or None, in_portal, shown(ours)))
+
+
+def _decide_values(
+    decision: Decision, field: Field, owner: Owner, last: list[str], ours: list[str], theirs: Mapping[str, str]
+) -> None:
+    """Phones and e-mails, value by value: ours change, theirs stay, and what they took away stays away."""
+    decision.sent[field.name] = ours
+    if owner == "manager" and theirs:
+        return
+    there = {same_value(field.kind, value): value_id for value_id, value in theirs.items()}
+    wanted = {same_value(field.kind, value): value for value in ours}
+    sent = dict.fromkeys(same_value(field.kind, value) for value in last)
+    taken_away = [] if owner == "source" else [form for form in wanted if form in sent and form not in there]
+    missing = [value for form, value in wanted.items() if form not in there and form not in taken_away]
+    outdated = [there[form] for form in sent if form in there and form not in wanted]
+    for value in missing:
+        # A value that takes the place of another keeps its id, and with it what the portal hangs on it.
+        decision.values.append(ValueChange(field.name, outdated.pop(0) if outdated else None, value))
+    decision.values += [ValueChange(field.name, value_id, None) for value_id in outdated]
+    decision.conflicts += [FieldConflict(field.name, wanted[form], None, wanted[form]) for form in taken_away]

@@ -1,0 +1,174 @@
+"""Mart minus ledger: what to add, what to update, which links to take away; as temporary tables, one a part.
+
+Set-based and within DuckDB, so that a plan of a million parts needs neither time nor Python's memory: parts whose
+wanted JSON text equals the one last dealt with are nobody's business; the rest are read page by page.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import duckdb
+
+from ingest.warehouse.errors import OperatorError
+from publish.ledger import Ledger
+from publish.parts import Field, Key, Link, Part, canonical, decoded
+
+Action = Literal["create", "update", "remove"]
+
+
+class Change(NamedTuple):
+    """A part that differs. `wanted`, `sent` and `previous` are JSON texts: by the mart, as last sent, as last dealt
+    with; the last two and `bitrix_id` are None for a part that the portal does not hold."""
+
+    entity: str
+    origin_id: str
+    wanted: str
+    sent: str | None
+    previous: str | None
+    bitrix_id: int | None
+
+    @property
+    def key(self) -> Key:
+        return Key(self.entity, self.origin_id)
+
+
+class Example(NamedTuple):
+    """A change for people: name of a field -> (old, new)."""
+
+    entity: str
+    origin_id: str
+    action: Action
+    fields: dict[str, tuple[Any, Any]]
+
+
+def compute(ledger: Ledger, parts: Iterable[Part]) -> None:
+    """Fill `plan_<entity>` for each part: origin_id, action, wanted, sent, previous, bitrix_id.
+
+    Raises OperatorError when a mart, or a column of one, is not there.
+    """
+    try:
+        for part in parts:
+            ledger.connection.execute(_changed_links(part) if isinstance(part, Link) else _changed(part))
+            for field in part.fields:
+                if field.choices and field.choices.mart:
+                    ledger.connection.execute(f"from {field.choices.mart} limit 0")
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        missing = str(error).splitlines()[0].partition(": ")[2]
+        raise OperatorError(
+            f"there is nothing to publish: {missing}", hint="run the models first, `make full`"
+        ) from None
+
+
+def _changed(part: Part) -> str:
+    departed = ""
+    if part.departed:
+        mart, state = part.departed.mart, part.departed.state_field
+        # A record that left keeps its card; only its state is told, and NULL means that even that stays.
+        departed = f"""
+            union all
+            select published.origin_id,
+                json_merge_patch(published.wanted, json_object('{state}', departed.state))::varchar
+            from published inner join {mart} as departed on departed.{part.key} = published.origin_id
+            where departed.state is not null
+                and json_extract_string(published.wanted, '$.{state}') is distinct from departed.state
+                and published.origin_id not in (select {part.key} from {part.mart})"""
+    return f"""
+        create or replace temp table plan_{part.entity} as
+        with published as (select * from portal_ledger where entity = '{part.entity}'),
+        wanted as (
+            select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{departed}
+        ),
+        waiting as (
+            select origin_id, wanted::varchar as wanted from portal_dead_letters
+            where entity = '{part.entity}' and next_at > current_timestamp::timestamp
+        )
+        select wanted.origin_id, if(published.origin_id is null, 'create', 'update') as action, wanted.wanted,
+            published.sent::varchar as sent, published.wanted::varchar as previous, published.bitrix_id
+        from wanted
+        left join published on published.origin_id = wanted.origin_id
+        anti join waiting on waiting.origin_id = wanted.origin_id and waiting.wanted = wanted.wanted
+        where published.origin_id is null or published.wanted::varchar is distinct from wanted.wanted"""
+
+
+def _changed_links(link: Link) -> str:
+    """A link goes only where it is known to be wrong: both ends are still published, or one was merged into another
+    card. The people of a company that stopped trading stay with it."""
+    holder, other = link.holder, link.other
+    merged = " union all ".join(
+        f"select {card.key} as origin_id from {card.departed.mart} where state = 'merged'"
+        for card in (other, holder)
+        if card.departed
+    )
+    return f"""
+        create or replace temp table plan_{link.entity} as
+        with published as (
+            select origin_id, split_part(origin_id, '/', 1) as {holder.key},
+                split_part(origin_id, '/', 2) as {other.key}
+            from portal_ledger where entity = '{link.entity}'
+        ),
+        merged as ({merged or "select null::varchar as origin_id where false"}),
+        present as (
+            select {other.key} as origin_id from {other.mart} union all select {holder.key} from {holder.mart}
+        ),
+        waiting as (
+            select origin_id from portal_dead_letters
+            where entity = '{link.entity}' and next_at > current_timestamp::timestamp
+        ),
+        changed as (
+            select {link.key} as origin_id, 'create' as action from {link.mart}
+            anti join published using ({holder.key}, {other.key})
+            union all
+            select origin_id, 'remove' from published
+            anti join {link.mart} as link using ({holder.key}, {other.key})
+            where ({holder.key} in (from present) and {other.key} in (from present))
+                or {holder.key} in (from merged) or {other.key} in (from merged)
+        )
+        select origin_id, action, '{{}}' as wanted, '{{}}' as sent, '{{}}' as previous, null::bigint as bitrix_id
+        from changed anti join waiting using (origin_id)"""
+
+
+def count(connection: duckdb.DuckDBPyConnection, entity: str, action: Action | None = None) -> int:
+    """How many parts of a kind differ, in all or by action."""
+    row = connection.execute(
+        f"select count(*) from plan_{entity} where coalesce(action = ?, true)", [action]
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def page(connection: duckdb.DuckDBPyConnection, entity: str, action: Action, above: str, limit: int) -> list[Change]:
+    """The next changes of a kind in key order."""
+    rows = connection.execute(
+        f"""select origin_id, wanted, sent, previous, bitrix_id from plan_{entity}
+            where action = ? and origin_id > ? order by origin_id limit ?""",
+        [action, above, limit],
+    ).fetchall()
+    return [Change(entity, *row) for row in rows]
+
+
+def examples(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], limit: int) -> Iterator[Example]:
+    """The first `limit` changes of each part."""
+    for part in parts:
+        rows = connection.execute(
+            f"select origin_id, action, previous, wanted from plan_{part.entity} order by action, origin_id limit ?",
+            [limit],
+        ).fetchall()
+        for origin_id, action, previous, wanted in rows:
+            fields = changed_fields(part.fields, decoded(previous), decoded(wanted))
+            yield Example(part.entity, origin_id, action, fields)
+
+
+def changed_fields(
+    fields: Iterable[Field], previous: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Fields whose wanted value differs: name -> (old, new)."""
+    changed = {}
+    for field in fields:
+        old, new = previous.get(field.name), wanted.get(field.name)
+        if field.is_multiple:
+            old, new = sorted(old or []), sorted(new or [])
+            is_same = old == new
+        else:
+            is_same = bool(canonical(field.kind, old) == canonical(field.kind, new))
+        if not is_same:
+            changed[field.name] = (old, new)
+    return changed

@@ -1,0 +1,55 @@
+"""Updates: the changed field, after a look at the card, and nothing else."""
+
+from publish import plan
+from publish.bitrix24.parts import PARTS
+from publish.ledger import Ledger
+from tests.publish import marts
+
+
+def test_one_changed_phone_among_a_hundred_thousand_contacts_is_one_write_command(office):
+    marts.fill(office.connection, 40, 400)
+    office.push()
+    marts.fill(office.connection, 40, 100_000)
+    plan.compute(Ledger(office.connection, office.settings.portal), PARTS)
+    marts.take_over(office.connection)  # the others are published as far as the ledger knows
+    office.portal.clear_log()
+    office.sql("update marts.crm_contacts set phones = ['+79990001122'] where contact_id = contact_id(7)")
+    result = office.push()
+    assert office.portal.writes() == {"crm.item.update": 1}
+    assert result.requests == 3  # the portal's books, the card as it is, the change
+    held = {item["originId"]: item["fm"] for item in office.portal.items("contact")}
+    assert [one["value"] for one in held[marts.contact_id(7)] if one["typeId"] == "PHONE"] == ["+79990001122"]
+
+
+def test_only_the_changed_field_is_sent(office):
+    marts.fill(office.connection, 3, 0)
+    office.push()
+    card = office.ids("company")[marts.company_id(1)]
+    office.call("crm.item.update", {"entityTypeId": 4, "id": card, "fields": {"comments": "звонить после обеда"}})
+    office.sql("update marts.crm_companies set title = 'ООО Василёк' where company_id = company_id(1)")
+    office.push()
+    held = next(item for item in office.portal.items("company") if item["id"] == card)
+    assert (held["title"], held["comments"]) == ("ООО Василёк", "звонить после обеда")
+
+
+def test_the_day_a_deal_is_closed_replaces_the_one_that_the_portal_set_itself(office):
+    marts.fill(office.connection, 1, 1, 1)
+    office.push()
+    assert office.portal.items("deal")[0]["closedate"]
+    office.sql("update marts.crm_deals set status = 'done', closed_at = timestamp '2026-03-05 21:30:00'")
+    marts.derive(office.connection)
+    office.push()
+    (held,) = office.portal.items("deal")
+    assert (held["stageId"], held["closedate"][:10]) == ("WON", "2026-03-06")
+    assert office.sql("select count(*) from sync.conflicts") == [(0,)]
+
+
+def test_a_card_deleted_in_the_portal_is_dead_lettered_and_the_rest_goes_on(published):
+    office = published
+    office.call("crm.item.delete", {"entityTypeId": 3, "id": office.ids("contact")[marts.contact_id(1)]})
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    result = office.push()
+    assert office.sql("select entity, origin_id, error from sync.dead_letters") == [
+        ("contact", marts.contact_id(1), "NOT_FOUND")
+    ]
+    assert result.updated["contact"] == 7
