@@ -58,6 +58,8 @@ def land(installations: Sequence[Installation], sources: Path) -> None:
     All read the same servers, so that keys, positions and offsets are the same. The run ids are `day-1` and `day-2`.
     Raises StepFailed.
     """
+    for installation in installations:
+        shutil.rmtree(installation.folder, ignore_errors=True)
     with (
         mariadb_server() as mariadb,
         mariadb.database() as database,
