@@ -21,8 +21,12 @@ LOCK := $(SVOD_WAREHOUSE).run.lock
 LOCKED := mkdir -p $(dir $(SVOD_WAREHOUSE)) && flock --nonblock --conflict-exit-code 75 $(LOCK)
 SNAPSHOT := $(SVOD_WAREHOUSE).snapshot
 SCALE ?= 0.02
+AGAINST ?= HEAD
+LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
+	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
+LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
-.PHONY: help setup services demo test lint full incremental plan inspect status docs bench quality chaos pipeline snapshot clean
+.PHONY: help setup services demo test lint full incremental plan inspect status docs bench compare lock quality chaos pipeline snapshot clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -53,8 +57,16 @@ demo: $(DEV) ## the whole pipeline on sample data with embedded servers
 test: services lint ## every test, dbt's included
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(DEV) ## ruff, without changing anything
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+lint: $(DEV) ## ruff, mypy, sqlfluff, vulture (dead code), import-linter (layers); changes nothing
+	@failed=; run() { \
+		name=$$1; shift; said=$$("$$@" 2>&1) || { printf '%s\n' "$$said" "lint: $$name is not content" >&2; failed=yes; }; }; \
+	run "ruff check" $(BIN)/ruff check --quiet .; \
+	run "ruff format" $(BIN)/ruff format --check --quiet .; \
+	run mypy $(BIN)/mypy --no-error-summary; \
+	run sqlfluff $(BIN)/sqlfluff lint --quiet --nocolor $(LINTED_SQL); \
+	run vulture $(BIN)/vulture; \
+	run import-linter $(BIN)/lint-imports --no-cache; \
+	test -z "$$failed"
 
 full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish
 	@$(LOCKED) $(MAKE) --no-print-directory pipeline MODE=--full || { status=$$?; [ $$status -ne 75 ] || echo "another run holds $(LOCK)" >&2; exit $$status; }
@@ -97,6 +109,15 @@ chaos: $(DEV) ## kills the publisher 200 times and compares the portal with the 
 bench: services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(BIN)/python -m tests.bench run --scale $(SCALE)
+
+compare: services ## this code against AGAINST=revision over the same raw rows (SCALE=…; ARGS="--timed 5" measures both)
+	@$(BIN)/python -m tests.compare --against $(AGAINST) --scale $(SCALE) $(ARGS)
+
+lock: $(READY) ## pinned packages from pyproject.toml, three lists (ARGS=--upgrade renews all)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(LOCK_PACKAGES) pyproject.toml --output-file requirements.txt
+	@$(LOCK_PACKAGES) --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+	@$(LOCK_PACKAGES) --extra bench --constraint requirements-dev.txt pyproject.toml --output-file requirements-bench.txt
 
 clean: ## removes what can be made again; never the warehouse
 	@rm -rf .venv .cache demo bench.json dbt_project/target dbt_project/logs

@@ -249,7 +249,11 @@ def sandbox(
     fault_seed: Annotated[int | None, typer.Option(help="The same seed, the same faults.")] = None,
 ) -> None:
     """Serve a stand-in portal on loopback; prints its webhook address and runs until interrupted."""
-    from publish.sandbox import Faults, Limits, serve  # a web server that no other command needs
+    try:
+        from publish.sandbox import Faults, Limits, serve  # a web server that no other command needs
+    except ModuleNotFoundError as error:
+        problem = f"the sandbox needs packages that a server does without ({error.name} is missing)"
+        raise OperatorError(problem, hint="pip install 'svod[sandbox]'", exit_status=2) from None
 
     serve(
         state if state == ":memory:" else Path(state),

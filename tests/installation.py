@@ -54,6 +54,7 @@ class Installation:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    checkout: Path = ROOT  # whose code runs: this checkout's, or another's with a virtual environment of its own
 
     @property
     def warehouse(self) -> Path:
@@ -72,11 +73,16 @@ class Installation:
         }
 
     def run(self, *command: str, echo: bool = False) -> Ended:
-        """Run a command from the project's root to its end, its output and errors as one text."""
+        """Run a command from the checkout's root to its end, its output and errors as one text."""
         self.folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=self.checkout,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         peak = PeakMemory(process.pid)
         lines = []
@@ -93,7 +99,8 @@ class Installation:
 
     def tool(self, name: str, *arguments: str) -> Ended:
         """Run one of the project's own commands (`ingest`, `publish`, `dbt`) from the virtual environment."""
-        return self.run(str(Path(sys.executable).parent / name), *arguments)
+        bin_folder = Path(sys.executable).parent if self.checkout == ROOT else self.checkout / ".venv" / "bin"
+        return self.run(str(bin_folder / name), *arguments)
 
     def query(self, sql: str, parameters: list[object] | None = None) -> list[tuple]:
         """Rows of a query on the warehouse; no step may hold it at that moment."""

@@ -97,7 +97,9 @@ def _multipart(kind: str, body: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
-        php.put(found, str(name), part.get_payload(decode=True).decode())
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes), "a part of a form has no parts of its own"
+        php.put(found, str(name), content.decode())
     return {key: php.plain(value) for key, value in found.items()}
 
 

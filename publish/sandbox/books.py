@@ -54,7 +54,12 @@ def seed(store: Store, now: float) -> None:
         _seed_book(store, book, text)
     store.put_document(CATEGORY, {"name": "Общая", "sort": 300, "entityTypeId": 2, "isDefault": "Y"}, 0)
     for sort, (code, (amount, name)) in enumerate(_CURRENCIES.items(), 1):
-        body = {"CURRENCY": code, "AMOUNT_CNT": "1", "AMOUNT": f"{float(amount):.4f}", "SORT": str(sort * 100)}
+        body: dict[str, Any] = {
+            "CURRENCY": code,
+            "AMOUNT_CNT": "1",
+            "AMOUNT": f"{float(amount):.4f}",
+            "SORT": str(sort * 100),
+        }
         body |= {"BASE": "Y" if code == "RUB" else "N", "FULL_NAME": name, "LID": "ru", "FORMAT_STRING": "#"}
         body |= {"DEC_POINT": ".", "THOUSANDS_SEP": " ", "DECIMALS": "2", "DATE_UPDATE": moment(now), "LANG": []}
         store.put_document(CURRENCY, body)
@@ -65,7 +70,7 @@ def _seed_book(store: Store, book: str, text: str, category: int | None = None) 
     for index, pair in enumerate(text.split(), 1):
         code, name = pair.split("=")
         group = _group(base, code)
-        body = {
+        body: dict[str, Any] = {
             "ENTITY_ID": book,
             "STATUS_ID": f"C{category}:{code}" if category else code,
             "NAME": name.replace("_", " "),
@@ -158,7 +163,13 @@ def status_add(call: Call) -> int:
             "Cannot create more stages after the final stage because the final successful stage already exists. "
             "Try using sort order values less than that of the final stage.",
         )
-    body = {"ENTITY_ID": book, "STATUS_ID": code, "NAME": str(fields["NAME"]), "NAME_INIT": "", "SORT": str(sort)}
+    body: dict[str, Any] = {
+        "ENTITY_ID": book,
+        "STATUS_ID": code,
+        "NAME": str(fields["NAME"]),
+        "NAME_INIT": "",
+        "SORT": str(sort),
+    }
     body |= {"SYSTEM": "N", "CATEGORY_ID": None, "COLOR": fields.get("COLOR"), "SEMANTICS": fields.get("SEMANTICS")}
     return call.store.put_document(STATUS, body)
 
@@ -285,7 +296,9 @@ def category_add(call: Call) -> dict[str, Any]:
 def category_update(call: Call) -> dict[str, Any]:
     funnel_id, held = _funnel(call)
     fields = call.required_array("fields")
-    changed = {name: str(fields[name]) for name in ("name", "originId", "originatorId") if name in fields}
+    changed: dict[str, Any] = {
+        name: str(fields[name]) for name in ("name", "originId", "originatorId") if name in fields
+    }
     changed |= {"sort": php.integer(fields["sort"])} if "sort" in fields else {}
     call.store.put_document(CATEGORY, held | changed, funnel_id)
     return {"category": {"id": funnel_id} | held | changed}

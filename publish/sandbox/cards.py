@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from publish.sandbox import books, links, userfields, values
-from publish.sandbox.fields import CARDS, MULTIFIELDS, Card, Field
+from publish.sandbox.fields import CARDS, Card, Field
 from publish.sandbox.store import Store, moment
 
 DAY = 86400
@@ -64,7 +64,7 @@ def _default(store: Store, card: Card, item: Field, draft: Draft, user: int, now
 
 def stage_book(card: Card, item: Field, held: dict[str, Any]) -> str:
     """The book of a status field; deal stages have one book a funnel."""
-    book = card.book_of(item)
+    book = card.book_of(item) or ""
     funnel = held.get("CATEGORY_ID") or 0
     return f"{book}_{funnel}" if book == "DEAL_STAGE" and funnel else book
 
@@ -110,7 +110,7 @@ def create(store: Store, card: Card, draft: Draft, user: int, now: float) -> int
     if draft.multifields:
         _apply_multifields(store, card, card_id, draft.multifields)
     if draft.linked or draft.primary:
-        linked = draft.linked if draft.linked is not None else [draft.primary]
+        linked = draft.linked if draft.linked is not None else [draft.primary or 0]
         links.set_card_links(store, card, card_id, linked, draft.primary)
     if card.stage:
         _log_stage(store, card, card_id, row, 1, at)
@@ -127,7 +127,7 @@ def _log_stage(store: Store, card: Card, card_id: int, row: dict[str, Any], type
             "created_time": at,
             "category_id": row.get("CATEGORY_ID") or 0,
             "stage_semantic_id": row.get("STAGE_SEMANTIC_ID") or row.get("STATUS_SEMANTIC_ID") or "P",
-            "stage_id": row[card.stage],
+            "stage_id": row[card.stage or ""],
         },
     )
 
@@ -244,13 +244,18 @@ def load(store: Store, card: Card, card_id: int) -> sqlite3.Row | None:
     return store.row(f"select * from {card.table} where ID = ?", card_id)
 
 
+def existing(store: Store, card: Card, card_id: int) -> sqlite3.Row:
+    """A card that is known to be there."""
+    row = load(store, card, card_id)
+    assert row is not None, f"{card.name} {card_id} is gone"
+    return row
+
+
 def latest_creation(store: Store, card: Card) -> str | None:
     """The creation time of the newest card of a type."""
-    return store.value(f"select max(DATE_CREATE) from {card.table}")
+    newest: str | None = store.value(f"select max(DATE_CREATE) from {card.table}")
+    return newest
 
 
 def of_type(type_id: int) -> Card | None:
     return CARDS.get(type_id)
-
-
-MULTIFIELD_TYPES = frozenset(MULTIFIELDS)

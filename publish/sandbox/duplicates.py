@@ -63,7 +63,7 @@ def _differ(store: Store, card: Card, kept: sqlite3.Row, going: sqlite3.Row) -> 
 
 def _absorb(call: Call, card: Card, kept_id: int, going_id: int) -> None:
     store = call.store
-    kept, going = cards.load(store, card, kept_id), cards.load(store, card, going_id)
+    kept, going = cards.existing(store, card, kept_id), cards.existing(store, card, going_id)
     empty = {
         item.name: going[item.name]
         for item in card.columns
@@ -118,8 +118,8 @@ def merge_batch(call: Call) -> dict[str, Any]:
         raise ApiError(0, "The parameter entityIds does not contains valid elements.")
     if len(ids) < 2:
         raise ApiError(0, "The parameter entityIds must contains at least two elements.")
-    rows = [cards.load(call.store, card, one) for one in ids]
-    if None in rows:
+    rows = [row for row in (cards.load(call.store, card, one) for one in ids) if row is not None]
+    if len(rows) < len(ids):
         raise ApiError(0, "Owner was not found")
     kept, *going = rows
     everyone = [(one, other) for index, one in enumerate(rows) for other in rows[index + 1 :]]

@@ -8,6 +8,7 @@ Fields that the reference calls disabled are left out.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 MULTIFIELDS = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
 
@@ -297,7 +298,7 @@ def _parse(table: str) -> dict[str, Field]:
     return fields
 
 
-def _card(type_id: int, name: str, letter: str, title: str, table: str, **more: object) -> Card:
+def _card(type_id: int, name: str, letter: str, title: str, table: str, **more: Any) -> Card:
     fields = _parse(table)
     return Card(
         name=name,

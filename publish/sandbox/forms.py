@@ -3,6 +3,7 @@
 Pages `companies/custom-form/*` and their likes for contacts, deals and leads.
 """
 
+from functools import partial
 from typing import Any
 
 from publish.sandbox import php
@@ -64,7 +65,7 @@ def _force_common(call: Call, card: Card) -> bool:
 
 for _card in CARDS.values():
     _prefix = f"crm.{_card.table}.details.configuration"
-    method(f"{_prefix}.get")(lambda call, card=_card: _get(call, card))
-    method(f"{_prefix}.set", writes=True)(lambda call, card=_card: _set(call, card))
-    method(f"{_prefix}.reset", writes=True)(lambda call, card=_card: _reset(call, card))
-    method(f"{_prefix}.forceCommonScopeForAll", writes=True)(lambda call, card=_card: _force_common(call, card))
+    method(f"{_prefix}.get")(partial(_get, card=_card))
+    method(f"{_prefix}.set", writes=True)(partial(_set, card=_card))
+    method(f"{_prefix}.reset", writes=True)(partial(_reset, card=_card))
+    method(f"{_prefix}.forceCommonScopeForAll", writes=True)(partial(_force_common, card=_card))

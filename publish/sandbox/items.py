@@ -44,7 +44,7 @@ def _iterable(value: Any) -> list[tuple[str, Any]]:
     return php.pairs(value)
 
 
-def _not_valid(name: str) -> ApiError:
+def _not_valid(name: str | None) -> ApiError:
     return ApiError("CRM_FIELD_ERROR_VALUE_NOT_VALID", f'Invalid value for field "{name}"')
 
 
@@ -79,6 +79,7 @@ def _decode_field(call: Call, card: Card, draft: Draft, item: Field, value: Any,
         return
     if item.read_only and not (importing and item.name in _HISTORY):
         return
+    kept: Any
     try:
         # What PHP calls empty empties the field; of sums and flags that leaves their zero.
         kept = values.keep(item.type, value) if not php.is_empty(value) else {"double": 0.0, "char": "N"}.get(item.type)
@@ -198,7 +199,7 @@ def _shown(
 
 def shown_card(call: Call, card: Card, card_id: int) -> dict[str, Any]:
     """A card as `crm.item.get` shows it."""
-    row = cards.load(call.store, card, card_id)
+    row = cards.existing(call.store, card, card_id)
     fm = cards.multifields(call.store, card, card_id) if card.has_multifields else None
     return _shown(call, card, row, fm, links.linked_to(call.store, card, card_id))
 
@@ -228,7 +229,7 @@ def item_update(call: Call) -> dict[str, Any]:
 
 
 @method("crm.item.delete", writes=True)
-def item_delete(call: Call) -> list:
+def item_delete(call: Call) -> list[Any]:
     card = _card(call)
     cards.delete(call.store, card, _load(call, card)["ID"])
     return []

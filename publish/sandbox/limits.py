@@ -120,7 +120,7 @@ class Meter:
     def __init__(self, limits: Limits, clock: Clock | None):
         self.limits = limits
         self.now = (clock or time).time
-        self._costs = COSTS | {name.lower(): seconds for name, seconds in limits.costs.items()}
+        self._costs = dict(COSTS) | {name.lower(): seconds for name, seconds in limits.costs.items()}
         self._buckets: dict[str, Bucket] = {}
         self._methods: dict[str, Operating] = {}
 

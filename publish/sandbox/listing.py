@@ -39,7 +39,9 @@ class NotAllowed(Exception):
 
 def split_key(key: str) -> tuple[str, str]:
     """Operation and field name of a filter key; no prefix means equality."""
-    prefix, name = _KEY.match(key).groups()
+    match = _KEY.match(key)
+    assert match, "the pattern takes any text"
+    prefix, name = match.groups()
     return prefix or "=", name
 
 
@@ -146,7 +148,7 @@ def _matches(held: Any, operation: str, wanted: Any) -> bool:
     if operation in _COMPARISONS:
         compare = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}[operation]
         left, right = _number(held), _number(wanted)
-        return compare(left, right) if left is not None and right is not None else compare(str(held), str(wanted))
+        return bool(compare(left, right) if left is not None and right is not None else compare(str(held), str(wanted)))
     return str("" if held is None else held) == str("" if wanted is None else wanted)
 
 

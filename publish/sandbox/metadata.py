@@ -3,6 +3,7 @@
 Pages `common/system/*`, `common/users/*`, `auxiliary/*`, `currency/*`, `deals/crm-deal-productrows-*`.
 """
 
+from functools import partial
 from typing import Any
 
 from publish.sandbox import books, php
@@ -141,7 +142,7 @@ def currency_get(call: Call) -> dict[str, Any]:
 
 @method("crm.currency.base.get")
 def currency_base(call: Call) -> str:
-    return next(item["CURRENCY"] for item in _currencies(call) if item["BASE"] == "Y")
+    return next(str(item["CURRENCY"]) for item in _currencies(call) if item["BASE"] == "Y")
 
 
 @method("crm.currency.fields")
@@ -169,7 +170,7 @@ def _set_product_rows(call: Call, name: str) -> bool:
     kind, owner_id = _rows_of(call, name)
     held = next((key for key, body in call.store.documents(kind).items() if body["owner"] == owner_id), None)
     letter = name[0].upper()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"ID": str(number), "OWNER_ID": str(owner_id), "OWNER_TYPE": letter, "PRODUCT_ID": 0}
         | dict(php.pairs(row))
         | {"PRICE": float(row.get("PRICE") or 0), "QUANTITY": float(row.get("QUANTITY") or 1)}
@@ -182,5 +183,5 @@ def _set_product_rows(call: Call, name: str) -> bool:
 
 
 for _name in ("deal", "lead"):
-    method(f"crm.{_name}.productrows.get")(lambda call, name=_name: _product_rows(call, name))
-    method(f"crm.{_name}.productrows.set", writes=True)(lambda call, name=_name: _set_product_rows(call, name))
+    method(f"crm.{_name}.productrows.get")(partial(_product_rows, name=_name))
+    method(f"crm.{_name}.productrows.set", writes=True)(partial(_set_product_rows, name=_name))

@@ -28,7 +28,9 @@ def parse_str(text: str) -> dict[str, Any]:
 
 def put(root: dict[str, Any], key: str, value: Any) -> None:
     """Set one bracketed key (`a[b][]`) in nested dictionaries; `[]` takes the next free index."""
-    name, brackets = _KEY.match(key).groups()
+    match = _KEY.match(key)
+    assert match, "the pattern takes any text"
+    name, brackets = match.groups()
     path = [name, *_BRACKETS.findall(brackets)]
     here = root
     for step, _ in pairwise(path):

@@ -145,12 +145,14 @@ def _of_preset(call: Call) -> tuple[int, dict[str, Any]]:
 
 @method("crm.requisite.preset.field.list")
 def field_list(call: Call) -> list[dict[str, Any]]:
-    return _of_preset(call)[1]["fields"]
+    fields: list[dict[str, Any]] = _of_preset(call)[1]["fields"]
+    return fields
 
 
 @method("crm.requisite.preset.field.get")
 def field_get(call: Call) -> dict[str, Any]:
     wanted = call.identifier()
+    item: dict[str, Any]
     for item in _of_preset(call)[1]["fields"]:
         if item["ID"] == wanted:
             return item

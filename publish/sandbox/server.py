@@ -24,7 +24,7 @@ def _protocol(app: Starlette) -> type[H11Protocol]:
     """A protocol that lets the application find the connection of a request, to break it."""
 
     class TrackedProtocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
             super().connection_made(transport)
             app.state.connections[tuple(self.client or ())] = transport
 
@@ -112,11 +112,13 @@ class RunningSandbox:
 
     @property
     def portal(self) -> Portal:
-        return self.app.state.portal
+        portal: Portal = self.app.state.portal
+        return portal
 
     @property
     def faults(self) -> Faults:
-        return self.app.state.engine.faults
+        faults: Faults = self.app.state.engine.faults
+        return faults
 
     def start_over(self, state: Path | str = ":memory:", **settings: Any) -> None:
         """Go on at the same address with another state, limits, faults or clock; the state so far is closed."""

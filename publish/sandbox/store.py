@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,11 +66,6 @@ def _column(field: Field) -> str:
 def moment(seconds: float) -> str:
     """Epoch seconds as the portal writes times: whole seconds, its own zone, `2026-01-05T10:00:00+03:00`."""
     return datetime.fromtimestamp(int(seconds), PORTAL_ZONE).isoformat()
-
-
-def instant(text: str) -> float:
-    """Epoch seconds of a time the portal wrote."""
-    return datetime.fromisoformat(text).astimezone(UTC).timestamp()
 
 
 class Store:
@@ -136,7 +131,8 @@ class Store:
         return self._db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        return self._db.execute(sql, values).fetchone()
+        found: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+        return found
 
     def value(self, sql: str, *values: Any) -> Any:
         found = self._db.execute(sql, values).fetchone()
@@ -146,14 +142,15 @@ class Store:
         """Run one statement; the number of rows it changed."""
         return self._db.execute(sql, values).rowcount
 
-    def write_many(self, sql: str, rows: list[tuple]) -> None:
+    def write_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         self._db.executemany(sql, rows)
 
     def insert(self, table: str, row: dict[str, Any]) -> int:
         """Insert one row; its new id. Statements are reused as long as the same columns come in the same order."""
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
-        return self._db.execute(f"insert into {table} ({names}) values ({marks})", tuple(row.values())).lastrowid
+        cursor = self._db.execute(f"insert into {table} ({names}) values ({marks})", tuple(row.values()))
+        return cursor.lastrowid or 0
 
     def update(self, table: str, row_id: int, row: dict[str, Any]) -> None:
         if row:
@@ -176,7 +173,8 @@ class Store:
         held = self._derived.setdefault(kind, {})
         if key not in held:
             held[key] = build()
-        return held[key]
+        built: T = held[key]
+        return built
 
     def _forget(self, kind: str | None = None) -> None:
         for cache in (self._cache, self._derived):
@@ -190,7 +188,7 @@ class Store:
             "on conflict (id) do update set body = excluded.body",
             (document_id, kind, json.dumps(body, ensure_ascii=False)),
         )
-        return cursor.lastrowid if document_id is None else document_id
+        return cursor.lastrowid or 0 if document_id is None else document_id
 
     def drop_document(self, kind: str, document_id: int) -> None:
         self._forget(kind)

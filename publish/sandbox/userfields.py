@@ -22,7 +22,7 @@ _TYPES = {
     "file": "Файл", "employee": "Привязка к сотруднику", "crm_status": "Привязка к справочникам CRM",
     "iblock_section": "Привязка к разделам", "iblock_element": "Привязка к элементам", "crm": "Привязка к CRM",
 }  # fmt: skip
-_SETTINGS = {
+_SETTINGS: dict[str, dict[str, Any]] = {
     "string": {"SIZE": 20, "ROWS": 1, "REGEXP": "", "MIN_LENGTH": 0, "MAX_LENGTH": 0, "DEFAULT_VALUE": ""},
     "integer": {"SIZE": 20, "MIN_VALUE": 0, "MAX_VALUE": 0, "DEFAULT_VALUE": None},
     "double": {"PRECISION": 4, "SIZE": 20, "MIN_VALUE": 0, "MAX_VALUE": 0, "DEFAULT_VALUE": None},
@@ -217,7 +217,7 @@ def fields_of_a_user_field(call: Call) -> dict[str, Any]:
 
 
 @method("crm.userfield.settings.fields")
-def settings_fields(call: Call) -> dict[str, Any]:
+def settings_fields(call: Call) -> dict[str, Any] | list[Any]:
     kind = call.get("type")
     if not kind:
         raise ApiError("", "Parameter 'type' is not specified or empty.")

@@ -138,4 +138,5 @@ def to_json(held: dict[str, Any]) -> str:
 
 
 def from_json(text: str) -> dict[str, Any]:
-    return json.loads(text)
+    document: dict[str, Any] = json.loads(text)
+    return document
