@@ -1,5 +1,5 @@
--- Nothing is lost and nothing is counted twice: every staged company and contact is once published (`xref_*`) or rejected, every staged
--- order once a deal or kept out for a reason.
+-- Nothing is lost and nothing is counted twice: every staged company and contact is once published (`xref_*`) or
+-- rejected, every staged order once a deal or kept out for a reason.
 with staged as (
     select 'company' as entity, record_key from {{ ref('int_companies__unioned') }}
     union all

@@ -1,5 +1,5 @@
--- Companies of all shops, cleaned: text repaired, numbers without labels, spaces and separators, all of it as entered beside. Whether a
--- number is right is judged in int_companies__validated.
+-- Companies of all shops, cleaned: text repaired, numbers without labels, spaces and separators, all of it as entered
+-- beside. Whether a number is right is judged in int_companies__validated.
 with companies as (
     select * from {{ ref('int_companies__unioned') }}
 ),

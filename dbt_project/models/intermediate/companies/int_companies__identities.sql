@@ -2,8 +2,8 @@
     materialized='incremental', unique_key='company_id', incremental_strategy='delete+insert', full_refresh=false
 ) }}
 -- The memory of company ids, one row per id ever given out. It reads itself: an id once minted is kept when the INN is
--- corrected, when records join or leave, and through --full-refresh. A new id is made from the key of the record that was
--- created first, so that a warehouse built from nothing gives the same ids again.
+-- corrected, when records join or leave, and through --full-refresh. A new id is made from the key of the record that
+-- was created first, so that a warehouse built from nothing gives the same ids again.
 with known as (
     {% if is_incremental() -%}
     select * from {{ this }}

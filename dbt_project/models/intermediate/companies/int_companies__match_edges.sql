@@ -1,4 +1,5 @@
--- Why source records are one company: each record of an INN is tied to the one created first, with the rule that ties it.
+-- Why source records are one company: each record of an INN is tied to the one created first, with the rule that ties
+-- it.
 with companies as (
     select * from {{ ref('int_companies__validated') }}
 ),

@@ -1,5 +1,5 @@
--- Where every source company went: into a published golden record, or the first reason that keeps it out. Which of several reasons comes
--- first, and what each means, is in the seed rejection_reasons.
+-- Where every source company went: into a published golden record, or the first reason that keeps it out. Which of
+-- several reasons comes first, and what each means, is in the seed rejection_reasons.
 with companies as (
     select * from {{ ref('int_companies__validated') }}
 ),

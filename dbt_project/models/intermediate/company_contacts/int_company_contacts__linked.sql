@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
--- Who works where, one row per company and contact, and how we know: the source records that say so. A person's primary company is the one
--- that named them last.
+-- Who works where, one row per company and contact, and how we know: the source records that say so. A person's primary
+-- company is the one that named them last.
 with appearances as (
     select * from {{ ref('int_company_contacts__appearances') }}
 ),

@@ -1,5 +1,6 @@
 {{ config(materialized='view') }}
--- Usable source contacts and the cluster each belongs to, named after its first record; most are a cluster of their own.
+-- Usable source contacts and the cluster each belongs to, named after its first record; most are a cluster of their
+-- own.
 with recursive edges as (
     select * from {{ ref('int_contacts__match_edges') }}
 ),

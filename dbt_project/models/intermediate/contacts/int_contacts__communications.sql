@@ -1,5 +1,5 @@
--- Phones and e-mails of usable contacts, one row per contact and value. A value is personal while all names it stands beside may be one
--- person's; a switchboard, a family phone, a box of a department is shared, and joins nobody.
+-- Phones and e-mails of usable contacts, one row per contact and value. A value is personal while all names it stands
+-- beside may be one person's; a switchboard, a family phone, a box of a department is shared, and joins nobody.
 {%- set name_columns = 'name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known' %}
 with contacts as (
     select * from {{ ref('int_contacts__validated') }} where reason is null
@@ -25,7 +25,8 @@ counted as materialized (
     left join several on several.kind = given.kind and several.value = given.value
 ),
 
--- Only values that several records give are compared, and only their different name forms: a hub of a thousand namesakes is one row.
+-- Only values that several records give are compared, and only their different name forms: a hub of a thousand
+-- namesakes is one row.
 forms as (
     select distinct kind, value, {{ name_columns }}
     from counted

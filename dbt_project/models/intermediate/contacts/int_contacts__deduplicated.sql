@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
--- Survivorship, one golden record per contact_id. The fullest name wins, then the one most records give, then the newest; the newest post;
--- all usable phones and e-mails of its records. The rank is total, so two runs agree, and which record won is kept beside the value.
+-- Survivorship, one golden record per contact_id. The fullest name wins, then the one most records give, then the
+-- newest; the newest post; all usable phones and e-mails of its records. The rank is total, so two runs agree, and
+-- which record won is kept beside the value.
 with outcomes as (
     select * from {{ ref('int_contacts__outcomes') }} where contact_id is not null
 ),

@@ -1,5 +1,6 @@
--- The e-mails that people entered, read: one row per contact and address, in lower case; `address` is null where nothing could be
--- delivered to it. Cyrillic twins of Latin letters are put right where the whole address turns Latin by it.
+-- The e-mails that people entered, read: one row per contact and address, in lower case; `address` is null where
+-- nothing could be delivered to it. Cyrillic twins of Latin letters are put right where the whole address turns Latin
+-- by it.
 with contacts as (
     select record_key, emails_raw from {{ ref('int_contacts__unioned') }}
 ),

@@ -1,9 +1,9 @@
 {{ config(
     materialized='incremental', unique_key='contact_id', incremental_strategy='delete+insert', full_refresh=false
 ) }}
--- The memory of contact ids, one row per id ever given out. It reads itself: an id once minted is kept when records join or leave, while its
--- records are rejected, and through --full-refresh. A new id is made from the key of its cluster's first record, so that a warehouse built
--- from nothing gives the same ids again.
+-- The memory of contact ids, one row per id ever given out. It reads itself: an id once minted is kept when records
+-- join or leave, while its records are rejected, and through --full-refresh. A new id is made from the key of its
+-- cluster's first record, so that a warehouse built from nothing gives the same ids again.
 with known as (
     {% if is_incremental() -%}
     select * from {{ this }}

@@ -1,5 +1,5 @@
--- Pairs that the evidence joins, as stars: each record that shares a key with others is paired with the first of them, so a key of n
--- records makes n - 1 pairs. A pair says by which rule and by which key.
+-- Pairs that the evidence joins, as stars: each record that shares a key with others is paired with the first of them,
+-- so a key of n records makes n - 1 pairs. A pair says by which rule and by which key.
 with contacts as materialized (
     select record_key, name_kind, last_key, first_key, second_key
     from {{ ref('int_contacts__validated') }}

@@ -1,5 +1,6 @@
--- The pairs that stand, each with the rule that made it. Where a chain of pairs would put incompatible names into one cluster (initials that
--- share one phone with one full name and another phone with the other), only the pairs between equal full names are kept of that chain.
+-- The pairs that stand, each with the rule that made it. Where a chain of pairs would put incompatible names into one
+-- cluster (initials that share one phone with one full name and another phone with the other), only the pairs between
+-- equal full names are kept of that chain.
 with recursive candidates as (
     select * from {{ ref('int_contacts__match_candidates') }}
 ),

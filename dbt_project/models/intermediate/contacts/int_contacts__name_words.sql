@@ -1,4 +1,5 @@
--- The words of all names, each judged once: the same few thousand make up all of them. `kind` is a letter for what a word can be.
+-- The words of all names, each judged once: the same few thousand make up all of them. `kind` is a letter for what a
+-- word can be.
 with names as (
     select words from {{ ref('int_contacts__names_split') }}
 ),

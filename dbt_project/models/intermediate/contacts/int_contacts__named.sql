@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
--- Names taken apart. The letters of a name's words make its shape, and the seed name_layouts says which word of a shape is the surname (L),
--- the given name (F) and the patronymic (P). A shape that is not in the seed is not a name we can read: it stays whole.
+-- Names taken apart. The letters of a name's words make its shape, and the seed name_layouts says which word of a shape
+-- is the surname (L), the given name (F) and the patronymic (P). A shape that is not in the seed is not a name we can
+-- read: it stays whole.
 with names as (
     select * from {{ ref('int_contacts__names_split') }}
 ),

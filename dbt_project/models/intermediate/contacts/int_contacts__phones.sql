@@ -1,5 +1,5 @@
--- The phones that people entered, read: one row per contact and number. Eight in front is Russia's trunk prefix, 8-10 its way abroad; ten
--- digits are a Russian number without prefix. `number` is null where nothing can be dialled.
+-- The phones that people entered, read: one row per contact and number. Eight in front is Russia's trunk prefix, 8-10
+-- its way abroad; ten digits are a Russian number without prefix. `number` is null where nothing can be dialled.
 with contacts as (
     select record_key, phones_raw from {{ ref('int_contacts__unioned') }}
 ),
@@ -95,8 +95,8 @@ abroad as ( -- calling codes are prefix-free: at most one of the three beginning
     where candidate[:1] <> '7'
 ),
 
--- The numbers of a country are matched as the lines of one text, for to prepare its expression, some thousand characters, takes longer
--- than to match a thousand numbers.
+-- The numbers of a country are matched as the lines of one text, for to prepare its expression, some thousand
+-- characters, takes longer than to match a thousand numbers.
 by_country as (
     select country_code, national_pattern, string_agg(distinct candidate[length(country_code) + 1:], chr(10)) as numbers
     from abroad

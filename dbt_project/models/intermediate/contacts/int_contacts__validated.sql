@@ -1,5 +1,5 @@
--- Every source contact with its name taken apart, the phones and e-mails that can be used, one flag per rule, and the first reason that
--- keeps it out. Which of several reasons comes first is in the seed rejection_reasons.
+-- Every source contact with its name taken apart, the phones and e-mails that can be used, one flag per rule, and the
+-- first reason that keeps it out. Which of several reasons comes first is in the seed rejection_reasons.
 with contacts as (
     select * from {{ ref('int_contacts__cleaned') }}
 ),

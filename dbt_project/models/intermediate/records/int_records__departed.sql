@@ -1,4 +1,5 @@
--- Every id ever given out that is published no more, and what became of it. The seed rejection_reasons says what a reason means for the card.
+-- Every id ever given out that is published no more, and what became of it. The seed rejection_reasons says what a
+-- reason means for the card.
 with recursive identities as (
     select * from {{ ref('int_records__identities') }}
 ),

@@ -1,5 +1,5 @@
--- Every text of the sources that is not plain Russian, once, and what a right reader would have typed: the dictionary that cleaned
--- names, addresses and posts are looked up in. Plain text is not in it, and stays as it is.
+-- Every text of the sources that is not plain Russian, once, and what a right reader would have typed: the dictionary
+-- that cleaned names, addresses and posts are looked up in. Plain text is not in it, and stays as it is.
 with companies as (
     select * from {{ ref('int_companies__unioned') }}
 ),

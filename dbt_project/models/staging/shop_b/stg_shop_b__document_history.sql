@@ -1,5 +1,6 @@
 {{ config(materialized='view') }}
--- The newest document of each company and, behind it, those that it replaced: where persons and orders are found that are gone from it.
+-- The newest document of each company and, behind it, those that it replaced: where persons and orders are found that
+-- are gone from it.
 with newest as (
     select * from {{ ref('stg_shop_b__documents') }}
 ),

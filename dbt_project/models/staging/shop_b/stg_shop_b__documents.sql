@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
--- One row per company of shop B: what its newest version says, or, once deleted, the last that was known of it. A view: the documents are
--- by far the largest thing that is landed, and stay where they are.
+-- One row per company of shop B: what its newest version says, or, once deleted, the last that was known of it. A view:
+-- the documents are by far the largest thing that is landed, and stay where they are.
 with versions as (
     select * from {{ ref('stg_shop_b__versions') }}
 ),

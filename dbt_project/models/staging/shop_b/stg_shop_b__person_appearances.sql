@@ -1,5 +1,5 @@
--- One row per person and company that ever listed them: what the company's current document says, or, where that lists them no
--- more, what the last one did that had them.
+-- One row per person and company that ever listed them: what the company's current document says, or, where that lists
+-- them no more, what the last one did that had them.
 with listed as (
     select
         company_uid,

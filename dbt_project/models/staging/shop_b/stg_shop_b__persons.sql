@@ -1,4 +1,5 @@
--- One row per person of shop B, as entered: of several companies that list one person the one that changed last is believed.
+-- One row per person of shop B, as entered: of several companies that list one person the one that changed last is
+-- believed.
 with appearances as (
     select * from {{ ref('stg_shop_b__person_appearances') }}
 ),

@@ -1,7 +1,7 @@
--- One row per landed version of a company document: an object of a history file or an event of the topic.
--- The newest version of a company tells what is; the older ones only prove that a person or an order once existed. `content_number` counts
--- the versions that have a content, not a deletion, from the newest on.
--- The documents themselves stay in raw until it is known which of them count; only what ranks them is read here.
+-- One row per landed version of a company document: an object of a history file or an event of the topic. The newest
+-- version of a company tells what is; the older ones only prove that a person or an order once existed.
+-- `content_number` counts the versions that have a content, not a deletion, from the newest on. The documents
+-- themselves stay in raw until it is known which of them count; only what ranks them is read here.
 with files as (
     select
         split_part(source_position, '@', 1) as file_name,
