@@ -17,12 +17,15 @@ clusters as (
 ),
 
 reasons as (
-    select * from {{ ref('rejection_reasons') }} where entity = 'company'
+    select list(reason order by precedence) as precedence
+    from {{ ref('rejection_reasons') }}
+    where entity = 'company'
 ),
 
 judged as (
     select
-        record_key,
+        companies.source, companies.record_key, source_company_id,
+        clusters.company_id,
         [
             case when is_deleted then 'deleted' end,
             case when is_inn_missing then 'missing_inn' end,
@@ -35,28 +38,22 @@ judged as (
     from companies
     inner join activity using (record_key)
     left join verdicts on verdicts.inn = companies.inn
+    left join clusters on clusters.record_key = companies.record_key
 ),
 
-objections as (
-    select record_key, unnest(grounds) as reason from judged where list_count(grounds) > 0
-),
-
-first_reasons as (
-    select record_key, arg_min(reason, coalesce(precedence, 0)) as reason -- one that the seed lacks keeps a record out all the same
-    from objections
-    left join reasons using (reason)
-    group by record_key
+reasoned as (
+    select *, {{ first_reason('grounds', 'precedence') }} as reason
+    from judged
+    cross join reasons
 ),
 
 outcomes as (
     select
-        companies.source, companies.record_key,
+        source, record_key,
         source_company_id as source_id,
         case when reason is null then company_id end as company_id,
         reason
-    from companies
-    left join first_reasons using (record_key)
-    left join clusters using (record_key)
+    from reasoned
 )
 
 select * from outcomes

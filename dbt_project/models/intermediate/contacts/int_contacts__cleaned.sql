@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Contacts of all shops, cleaned: name and post repaired, phones and e-mails read, all of it as entered beside.
 with contacts as (
     select * from {{ ref('int_contacts__unioned') }}

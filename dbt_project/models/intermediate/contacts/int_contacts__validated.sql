@@ -17,7 +17,9 @@ companies as (
 ),
 
 reasons as (
-    select * from {{ ref('rejection_reasons') }} where entity = 'contact'
+    select list(reason order by precedence) as precedence
+    from {{ ref('rejection_reasons') }}
+    where entity = 'contact'
 ),
 
 employers as (
@@ -52,7 +54,7 @@ flagged as (
 
 judged as (
     select
-        record_key,
+        *,
         [
             case when is_deleted then 'deleted' end,
             case when not has_company then 'orphan' end,
@@ -62,24 +64,13 @@ judged as (
     from flagged
 ),
 
-objections as (
-    select record_key, unnest(grounds) as reason from judged where list_count(grounds) > 0
-),
-
-first_reasons as (
-    select record_key, arg_min(reason, coalesce(precedence, 0)) as reason -- one that the seed lacks keeps a record out all the same
-    from objections
-    left join reasons using (reason)
-    group by record_key
-),
-
 validated as (
     select
-        flagged.* exclude (company_reason),
-        first_reasons.reason,
-        case when first_reasons.reason = 'company_rejected' then company_reason end as company_reason
-    from flagged
-    left join first_reasons using (record_key)
+        judged.* exclude (company_reason, grounds),
+        {{ first_reason('grounds', 'precedence') }} as reason,
+        case when not is_deleted and has_company and not has_published_company then company_reason end as company_reason
+    from judged
+    cross join reasons
 )
 
 select * from validated

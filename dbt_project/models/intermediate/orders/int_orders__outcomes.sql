@@ -12,7 +12,9 @@ statuses as (
 ),
 
 reasons as (
-    select * from {{ ref('rejection_reasons') }} where entity = 'order'
+    select list(reason order by precedence) as precedence
+    from {{ ref('rejection_reasons') }}
+    where entity = 'order'
 ),
 
 placed as (
@@ -29,7 +31,7 @@ placed as (
 
 judged as (
     select
-        record_key,
+        *,
         [
             case when is_deleted then 'deleted' end,
             case when not has_company then 'orphan' end,
@@ -41,28 +43,18 @@ judged as (
     from placed
 ),
 
-objections as (
-    select record_key, unnest(grounds) as reason from judged where list_count(grounds) > 0
-),
-
-first_reasons as (
-    select record_key, arg_min(reason, coalesce(precedence, 0)) as reason -- one that the seed lacks keeps a record out all the same
-    from objections
-    left join reasons using (reason)
-    group by record_key
-),
-
 outcomes as (
     select
         source, record_key,
         source_order_id as source_id,
         company_id, contact_key,
         order_number, status, amount, currency,
-        reason, company_reason,
+        {{ first_reason('grounds', 'precedence') }} as reason,
+        company_reason,
         is_deleted,
         ordered_at, changed_at
-    from placed
-    left join first_reasons using (record_key)
+    from judged
+    cross join reasons
 )
 
 select * from outcomes
