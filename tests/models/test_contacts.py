@@ -50,6 +50,7 @@ GARBAGE = (
 def judge() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("create schema intermediate")
+    connection.execute("create table intermediate.int_contacts__unioned (record_key bigint, phones_raw varchar[])")
     connection.execute(
         f"create table intermediate.phone_countries as from read_csv('{SEED}', all_varchar = true, header = true)"
     )
@@ -73,6 +74,10 @@ def fields_read(model: str, column: str, fields: list[str]) -> list[list[dict]]:
 
 
 def phones_read(fields: list[str]) -> list[list[dict]]:
+    judge().execute(
+        "create view if not exists intermediate.int_contacts__phone_pieces as "
+        + model_sql("int_contacts__phone_pieces")
+    )
     return fields_read("int_contacts__phones", "phones_raw", fields)
 
 

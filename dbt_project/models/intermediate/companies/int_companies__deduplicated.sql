@@ -23,7 +23,8 @@ members as (
         companies.*,
         titles.title, titles.legal_form,
         row_number() over (
-            partition by outcomes.company_id order by companies.changed_at nulls first, companies.source, source_company_id
+            partition by outcomes.company_id
+            order by companies.changed_at nulls first, companies.source, source_company_id
         ) as survivor_rank
     from outcomes
     inner join companies using (record_key)

@@ -25,7 +25,9 @@ name_ranks as (
     select
         contact_id, last_name, first_name, second_name, record_key,
         case name_kind when 'full' then 2 when 'part' then 1 else 0 end as fullness,
-        len(list_filter([last_name, first_name, second_name], lambda part: part is not null and part not like '_.')) as part_count,
+        len(list_filter(
+            [last_name, first_name, second_name], lambda part: part is not null and part not like '_.'
+        )) as part_count,
         count(*) over same_name as giver_count,
         max(changed_at) over same_name as newest_at,
         -- ё says more than е, and few take the trouble
@@ -55,7 +57,8 @@ gathered as (
     select
         contact_id,
         arg_max(post, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post,
-        arg_max(record_key, (coalesce(changed_at, timestamp '0001-01-01'), record_key)) filter (post is not null) as post_from,
+        arg_max(record_key, (coalesce(changed_at, timestamp '0001-01-01'), record_key))
+            filter (post is not null) as post_from,
         list_sort(list_distinct(flatten(list(phones)))) as phones,
         list_sort(list_distinct(flatten(list(emails)))) as emails,
         array_to_string(list_sort(list(distinct source)), ', ') as sources,

@@ -8,8 +8,11 @@ with contacts as (
 fields as (
     select
         record_key,
-        regexp_full_match(array_to_string(emails_raw, ';'), '[a-z0-9_]+(?:[.-][a-z0-9_]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,24}') as is_common,
-        array_to_string(emails_raw, ';') as field
+        array_to_string(emails_raw, ';') as field,
+        regexp_full_match(
+            array_to_string(emails_raw, ';'),
+            '[a-z0-9_]+(?:[.-][a-z0-9_]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,24}'
+        ) as is_common
     from contacts
     where len(emails_raw) > 0
 ),
@@ -21,7 +24,10 @@ separated as (
             when is_common then [field] -- one address in its common form, as most are: no step below changes it
             else regexp_split_to_array(
                 regexp_replace(
-                    regexp_replace(lower(field), '[\x{00A0}\x{00AD}\x{200B}-\x{200D}\x{FEFF}]+|mailto:|e-?mail:|почта:', ' ', 'g'),
+                    regexp_replace(
+                        lower(field),
+                        '[\x{00A0}\x{00AD}\x{200B}-\x{200D}\x{FEFF}]+|mailto:|e-?mail:|почта:', ' ', 'g'
+                    ),
                     '\s*@\s*', '@', 'g'
                 ),
                 '[\s,;|/<>"()\[\]]+'

@@ -16,17 +16,19 @@ with known as (
 ),
 
 records as ( -- numbers of one shop grow with time: the shortest and smallest is the oldest
-    select record_key, cluster_key, source, row_number() over (order by source, length(record_key), record_key) as seniority
+    select
+        record_key, cluster_key, source,
+        row_number() over (order by source, length(record_key), record_key) as seniority
     from {{ ref('int_contacts__clustered') }}
 ),
 
 clusters as (
-    select cluster_key, members[1] as anchor, members
-    from (
-        select cluster_key, list_transform(list_sort(list((seniority, record_key))), lambda record: record[2]) as members
-        from records
-        group by cluster_key
-    )
+    select
+        cluster_key,
+        arg_min(record_key, seniority) as anchor,
+        list_transform(list_sort(list((seniority, record_key))), lambda record: record[2]) as members
+    from records
+    group by cluster_key
 ),
 
 memberships as (
@@ -36,7 +38,9 @@ memberships as (
 heirs as ( -- of a person that split, one part keeps the id: the one with the record it was made from, else the larger
     select contact_id, cluster_key, anchor, minted_at
     from (
-        select contact_id, cluster_key, anchor, minted_at, bool_or(record_key = anchor) as has_anchor, count(*) as member_count
+        select
+            contact_id, cluster_key, anchor, minted_at,
+            bool_or(record_key = anchor) as has_anchor, count(*) as member_count
         from memberships
         inner join records using (record_key)
         group by all
@@ -52,7 +56,9 @@ survivors as ( -- of ids that turned out to be one person the oldest survives
 ),
 
 absent as ( -- records that are rejected now stay with the id, so that they come back to it
-    select coalesce(survivors.contact_id, memberships.contact_id) as contact_id, list(distinct record_key order by record_key) as members
+    select
+        coalesce(survivors.contact_id, memberships.contact_id) as contact_id,
+        list(distinct record_key order by record_key) as members
     from memberships
     left join heirs on heirs.contact_id = memberships.contact_id
     left join survivors on survivors.cluster_key = heirs.cluster_key
@@ -61,7 +67,9 @@ absent as ( -- records that are rejected now stay with the id, so that they come
 ),
 
 merged as (
-    select known.contact_id, known.anchor, []::varchar[] as members, survivors.contact_id as merged_into, known.minted_at, known.minted_run_id
+    select
+        known.contact_id, known.anchor, []::varchar[] as members, survivors.contact_id as merged_into,
+        known.minted_at, known.minted_run_id
     from heirs
     inner join survivors using (cluster_key)
     inner join known on known.contact_id = heirs.contact_id
@@ -70,7 +78,9 @@ merged as (
 
 kept as (
     select
-        known.contact_id, known.anchor, clusters.members || coalesce(absent.members, []) as members, null::varchar as merged_into,
+        known.contact_id, known.anchor,
+        clusters.members || coalesce(absent.members, []) as members,
+        null::varchar as merged_into,
         known.minted_at, known.minted_run_id
     from survivors
     inner join clusters using (cluster_key)
@@ -78,12 +88,19 @@ kept as (
     left join absent using (contact_id)
 ),
 
+unnamed as (
+    select *, 'p-' || md5('contact ' || anchor)[:16] as first_choice
+    from clusters
+    anti join survivors using (cluster_key)
+),
+
 minted as ( -- an id that was merged away comes back when its record is a person of its own again
     select
-        'p-' || md5('contact ' || anchor || coalesce(' after ' || taken.contact_id, ''))[:16] as contact_id,
-        unnamed.anchor, unnamed.members, null::varchar as merged_into, {{ utc_now() }} as minted_at, '{{ svod_run_id() }}' as minted_run_id
-    from (select *, 'p-' || md5('contact ' || anchor)[:16] as first_choice from clusters anti join survivors using (cluster_key)) as unnamed
-    left join (select contact_id, contact_id as first_choice from known where merged_into is null) as taken using (first_choice)
+        'p-' || md5('contact ' || anchor || coalesce(' after ' || known.contact_id, ''))[:16] as contact_id,
+        unnamed.anchor, unnamed.members, null::varchar as merged_into,
+        {{ utc_now() }} as minted_at, '{{ svod_run_id() }}' as minted_run_id
+    from unnamed
+    left join known on known.contact_id = first_choice and known.merged_into is null
 ),
 
 present as (

@@ -10,13 +10,17 @@ communications as (
     select * from {{ ref('int_contacts__communications') }} where holders > 1 and not is_shared
 ),
 
+appearances as (
+    select * from {{ ref('int_company_contacts__appearances') }}
+),
+
 companies as (
     select * from {{ ref('int_companies__outcomes') }} where company_id is not null
 ),
 
 employed as materialized (
     select distinct appearances.record_key, company_id
-    from {{ ref('int_company_contacts__appearances') }} as appearances
+    from appearances
     inner join companies on companies.record_key = appearances.company_key
 ),
 

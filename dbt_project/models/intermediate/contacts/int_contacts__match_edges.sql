@@ -21,7 +21,9 @@ forms as (
 ),
 
 numbered as (
-    select *, count(*) over (partition by component) as form_count,
+    select
+        *,
+        count(*) over (partition by component) as form_count,
         row_number() over (
             partition by component
             order by name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known
@@ -46,7 +48,8 @@ doubtful as (
 ),
 
 sure as ( -- the same keys, starred anew among equal full names
-    select record_key, rule, match_key, within,
+    select
+        record_key, rule, match_key, within,
         min(record_key) over (partition by rule, match_key, within, last_key, first_key, second_key) as left_key
     from (
         select left_key as record_key, rule, match_key, within from doubtful

@@ -33,7 +33,11 @@ judged as (
 spelled as ( -- as it is written in a name
     select
         *,
-        case kind when 'i' then upper(word[1]) || '.' when 'o' then lower(word) else {{ capitalized('word') }} end as spelled
+        case kind
+            when 'i' then upper(word[1]) || '.'
+            when 'o' then lower(word)
+            else {{ capitalized('word') }}
+        end as spelled
     from judged
 )
 

@@ -22,7 +22,8 @@ shaped as (
         [first_word.spelled, second_word.spelled, third_word.spelled, fourth_word.spelled] as spelled,
         [first_word.is_given, second_word.is_given, third_word.is_given, fourth_word.is_given] as is_given,
         -- a woman's given name beside a word like Адамович: no patronymic of hers
-        first_word.gender = 'f' and second_word.key like '%ич' or first_word.gender = 'm' and second_word.key like '%на' as is_of_other_gender,
+        first_word.gender = 'f' and second_word.key like '%ич'
+            or first_word.gender = 'm' and second_word.key like '%на' as is_of_other_gender,
         regexp_matches(second_word.key, '(?:[ое]в|[иы]н|ск[иоы]й|цк[иоы]й)а?$|(?:ск|цк)ая$|енко$') as is_like_surname,
         len(words) <= 4 as is_short_enough -- nobody's name has five words
     from names

@@ -3,10 +3,12 @@ with contacts as (
     select * from {{ ref('int_contacts__validated') }}
 ),
 
+identities as (
+    select * from {{ ref('int_contacts__identities') }} where merged_into is null
+),
+
 members as (
-    select contact_id, unnest(members) as record_key
-    from {{ ref('int_contacts__identities') }}
-    where merged_into is null
+    select contact_id, unnest(members) as record_key from identities
 ),
 
 outcomes as (

@@ -1,92 +1,29 @@
 -- The phones that people entered, read: one row per contact and number. Eight in front is Russia's trunk prefix, 8-10
 -- its way abroad; ten digits are a Russian number without prefix. `number` is null where nothing can be dialled.
-with contacts as (
-    select record_key, phones_raw from {{ ref('int_contacts__unioned') }}
+with pieces as (
+    select * from {{ ref('int_contacts__phone_pieces') }}
 ),
 
 countries as (
     select * from {{ ref('phone_countries') }}
 ),
 
-fields as (
-    select record_key, generate_subscripts(phones_raw, 1) * 10000 as position, unnest(phones_raw) as field
-    from contacts
-),
-
-marked as ( -- what ends one number becomes a semicolon: separators, an extension, the plus of the next number
-    select
-        record_key, position,
-        case
-            when regexp_full_match(field, '\+?[0-9() .-]+') then [field] -- one number and nothing else, as most are
-            else string_split(regexp_replace(regexp_replace(regexp_replace(lower(field),
-                '[\s,;(]*(?:доб(?:авочный)?|доп|вн(?:утр(?:енний)?)?|ext(?:ension)?|x|х|#)[\s.:№#]*(\d{1,6})\b\)?', ' x\1;', 'g'),
-                '\s*[,;/|\\\n\r&]\s*|\s+(?:и|или|and|or)\s+', ';', 'g'),
-                '(\d\)?)\s*\+', '\1;+', 'g'), ';')
-        end as pieces
-    from fields
-    where field is not null
-),
-
-pieces as (
-    select record_key, position + generate_subscripts(pieces, 1) * 10 as position, unnest(pieces) as piece
-    from marked
-),
-
-trimmed as (
-    select
-        *,
-        case
-            when regexp_matches(piece, '^[+0-9].*[0-9]$') then piece
-            else trim(piece, ' -.:()' || chr(9) || chr(160))
-        end as phone_raw
-    from pieces
-),
-
-digits_read as (
-    select
-        record_key, position, phone_raw,
-        case when contains(piece, 'x') then nullif(regexp_extract(piece, 'x(\d+)$', 1), '') end as extension,
-        regexp_matches(piece, '^[^\d]*\+') as has_plus,
-        case
-            when regexp_matches(piece, '[^0-9() +-]|\(0\)')
-                then regexp_replace(regexp_replace(piece, 'x\d+$|\(0\)', '', 'g'), '[^\d]', '', 'g')
-            else translate(piece, ' ()+-', '') -- the same, cheaper
-        end as digits
-    from trimmed
-    where phone_raw <> ''
-),
-
-parted as ( -- two Russian numbers with nothing but a space between them
-    select
-        * exclude (digits),
-        case
-            when length(digits) < 20 then [digits]
-            when regexp_full_match(digits, '[78][3-9]\d{9}[78][3-9]\d{9}|[78][3-9]\d{9}[3489]\d{9}') then [digits[:11], digits[12:]]
-            when regexp_full_match(digits, '[3489]\d{9}[3489]\d{9}') then [digits[:10], digits[11:]]
-            else [digits]
-        end as parts
-    from digits_read
-),
-
-separate as (
-    select * exclude (parts) replace (position + generate_subscripts(parts, 1) as position), unnest(parts) as digits
-    from parted
-),
-
 international as (
     select
         *,
         case
-            when has_plus and regexp_full_match(digits, '8[39]\d{9}') then '7' || digits[2:] -- no country has +83 or +89
+            -- no country has +83 or +89
+            when has_plus and regexp_full_match(digits, '8[39]\d{9}') then '7' || digits[2:]
             when has_plus and regexp_full_match(digits, '78[3489]\d{9}') then '7' || digits[3:]
             when has_plus then digits
             when length(digits) = 11 and digits[1] in ('7', '8') then '7' || digits[2:]
             when length(digits) = 10 then '7' || digits
             when length(digits) >= 12 and digits[:3] = '810' then digits[4:]
             when length(digits) >= 12 and digits[:2] = '00' then digits[3:]
-            when length(digits) = 12 and digits[:3] in ('375', '380', '992', '993', '994', '995', '996', '998') then digits
+            when length(digits) = 12 and digits[:3] in ('375', '380', '992', '993', '994', '995', '996', '998')
+                then digits
         end as candidate
-    from separate
+    from pieces
 ),
 
 abroad as ( -- calling codes are prefix-free: at most one of the three beginnings is a country's
@@ -98,7 +35,9 @@ abroad as ( -- calling codes are prefix-free: at most one of the three beginning
 -- The numbers of a country are matched as the lines of one text, for to prepare its expression, some thousand
 -- characters, takes longer than to match a thousand numbers.
 by_country as (
-    select country_code, national_pattern, string_agg(distinct candidate[length(country_code) + 1:], chr(10)) as numbers
+    select
+        country_code, national_pattern,
+        string_agg(distinct candidate[length(country_code) + 1:], chr(10)) as numbers
     from abroad
     inner join countries using (country_code)
     group by all
@@ -113,7 +52,8 @@ judged as (
     select
         record_key, position, phone_raw, extension,
         case
-            when candidate[:1] = '7' then case when {{ phone_is_in_plan_of_7('candidate[2:]') }} then '+' || candidate end
+            when candidate[:1] = '7'
+                then case when {{ phone_is_in_plan_of_7('candidate[2:]') }} then '+' || candidate end
             when known_abroad.candidate is not null then '+' || candidate
         end as number
     from international
