@@ -1,6 +1,4 @@
-{{ config(
-    materialized='incremental', unique_key='contact_id', incremental_strategy='delete+insert', full_refresh=false
-) }}
+{{ config(materialized='incremental', unique_key='contact_id', incremental_strategy='delete+insert', full_refresh=false) }}
 -- The memory of contact ids, one row per id ever given out. It reads itself: an id once minted is kept when records
 -- join or leave, while its records are rejected, and through --full-refresh. A new id is made from the key of its
 -- cluster's first record, so that a warehouse built from nothing gives the same ids again.
@@ -17,8 +15,7 @@ with known as (
 
 records as ( -- numbers of one shop grow with time: the shortest and smallest is the oldest
     select
-        record_key, cluster_key, source,
-        row_number() over (order by source, length(record_key), record_key) as seniority
+        record_key, cluster_key, row_number() over (order by source, length(record_key), record_key) as seniority
     from {{ ref('int_contacts__clustered') }}
 ),
 
@@ -96,7 +93,7 @@ unnamed as (
 
 minted as ( -- an id that was merged away comes back when its record is a person of its own again
     select
-        'p-' || md5('contact ' || anchor || coalesce(' after ' || known.contact_id, ''))[:16] as contact_id,
+        'p-' || md5('contact ' || unnamed.anchor || coalesce(' after ' || known.contact_id, ''))[:16] as contact_id,
         unnamed.anchor, unnamed.members, null::varchar as merged_into,
         {{ utc_now() }} as minted_at, '{{ svod_run_id() }}' as minted_run_id
     from unnamed
