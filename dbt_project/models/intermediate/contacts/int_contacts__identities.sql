@@ -1,4 +1,6 @@
-{{ config(materialized='incremental', unique_key='contact_id', incremental_strategy='delete+insert', full_refresh=false) }}
+{{ config(
+    materialized='incremental', unique_key='contact_id', incremental_strategy='delete+insert', full_refresh=false
+) }}
 -- The memory of contact ids, one row per id ever given out. It reads itself: an id once minted is kept when records
 -- join or leave, while its records are rejected, and through --full-refresh. A new id is made from the key of its
 -- cluster's first record, so that a warehouse built from nothing gives the same ids again.
@@ -35,14 +37,12 @@ memberships as (
 heirs as ( -- of a person that split, one part keeps the id: the one with the record it was made from, else the larger
     select contact_id, cluster_key, anchor, minted_at
     from (
-        select
-            contact_id, cluster_key, anchor, minted_at,
-            bool_or(record_key = anchor) as has_anchor, count(*) as member_count
+        select contact_id, cluster_key, anchor, minted_at, bool_or(record_key = anchor) as has_anchor, count(*) as held
         from memberships
         inner join records using (record_key)
         group by all
     )
-    qualify row_number() over (partition by contact_id order by has_anchor desc, member_count desc, cluster_key) = 1
+    qualify row_number() over (partition by contact_id order by has_anchor desc, held desc, cluster_key) = 1
 ),
 
 survivors as ( -- of ids that turned out to be one person the oldest survives
@@ -75,10 +75,8 @@ merged as (
 
 kept as (
     select
-        known.contact_id, known.anchor,
-        clusters.members || coalesce(absent.members, []) as members,
-        null::varchar as merged_into,
-        known.minted_at, known.minted_run_id
+        known.contact_id, known.anchor, clusters.members || coalesce(absent.members, []) as members,
+        null::varchar as merged_into, known.minted_at, known.minted_run_id
     from survivors
     inner join clusters using (cluster_key)
     inner join known using (contact_id)
