@@ -1,6 +1,7 @@
-{#- (edges with left_key, right_key) -> a `with recursive` body: one row per record of any edge and `component`, the least record key that can be
-    reached from it. Each step keeps one row per record, so a component costs its edges times its diameter, never its pairs. The left
-    join and the comparison after grouping keep the planner from comparing all records of a step with all others. -#}
+{#- (edges with left_key, right_key) -> a `with recursive` body: one row per record of any edge and `component`, the
+    least record key that can be reached from it. Each step keeps one row per record, so a component costs its edges
+    times its diameter, never its pairs. The left join and the comparison after grouping keep the planner from comparing
+    all records of a step with all others. -#}
 {% macro connected_components(edges) -%}
     select record_key, record_key as component
     from (select left_key as record_key from {{ edges }} union select right_key from {{ edges }})

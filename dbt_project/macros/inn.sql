@@ -10,26 +10,36 @@
         when regexp_full_match({{ column }}, '[0-9][.,][0-9]+[eE]\+?[0-9]{1,2}')
             then try_cast(try_cast(replace({{ column }}, ',', '.') as double) as bigint)::varchar
         else nullif(trim(translate(
-            regexp_replace(regexp_replace(upper({{ column }}), '[\p{Z}\p{C}]+', ' ', 'g'), 'ОГРНИП|ОГРН|ИНН|INN|КПП|KPP|[:№#=]', ' ', 'g'),
+            regexp_replace(
+                regexp_replace(upper({{ column }}), '[\p{Z}\p{C}]+', ' ', 'g'),
+                'ОГРНИП|ОГРН|ИНН|INN|КПП|KPP|[:№#=]', ' ', 'g'
+            ),
             'ОЗO–—', '030--'
         )), '')
     end
 {%- endmacro %}
 
-{#- The digits of the INN itself out of inn_without_labels: before a slash, or before a KPP that follows after a space. -#}
+{#- The digits of the INN itself out of inn_without_labels: before a slash, or before a KPP that follows after a
+    space. -#}
 {% macro inn_digits(entered) -%}
-    {%- set head = "regexp_replace(regexp_extract(" ~ entered ~ ", '^[^0-9]*([0-9][0-9 .\\-]*)', 1), '[^0-9]', '', 'g')" -%}
+    {%- set number = "regexp_extract(" ~ entered ~ ", '^[^0-9]*([0-9][0-9 .\\-]*)', 1)" -%}
+    {%- set head = "regexp_replace(" ~ number ~ ", '[^0-9]', '', 'g')" -%}
     case
         when regexp_full_match({{ entered }}, '[0-9]+') then {{ entered }}
-        when regexp_matches({{ entered }}, '[0-9] +[0-9]{4}[0-9A-Z]{2}[0-9]{3}$') and length({{ head }}) in (18, 19, 20, 21)
+        when regexp_matches({{ entered }}, '[0-9] +[0-9]{4}[0-9A-Z]{2}[0-9]{3}$')
+            and length({{ head }}) in (18, 19, 20, 21)
             then {{ head }}[:-10]
         else {{ head }}
     end
 {%- endmacro %}
 
-{#- Nine or eleven digits that become valid with a zero before them lost that zero in a spreadsheet or a JSON number. -#}
+{#- Nine or eleven digits that become valid with a zero before them lost that zero in a spreadsheet or a JSON
+    number. -#}
 {% macro inn_padded(digits) -%}
-    case when length({{ digits }}) in (9, 11) and {{ inn_is_valid("('0' || " ~ digits ~ ")") }} then '0' || {{ digits }} else {{ digits }} end
+    case
+        when length({{ digits }}) in (9, 11) and {{ inn_is_valid("('0' || " ~ digits ~ ")") }} then '0' || {{ digits }}
+        else {{ digits }}
+    end
 {%- endmacro %}
 
 {#- One rule, never null. -#}
@@ -51,8 +61,8 @@
 
 {% macro digit_at(column, place) -%} (ascii(array_extract({{ column }}, {{ place }})) - 48) {%- endmacro %}
 
-{#- Sum of digit times weight over the first places of a text of digits. As a product of lists, for `column` may be an expression, which would
-    be computed anew for every place. -#}
+{#- Sum of digit times weight over the first places of a text of digits. As a product of lists, for `column` may be an
+    expression, which would be computed anew for every place. -#}
 {% macro weighted_sum(column, weights) -%}
     list_dot_product(string_split({{ column }}[:{{ weights | length }}], '')::float[], {{ weights }}::float[])::integer
 {%- endmacro %}

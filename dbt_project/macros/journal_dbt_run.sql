@@ -27,11 +27,14 @@
     {%- set seen = namespace(models=0, tests=0, broken=[], gates=[], warnings=[], marts=[]) %}
     {%- for result in results %}
         {%- set name, is_test = result.node.name, result.node.resource_type in ['test', 'unit_test'] %}
-        {%- if is_test %}{% set seen.tests = seen.tests + 1 %}{% else %}{% set seen.models = seen.models + 1 %}{% endif %}
+        {%- if is_test %}{% set seen.tests = seen.tests + 1 %}
+        {%- else %}{% set seen.models = seen.models + 1 %}
+        {%- endif %}
         {%- if result.status == 'fail' %}{% do seen.gates.append({'test': name, 'rows': result.failures}) %}
         {%- elif result.status == 'warn' %}{% do seen.warnings.append({'test': name, 'rows': result.failures}) %}
         {%- elif result.status in ['error', 'runtime error'] %}{% do seen.broken.append(name) %}
-        {%- elif result.node.schema == 'marts' and result.node.resource_type == 'model' %}{% do seen.marts.append(name) %}
+        {%- elif result.node.schema == 'marts' and result.node.resource_type == 'model' %}
+            {%- do seen.marts.append(name) %}
         {%- endif %}
     {%- endfor %}
     {%- set status = 'failed' if seen.broken else 'gated' if seen.gates else 'done' %}
@@ -42,7 +45,10 @@
     {%- for warning in seen.warnings %}{% do counts.append(warning.test ~ ' ' ~ warning.rows) %}{% endfor %}
     {%- do print('  dirty sources, rows in schema failures: ' ~ counts | join(', ')) %}
     {%- endif %}
-    {%- set detail = {'models': seen.models, 'tests': seen.tests, 'broken': seen.broken, 'gates': seen.gates, 'warnings': seen.warnings} %}
+    {%- set detail = {
+        'models': seen.models, 'tests': seen.tests,
+        'broken': seen.broken, 'gates': seen.gates, 'warnings': seen.warnings,
+    } %}
     update ops.steps
     set status = '{{ status }}', finished_at = {{ utc_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
     where run_id = '{{ svod_run_id() }}' and step = '{{ dbt_step() }}' and status = 'running';

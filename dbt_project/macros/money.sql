@@ -5,5 +5,8 @@
 
 {#- ISO 4217 code; roubles unless said otherwise. RUR was their code until 1998. -#}
 {% macro currency_read(column) -%}
-    case when coalesce(upper(trim({{ column }})), '') in ('RUB', 'RUR', '') then 'RUB' else upper(trim({{ column }})) end
+    case
+        when coalesce(upper(trim({{ column }})), '') in ('RUB', 'RUR', '') then 'RUB'
+        else upper(trim({{ column }}))
+    end
 {%- endmacro %}

@@ -2,7 +2,8 @@
 
 {% macro digits_only(column) -%} regexp_replace({{ column }}, '[^0-9]', '', 'g') {%- endmacro %}
 
-{#- A KPP without its label, spaces and separators. Latin capitals are legal in it; Cyrillic ones are their look-alikes. -#}
+{#- A KPP without its label, spaces and separators. Latin capitals are legal in it; Cyrillic ones are their
+    look-alikes. -#}
 {% macro kpp_without_labels(column) -%}
     translate(regexp_replace(upper({{ column }}), '[\p{Z}\p{C}.\-]|КПП|KPP', '', 'g'), 'АВЕКМНОРСТХ', 'ABEKMHOPCTX')
 {%- endmacro %}
@@ -34,7 +35,8 @@
 
 {#- Control key: digits times 7, 1, 3 in turn over a three-digit prefix and the account end in 0. The prefix of a
     client's account are the last three digits of the BIK; of an account held at the Bank of Russia itself (every
-    correspondent account, and clients of its own units, whose BIK ends in 000, 001 or 002) 0 and its digits 5 and 6. -#}
+    correspondent account, and clients of its own units, whose BIK ends in 000, 001 or 002) 0 and its digits 5 and
+    6. -#}
 {% macro account_key_agrees(bik, account, is_correspondent=false) -%}
     {%- set of_central_bank = "('0' || " ~ bik ~ "[5:6] || " ~ account ~ ")" -%}
     {%- set of_bank = "(" ~ bik ~ "[7:9] || " ~ account ~ ")" -%}
