@@ -1,13 +1,16 @@
 -- One row per registration of an INN in the newest answer about it; an INN that the registry does not know has one row
 -- with is_found false. A person who was an entrepreneur twice has two registrations under one INN.
 with answers as (
+    select * from {{ source('registry', 'registry__companies') }} where source_key is not null
+),
+
+newest as (
     select
         source_key as inn,
         payload,
         coalesce(source_at, ingested_at) as asked_at,
         source_position, run_id, ingested_at
-    from {{ source('registry', 'registry__companies') }}
-    where source_key is not null
+    from answers
     qualify rank() over (partition by source_key order by coalesce(source_at, ingested_at) desc) = 1
 ),
 
@@ -19,19 +22,21 @@ extracted as materialized ( -- read twice below
             "verdict": {
                 "status": "VARCHAR", "kpp": "VARCHAR", "ogrn": "VARCHAR", "type": "VARCHAR", "full_name": "VARCHAR",
                 "short_name": "VARCHAR", "opf": "VARCHAR", "director_name": "VARCHAR", "director_post": "VARCHAR",
-                "address": "VARCHAR", "registration_date": "VARCHAR", "liquidation_date": "VARCHAR", "actuality_date": "VARCHAR"
+                "address": "VARCHAR",
+                "registration_date": "VARCHAR", "liquidation_date": "VARCHAR", "actuality_date": "VARCHAR"
             },
             "suggestions": [{"data": {
                 "inn": "VARCHAR", "kpp": "VARCHAR", "ogrn": "VARCHAR", "type": "VARCHAR", "branch_type": "VARCHAR",
                 "name": {"full_with_opf": "VARCHAR", "short_with_opf": "VARCHAR"}, "opf": {"short": "VARCHAR"},
                 "state": {
-                    "status": "VARCHAR", "actuality_date": "BIGINT", "registration_date": "BIGINT", "liquidation_date": "BIGINT"
+                    "status": "VARCHAR",
+                    "actuality_date": "BIGINT", "registration_date": "BIGINT", "liquidation_date": "BIGINT"
                 },
                 "management": {"name": "VARCHAR", "post": "VARCHAR"}, "address": {"value": "VARCHAR"}
             }}]
         }') as answer,
         asked_at, source_position, run_id, ingested_at
-    from answers
+    from newest
 ),
 
 unpacked as (

@@ -1,12 +1,16 @@
 -- One row per contact of shop A's clients: its latest version, the text as entered.
-with landed as (
+with client_contacts as (
+    select * from {{ source('shop_a', 'shop_a__client_contacts') }}
+),
+
+landed as (
     select
         json_transform(payload, '{
             "id": "VARCHAR", "client_id": "VARCHAR", "full_name": "VARCHAR", "position": "VARCHAR", "phone": "VARCHAR",
             "email": "VARCHAR", "is_deleted": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
         }') as contact,
         source_position, run_id, ingested_at
-    from {{ source('shop_a', 'shop_a__client_contacts') }}
+    from client_contacts
 ),
 
 extracted as (

@@ -1,5 +1,9 @@
 -- One row per client of shop A: its latest version, the text as entered.
-with landed as (
+with clients as (
+    select * from {{ source('shop_a', 'shop_a__clients') }}
+),
+
+landed as (
     select
         json_transform(payload, '{
             "id": "VARCHAR", "name": "VARCHAR", "inn": "VARCHAR", "kpp": "VARCHAR", "ogrn": "VARCHAR",
@@ -7,7 +11,7 @@ with landed as (
             "corr_account": "VARCHAR", "is_deleted": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
         }') as client,
         source_position, run_id, ingested_at
-    from {{ source('shop_a', 'shop_a__clients') }}
+    from clients
 ),
 
 extracted as (

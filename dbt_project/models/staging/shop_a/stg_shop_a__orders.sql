@@ -1,12 +1,16 @@
 -- One row per order of shop A: its latest version.
-with landed as (
+with orders as (
+    select * from {{ source('shop_a', 'shop_a__orders') }}
+),
+
+landed as (
     select
         json_transform(payload, '{
             "id": "VARCHAR", "client_id": "VARCHAR", "contact_id": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR",
             "total": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
         }') as ordered,
         source_position, run_id, ingested_at
-    from {{ source('shop_a', 'shop_a__orders') }}
+    from orders
 ),
 
 extracted as (

@@ -1,5 +1,9 @@
 -- One row per company of shop B: what its newest document says, as entered.
 with documents as (
+    select * from {{ ref('stg_shop_b__documents') }}
+),
+
+unpacked as (
     select
         company_uid,
         json_transform(document, '{
@@ -10,7 +14,7 @@ with documents as (
         is_deleted,
         changed_at,
         source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__documents') }}
+    from documents
 ),
 
 extracted as (
@@ -31,7 +35,7 @@ extracted as (
         {{ utc_from_iso('company.created_at') }} as created_at,
         changed_at,
         source_position, run_id, ingested_at
-    from documents
+    from unpacked
 )
 
 select * from extracted

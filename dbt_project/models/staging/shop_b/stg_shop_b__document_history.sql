@@ -18,14 +18,23 @@ streamed as (
 ),
 
 history as (
-    select company_uid, document, 1 as version_number, is_deleted as is_gone, changed_at, source_position, run_id, ingested_at
+    select
+        company_uid, document,
+        1 as version_number, is_deleted as is_gone, changed_at,
+        source_position, run_id, ingested_at
     from newest
     union all by name
-    select company_uid, payload as document, version_number, true as is_gone, changed_at, source_position, run_id, ingested_at
+    select
+        company_uid, payload as document,
+        version_number, true as is_gone, changed_at,
+        source_position, run_id, ingested_at
     from filed
     inner join (from replaced where not is_event) using (source_position, run_id, ingested_at)
     union all by name
-    select company_uid, payload -> '$.company' as document, version_number, true as is_gone, changed_at, source_position, run_id, ingested_at
+    select
+        company_uid, payload -> '$.company' as document,
+        version_number, true as is_gone, changed_at,
+        source_position, run_id, ingested_at
     from streamed
     inner join (from replaced where is_event) using (source_position, run_id, ingested_at)
 )

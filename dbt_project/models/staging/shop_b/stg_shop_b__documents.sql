@@ -5,6 +5,14 @@ with versions as (
     select * from {{ ref('stg_shop_b__versions') }}
 ),
 
+filed as (
+    select * from {{ source('shop_b', 'shop_b__companies') }}
+),
+
+streamed as (
+    select * from {{ source('shop_b', 'shop_b__events') }}
+),
+
 latest as (
     select * from versions where version_number = 1
 ),
@@ -17,11 +25,11 @@ contents as (
 
 documents as (
     select company_uid, payload as document
-    from {{ source('shop_b', 'shop_b__companies') }}
+    from filed
     inner join (from contents where not is_event) using (source_position, run_id, ingested_at)
     union all
     select company_uid, payload -> '$.company' as document
-    from {{ source('shop_b', 'shop_b__events') }}
+    from streamed
     inner join (from contents where is_event) using (source_position, run_id, ingested_at)
 ),
 

@@ -1,5 +1,9 @@
 -- One row per order of shop B that any version of a company has shown; is_deleted where the current one no longer does.
-with listed as (
+with documents as (
+    select * from {{ ref('stg_shop_b__document_history') }}
+),
+
+listed as (
     select
         company_uid,
         unnest(json_transform(document, '{"orders": [{
@@ -9,7 +13,7 @@ with listed as (
         version_number, is_gone,
         changed_at as document_changed_at,
         source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__document_history') }}
+    from documents
 ),
 
 extracted as (

@@ -3,19 +3,31 @@
 -- `content_number` counts the versions that have a content, not a deletion, from the newest on. The documents
 -- themselves stay in raw until it is known which of them count; only what ranks them is read here.
 with files as (
+    select * from {{ source('shop_b', 'shop_b__files') }}
+),
+
+documents as (
+    select * from {{ source('shop_b', 'shop_b__companies') }}
+),
+
+events as (
+    select * from {{ source('shop_b', 'shop_b__events') }}
+),
+
+files_read as (
     select
         split_part(source_position, '@', 1) as file_name,
         max({{ utc_from_iso("payload ->> '$.exported_at'") }}) as exported_at
-    from {{ source('shop_b', 'shop_b__files') }}
+    from files
     group by file_name
 ),
 
-filed_documents as (
+documents_read as (
     select
         split_part(source_position, '@', 1) as file_name,
         json_extract_string(payload, ['$.uid', '$.changed_at']) as fields,
         source_position, run_id, ingested_at
-    from {{ source('shop_b', 'shop_b__companies') }}
+    from documents
 ),
 
 filed as (
@@ -26,16 +38,16 @@ filed as (
         coalesce({{ utc_from_iso('fields[2]') }}, exported_at) as changed_at,
         0 as kafka_offset,
         source_position, run_id, ingested_at
-    from filed_documents
-    left join files using (file_name)
+    from documents_read
+    left join files_read using (file_name)
 ),
 
-events as (
+events_read as (
     select
         json_extract_string(payload, ['$.company.uid', '$.event', '$.occurred_at']) as fields,
         payload is null or payload = 'null' as is_empty,
         source_key, source_at, source_position, run_id, ingested_at
-    from {{ source('shop_b', 'shop_b__events') }}
+    from events
 ),
 
 streamed as (
@@ -46,7 +58,7 @@ streamed as (
         coalesce({{ utc_from_iso('fields[3]') }}, source_at) as changed_at,
         try_cast(split_part(source_position, '/', 3) as bigint) as kafka_offset,
         source_position, run_id, ingested_at
-    from events
+    from events_read
 ),
 
 versions as (
