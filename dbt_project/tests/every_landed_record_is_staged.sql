@@ -7,9 +7,11 @@ with landed as (
     union all
     select 'contact', 'shop_a:' || (payload ->> '$.id') from {{ source('shop_a', 'shop_a__client_contacts') }}
     union all
-    select 'contact', 'shop_b:' || unnest(json_extract_string(payload, '$.persons[*].uid')) from {{ source('shop_b', 'shop_b__companies') }}
+    select 'contact', 'shop_b:' || unnest(json_extract_string(payload, '$.persons[*].uid'))
+    from {{ source('shop_b', 'shop_b__companies') }}
     union all
-    select 'contact', 'shop_b:' || unnest(json_extract_string(payload, '$.company.persons[*].uid')) from {{ source('shop_b', 'shop_b__events') }}
+    select 'contact', 'shop_b:' || unnest(json_extract_string(payload, '$.company.persons[*].uid'))
+    from {{ source('shop_b', 'shop_b__events') }}
 ),
 
 staged as (
@@ -19,7 +21,10 @@ staged as (
 ),
 
 lost as (
-    select distinct entity, record_key from landed anti join staged using (entity, record_key) where record_key is not null
+    select distinct entity, record_key
+    from landed
+    anti join staged using (entity, record_key)
+    where record_key is not null
 )
 
 select * from lost

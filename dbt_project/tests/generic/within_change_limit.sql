@@ -1,6 +1,6 @@
-{#- The mart has not shrunk or grown by more than SVOD_MART_CHANGE_LIMIT (a share, 0.2 = a fifth) since the last run that
-    passed its gates. The first run has nothing to be compared with, twenty rows more or less are never a surprise, and
-    another SVOD_SINCE makes another mart. -#}
+{#- The mart has not shrunk or grown by more than SVOD_MART_CHANGE_LIMIT (a share, 0.2 = a fifth) since the last run
+    that passed its gates. The first run has nothing to be compared with, twenty rows more or less are never a surprise,
+    and another SVOD_SINCE makes another mart. -#}
 {% test within_change_limit(model) %}
 {%- set limit = env_var('SVOD_MART_CHANGE_LIMIT', '') or '0.2' -%}
 {%- if not modules.re.fullmatch('[0-9]+([.][0-9]+)?', limit) -%}

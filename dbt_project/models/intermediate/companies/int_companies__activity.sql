@@ -4,12 +4,20 @@ with companies as (
     select * from {{ ref('int_companies__validated') }}
 ),
 
+company_contacts as (
+    select * from {{ ref('int_company_contacts__unioned') }}
+),
+
+orders as (
+    select * from {{ ref('int_orders__unioned') }}
+),
+
 changes as (
     select record_key, changed_at from companies
     union all by name
-    select company_key as record_key, changed_at from {{ ref('int_company_contacts__unioned') }}
+    select company_key as record_key, changed_at from company_contacts
     union all by name
-    select company_key as record_key, changed_at from {{ ref('int_orders__unioned') }}
+    select company_key as record_key, changed_at from orders
 ),
 
 latest as (
@@ -31,7 +39,9 @@ activity as (
         companies.record_key,
         companies.inn,
         -- a source that gives no time at all cannot prove that nothing changed
-        coalesce(coalesce(by_inn.last_changed_at, latest.last_changed_at) >= {{ period_start() }}, true) as is_in_period,
+        coalesce(
+            coalesce(by_inn.last_changed_at, latest.last_changed_at) >= {{ period_start() }}, true
+        ) as is_in_period,
         latest.last_changed_at
     from companies
     left join latest using (record_key)

@@ -10,7 +10,8 @@ with known as (
     {%- else -%}
     select
         null::varchar as company_id, null::varchar as inn, null::varchar[] as members, null::varchar as merged_into,
-        null::varchar as anchor, null::timestamp as anchor_created_at, null::timestamp as minted_at, null::varchar as minted_run_id
+        null::varchar as anchor, null::timestamp as anchor_created_at,
+        null::timestamp as minted_at, null::varchar as minted_run_id
     where false
     {%- endif %}
 ),
@@ -42,12 +43,18 @@ claims as ( -- an id may be claimed by the INN it stood for and by each record i
 
 heirs as ( -- of a record that split, one part keeps the id: the one with its INN, else the larger
     select company_id, inn
-    from (select company_id, inn, bool_or(is_same_inn) as is_same_inn, sum(held) as held from claims group by all)
+    from (
+        select company_id, inn, bool_or(is_same_inn) as is_same_inn, sum(held) as held
+        from claims
+        group by all
+    )
     qualify row_number() over (partition by company_id order by is_same_inn desc, held desc, inn) = 1
 ),
 
 survivors as ( -- of ids that turned out to be one company the oldest survives
-    select heirs.inn, first(company_id order by minted_at, anchor_created_at nulls last, anchor, company_id) as company_id
+    select
+        heirs.inn,
+        first(company_id order by minted_at, anchor_created_at nulls last, anchor, company_id) as company_id
     from heirs
     inner join known using (company_id)
     group by heirs.inn
@@ -80,8 +87,10 @@ unnamed as (
 
 minted as ( -- an id that was merged away comes back when its record is a company of its own again
     select
-        case when known.company_id is null or known.merged_into is not null then first_choice
-            else 'c-' || md5('company ' || unnamed.members[1] || ' ' || unnamed.inn)[:16] end as company_id,
+        case
+            when known.company_id is null or known.merged_into is not null then first_choice
+            else 'c-' || md5('company ' || unnamed.members[1] || ' ' || unnamed.inn)[:16]
+        end as company_id,
         unnamed.inn, unnamed.members, null::varchar as merged_into,
         unnamed.members[1] as anchor, unnamed.anchor_created_at,
         {{ utc_now() }} as minted_at, '{{ svod_run_id() }}' as minted_run_id

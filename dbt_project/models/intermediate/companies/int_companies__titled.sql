@@ -12,9 +12,16 @@ legal_forms as (
 quoted as ( -- every kind of quotation mark is one straight mark, dotted abbreviations lose their dots
     select
         record_key, company_name,
-        regexp_replace(regexp_replace(trim(regexp_replace(regexp_replace(
-            company_name, '[«»“”„‟‹›″"]|''''|``|,,', '"', 'g'
-        ), ' *"( *")+', '"', 'g')), '^([ОоOo])\. ?[ОоOo]\. ?[ОоOo]\.? ?', 'ООО '), '^[Ии]\. ?[Пп]\. ?', 'ИП ') as name
+        regexp_replace(
+            regexp_replace(
+                trim(regexp_replace(
+                    regexp_replace(company_name, '[«»“”„‟‹›″"]|''''|``|,,', '"', 'g'),
+                    ' *"( *")+', '"', 'g'
+                )),
+                '^([ОоOo])\. ?[ОоOo]\. ?[ОоOo]\.? ?', 'ООО '
+            ),
+            '^[Ии]\. ?[Пп]\. ?', 'ИП '
+        ) as name
     from companies
     where company_name is not null
 ),
@@ -22,8 +29,12 @@ quoted as ( -- every kind of quotation mark is one straight mark, dotted abbrevi
 words as (
     select
         *,
-        translate(upper(regexp_extract(name, '^[" (]*([A-Za-zА-Яа-яЁё]+)[" ,.:)]', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ') as first_word,
-        translate(upper(regexp_extract(name, '[" ,(]([A-Za-zА-Яа-яЁё]+)[" .)]*$', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ') as last_word,
+        translate(
+            upper(regexp_extract(name, '^[" (]*([A-Za-zА-Яа-яЁё]+)[" ,.:)]', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ'
+        ) as first_word,
+        translate(
+            upper(regexp_extract(name, '[" ,(]([A-Za-zА-Яа-яЁё]+)[" .)]*$', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ'
+        ) as last_word,
         replace(upper(trim(name, '" ')), 'Ё', 'Е') as folded
     from quoted
 ),

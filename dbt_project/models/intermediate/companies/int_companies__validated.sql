@@ -8,7 +8,8 @@ judged as (
         *,
         inn_raw is null or not regexp_matches(inn_raw, '[0-9]') as is_inn_missing, -- "-", "нет", "не указан"
         {{ inn_is_valid('inn') }} as is_inn_valid,
-        {{ kpp_is_well_formed('kpp') }} and length(inn) is distinct from 12 as is_kpp_usable, -- entrepreneurs have no KPP
+        -- entrepreneurs have no KPP
+        {{ kpp_is_well_formed('kpp') }} and (length(inn) is distinct from 12) as is_kpp_usable,
         {{ ogrn_is_valid('ogrn') }}
             and length(ogrn) = case length(inn) when 12 then 15 when 10 then 13 else length(ogrn) end as is_ogrn_valid,
         {{ bik_is_well_formed('bik') }} as is_bik_well_formed,

@@ -16,7 +16,10 @@ verdicts as (
                 registry_status, kpp, ogrn, party_type, full_name, short_name, legal_form,
                 director_name, director_post, legal_address
             ),
-            row(is_active, not is_branch, coalesce(registered_on, '0001-01-01'::date), coalesce(ogrn, ''), coalesce(kpp, ''))
+            row(
+                is_active, not is_branch,
+                coalesce(registered_on, '0001-01-01'::date), coalesce(ogrn, ''), coalesce(kpp, '')
+            )
         ))
     from registrations
     group by inn

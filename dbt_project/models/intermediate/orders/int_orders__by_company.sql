@@ -11,7 +11,8 @@ by_company as (
     select
         company_id,
         count(*) as order_count,
-        coalesce(sum(amount) filter (currency = 'RUB'), 0)::decimal(18, 2) as order_total, -- other currencies do not add up
+        -- other currencies do not add up
+        coalesce(sum(amount) filter (currency = 'RUB'), 0)::decimal(18, 2) as order_total,
         max(ordered_at) as last_order_at
     from orders
     inner join statuses using (status)

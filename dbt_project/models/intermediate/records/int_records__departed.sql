@@ -66,7 +66,8 @@ told as (
             when survivors.merged_into is not null then 'merged'
             when is_removed then 'source_removed'
             when is_inactive then 'inactive'
-        end as state, -- null: nothing is known against it (its verdict is awaited, its INN was spoilt): its card stays as it is
+            -- else nothing is known against it (its verdict is awaited, its INN was spoilt): its card stays as it is
+        end as state,
         survivors.merged_into
     from departed
     left join survivors using (entity, golden_id)
