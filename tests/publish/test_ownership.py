@@ -6,7 +6,7 @@ from tests.publish import marts
 
 
 def phones(office, origin_id: str) -> list[str]:
-    return sorted(one["value"] for one in office.card("contact", origin_id)["fm"] if one["typeId"] == "PHONE")
+    return sorted(entry["value"] for entry in office.card("contact", origin_id)["fm"] if entry["typeId"] == "PHONE")
 
 
 def test_a_title_a_phone_and_a_link_of_a_manager_survive_an_increment(published):
@@ -67,7 +67,7 @@ def test_a_value_typed_by_hand_that_is_the_wanted_one_is_no_conflict(published):
 def test_a_phone_that_the_manager_took_away_stays_away(published):
     office, person = published, marts.contact_id(1)
     held = office.card("contact", person)
-    number = next(one for one in held["fm"] if one["typeId"] == "PHONE")
+    number = next(entry for entry in held["fm"] if entry["typeId"] == "PHONE")
     office.edit(3, held["id"], fm={str(number["id"]): {"typeId": "PHONE", "value": ""}})
     office.sql("update marts.crm_contacts set phones = list_append(phones, '+79991112233'), post = 'директор'")
     office.push()
@@ -87,10 +87,10 @@ def test_the_same_number_in_another_spelling_is_not_added_twice(published):
 
 def test_a_changed_value_keeps_its_id(published):
     office, person = published, marts.contact_id(1)
-    before = {one["id"] for one in office.card("contact", person)["fm"]}
+    before = {entry["id"] for entry in office.card("contact", person)["fm"]}
     office.sql("update marts.crm_contacts set phones = ['+79991112233'] where contact_id = ?", person)
     office.push()
-    assert {one["id"] for one in office.card("contact", person)["fm"]} == before
+    assert {entry["id"] for entry in office.card("contact", person)["fm"]} == before
 
 
 def test_a_stage_that_the_manager_moved_on_stays(published):

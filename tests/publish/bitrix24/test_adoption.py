@@ -80,7 +80,7 @@ def test_people_of_an_adopted_company_are_found_by_phone_or_email(office):
     assert office.ids("contact")[marts.contact_id(2)] == person
     assert office.portal.counts()["contact"] == 4
     held = next(item for item in office.portal.items("contact") if item["id"] == person)
-    assert [one["value"] for one in held["fm"] if one["typeId"] == "PHONE"] == ["8 (916) 000-00-02"]
+    assert [entry["value"] for entry in held["fm"] if entry["typeId"] == "PHONE"] == ["8 (916) 000-00-02"]
 
 
 def test_a_lost_warehouse_does_not_publish_everything_again(office):

@@ -23,20 +23,23 @@ def test_an_unfinished_unit_is_completed(office):
     assert office.differences() == []
 
 
-def test_requisites_get_the_preset_of_their_kind(office):
+def test_requisites_get_the_preset_and_the_number_that_the_mart_says(office):
     marts.fill(office.connection, 8, 0)
     office.push()
     presets = {row["ID"]: row["NAME"] for row in office.call("crm.requisite.preset.list", {})}
-    kinds = {len(row["RQ_INN"]): presets[str(row["PRESET_ID"])] for row in office.portal.requisites()}
-    assert kinds == {10: "Организация", 12: "ИП"}
-    person = next(row for row in office.portal.requisites() if len(row["RQ_INN"]) == 12)
-    assert person["RQ_OGRNIP"] and not person["RQ_OGRN"]
+    held = sorted(
+        (row["RQ_INN"], presets[str(row["PRESET_ID"])], row["RQ_OGRN"], row["RQ_OGRNIP"])
+        for row in office.portal.requisites()
+    )
+    assert [(inn, preset, ogrn or None, ogrnip or None) for inn, preset, ogrn, ogrnip in held] == office.sql(
+        "select inn, requisite_name, requisite_ogrn, requisite_ogrnip from marts.crm_companies order by inn"
+    )
+    assert {preset for _, preset, _, _ in held} == {"Организация", "ИП"}
 
 
-def test_a_person_without_a_name_goes_by_the_number_to_call(office):
+def test_a_person_without_a_name_goes_by_what_the_mart_calls_the_card(office):
     marts.fill(office.connection, 1, 1)
-    office.sql("update marts.crm_contacts set last_name = null, first_name = null")
-    marts.derive(office.connection)
+    office.sql("update marts.crm_contacts set last_name = null, first_name = null, card_last_name = '+79160000000'")
     office.push()
     assert [item["lastName"] for item in office.portal.items("contact")] == ["+79160000000"]
 

@@ -44,7 +44,7 @@ class TestEconomyAndPace:
         office.app.state.engine.meter.of("crm.item.batchImport").add(office.clock.time(), 440)
         started = office.clock.time()
         office.push()
-        assert {one["at"] for one in office.portal.refused()} <= {started}  # the first answer tells
+        assert {refusal["at"] for refusal in office.portal.refused()} <= {started}  # the first answer tells
         assert office.differences() == []
 
     def test_a_method_without_room_does_not_hold_up_the_others(self, open_office):

@@ -18,7 +18,7 @@ def test_one_changed_phone_among_a_hundred_thousand_contacts_is_one_write_comman
     assert office.portal.writes() == {"crm.item.update": 1}
     assert result.requests == 3  # the portal's books, the card as it is, the change
     held = {item["originId"]: item["fm"] for item in office.portal.items("contact")}
-    assert [one["value"] for one in held[marts.contact_id(7)] if one["typeId"] == "PHONE"] == ["+79990001122"]
+    assert [entry["value"] for entry in held[marts.contact_id(7)] if entry["typeId"] == "PHONE"] == ["+79990001122"]
 
 
 def test_only_the_changed_field_is_sent(office):
@@ -36,8 +36,10 @@ def test_the_day_a_deal_is_closed_replaces_the_one_that_the_portal_set_itself(of
     marts.fill(office.connection, 1, 1, 1)
     office.push()
     assert office.portal.items("deal")[0]["closedate"]
-    office.sql("update marts.crm_deals set status = 'done', closed_at = timestamp '2026-03-05 21:30:00'")
-    marts.derive(office.connection)
+    office.sql(
+        """update marts.crm_deals set status = 'done', closed_at = timestamp '2026-03-05 21:30:00',
+               closed_on = date '2026-03-06'"""
+    )
     office.push()
     (held,) = office.portal.items("deal")
     assert (held["stageId"], held["closedate"][:10]) == ("WON", "2026-03-06")
