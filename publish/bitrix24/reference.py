@@ -19,7 +19,6 @@ from publish.parts import Choices, Field, Part
 from publish.settings import Settings
 
 _ATTEMPTS = 6
-_PRESET_NAMES = {"COMPANY": "Организация", "INDIVIDUAL": "ИП"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ async def prepare(
 ) -> Reference:
     """Read the portal's lists and create the custom fields it lacks.
 
-    Raises OperatorError when the portal has no Russian requisite presets or creates no fields,
+    Raises OperatorError when the portal lacks the preset of a requisite or creates no fields,
     SettingsError for a stage it does not have.
     """
     fields = [(part, field, field.choices) for part in parts for field in part.fields if field.choices]
@@ -48,7 +47,8 @@ async def prepare(
     choices_of: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (part, field, choices), answer in zip(fields, answers, strict=False):
         if choices is PRESETS:
-            values: Mapping[str, Any] = _presets(rows_of(answer))
+            sql = f"select distinct requisite_preset, requisite_name from {part.mart} order by 1"
+            values: Mapping[str, Any] = _presets(rows_of(answer), connection.execute(sql).fetchall())
         else:
             candidates = dict(connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
             values = _stages(rows_of(answer), candidates, part.entity, settings.stages_of(part.entity))
@@ -64,10 +64,11 @@ def _list_of(choices: Choices) -> Command:
     return Command("crm.status.list", {"filter": {"ENTITY_ID": choices.name}, "order": {"SORT": "ASC"}})
 
 
-def _presets(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """The portal's own presets, by the mark that it gives them; ids differ from portal to portal."""
+def _presets(rows: list[dict[str, Any]], kinds: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """The portal's own presets for our kinds (mark, name), by the mark that it gives them, else by their name; ids
+    differ from portal to portal."""
     presets: dict[str, int] = {}
-    for kind, name in _PRESET_NAMES.items():
+    for kind, name in kinds:
         marked = [row for row in rows if str(row.get("XML_ID") or "").endswith(f"_RU_{kind}#")]
         named = [row for row in rows if str(row.get("NAME")) == name]
         if not marked and not named:
