@@ -15,7 +15,8 @@ class Limits:
 
     `rate` is requests a second (0: no limit) after a first `burst`; a method may work `operating` seconds (0: no limit)
     in a window of `window` seconds; `costs` are its seconds a record, `other_cost` where it is not listed. A request
-    holds `batch` commands, and takes at most `longest_request` seconds; a list answers `page` rows.
+    holds `batch` commands, and takes at most `longest_request` seconds; cards to update are read first, by lists that
+    count as `listing` and answer `page` rows.
     """
 
     rate: float
@@ -25,6 +26,7 @@ class Limits:
     costs: Mapping[str, float]
     other_cost: float
     batch: int
+    listing: str
     page: int
     longest_request: float
 
@@ -58,7 +60,6 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
     for part in parts:
         sql = f"select action, count(*) from plan_{part.entity} group by all order by 1"
         counts[part.entity] = dict(ledger.connection.execute(sql).fetchall())
-    late_links = {part.entity: _late(ledger, part) for part in parts if isinstance(part, Link)}
 
     elements, commands, requests = Counter[str](), Counter[str](), 0
     for lane in lanes(parts):
@@ -72,15 +73,15 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
         requests += math.ceil(together / min(limits.batch, by_time))
     for part in parts:
         if isinstance(part, Link):
-            method, number = part.add.rpartition(".")[0] + ".*", late_links[part.entity]
+            numbers = {part.add: _late(ledger, part), part.remove: counts[part.entity].get("remove", 0)}
         else:
-            method, number = part.update, counts[part.entity].get("update", 0)
-            reads = math.ceil(number / limits.page)
-            commands["crm.*.list"] += reads
+            numbers = {part.update: counts[part.entity].get("update", 0)}
+            reads = math.ceil(numbers[part.update] / limits.page)
+            commands[limits.listing] += reads
             requests += math.ceil(reads / limits.batch)
-        elements[method] += number
-        commands[method] += number
-        requests += math.ceil(number / limits.batch)
+        elements.update(numbers)
+        commands.update(numbers)
+        requests += math.ceil(sum(numbers.values()) / limits.batch)
 
     fixed = 1 if any(sum(actions.values()) for actions in counts.values()) else 0  # the portal's reference lists
     return Forecast(
@@ -96,9 +97,9 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
 
 
 def _late(ledger: Ledger, link: Link) -> int:
-    """Links that are sent by themselves: those of a holder that is itself new travel with it."""
+    """New links that are sent by themselves: those of a holder that is itself new travel with it."""
     row = ledger.connection.execute(
-        f"""select count(*) from plan_{link.entity} where action = 'remove' or split_part(origin_id, '/', 1) not in (
+        f"""select count(*) from plan_{link.entity} where action = 'create' and split_part(origin_id, '/', 1) not in (
                 select origin_id from plan_{link.holder.entity} where action = 'create')"""
     ).fetchone()
     return int(row[0]) if row else 0

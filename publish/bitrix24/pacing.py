@@ -37,6 +37,7 @@ def limits(rate: float, burst: int, operating: float) -> Limits:
         costs=FIRST_GUESS,
         other_cost=OTHER_GUESS,
         batch=BATCH,
+        listing="crm.*.list",
         page=PAGE,
         longest_request=LONGEST_REQUEST,
     )
