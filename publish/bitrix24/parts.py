@@ -1,7 +1,8 @@
 """The parts of a company in Bitrix24 as data: which mart column goes to which field, by which methods, in which order.
 
-Renaming only: what a company or a person is, the models decided. A new kind of card is a mart, a part here, and its
-place in `PARTS`.
+Renaming, and constants that every card gets: the state 'active' while its record is in the mart, the type of a company,
+the mark that a deal's sum is given. What a company or a person is, the models decided. A new kind of card is a mart, a
+part here, and its place in `PARTS`.
 """
 
 from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
