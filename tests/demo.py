@@ -22,15 +22,6 @@ from tests.sample_data.registry_double import RunningRegistry
 
 FOLDER = Path("demo").resolve()
 SCALE = 0.004
-REASONS = {
-    "deleted": "deleted at the shop",
-    "missing_inn": "no INN",
-    "invalid_inn": "INN fails its control digits",
-    "unknown_to_registry": "registry knows no such company",
-    "not_active": "closed down, says the registry",
-    "awaiting_verdict": "registry not asked yet",
-    "outside_period": "nothing happened since last year began",
-}
 console = Console(highlight=False, width=100)
 
 
@@ -110,10 +101,14 @@ def show_summary(svod: Installation) -> None:
         """
     ):
         table.add_row(f"{count:,}", label)
-    for reason, count in svod.query(
-        "select reason, count(*) from marts.rejected_companies group by all order by count(*) desc, reason"
+    for count, reason in svod.query(
+        """
+        select count(*), coalesce(text_en, reason) from marts.rejected_companies
+        left join (from intermediate.rejection_reasons where entity = 'company') using (reason)
+        group by reason, text_en order by count(*) desc, reason
+        """
     ):
-        table.add_row(f"{count:,}", f"  company cards left out: {REASONS[reason]}")
+        table.add_row(f"{count:,}", f"  company cards left out: {reason}")
     for count, label in svod.query(
         """
         select count(*), 'companies, each once' from marts.crm_companies
