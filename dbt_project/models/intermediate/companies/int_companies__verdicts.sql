@@ -1,7 +1,7 @@
 -- What the registry says about an INN as a whole: active if any registration under it is, and the facts of the
 -- registration that speaks for it: the active one, the main office, the latest registered.
 with registrations as (
-    select * from {{ ref('stg_registry__companies') }}
+    select * from {{ ref('int_companies__registrations') }}
 ),
 
 verdicts as (

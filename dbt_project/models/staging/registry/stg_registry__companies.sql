@@ -1,5 +1,5 @@
--- One row per registration of an INN in the newest answer about it; an INN that the registry does not know has one row
--- with is_found false. A person who was an entrepreneur twice has two registrations under one INN.
+-- One row per registration of an INN in the newest answer about it, the text as answered; an INN that the registry does
+-- not know has one row with is_found false. A person who was an entrepreneur twice has two registrations under one INN.
 with answers as (
     select * from {{ source('registry', 'registry__companies') }} where source_key is not null
 ),
@@ -97,27 +97,6 @@ registrations as (
     select * from from_service
     union all by name
     select * from from_file
-),
-
-cleaned as (
-    select
-        inn,
-        nullif(upper(trim(registry_status)), '') as registry_status,
-        nullif(trim(kpp), '') as kpp,
-        nullif(trim(ogrn), '') as ogrn,
-        party_type,
-        {{ plain_characters('full_name') }} as full_name,
-        {{ plain_characters('short_name') }} as short_name,
-        {{ plain_characters('legal_form') }} as legal_form,
-        {{ plain_characters('director_name') }} as director_name,
-        {{ plain_characters('director_post') }} as director_post,
-        {{ plain_characters('legal_address') }} as legal_address,
-        is_found,
-        coalesce(registry_status in ('ACTIVE', 'REORGANIZING'), false) as is_active,
-        coalesce(branch_type = 'BRANCH', false) as is_branch,
-        registered_on, liquidated_on, actual_on,
-        asked_at, source_position, run_id, ingested_at
-    from registrations
 )
 
-select * from cleaned
+select * from registrations
