@@ -68,7 +68,9 @@ golden as (
         record_count,
         case when facts.kpp is not null then 'registry' else kpp_from end as kpp_from,
         case when facts.ogrn is not null then 'registry' else ogrn_from end as ogrn_from,
-        case when facts.short_name is not null then 'registry' else title_from end as title_from,
+        case
+            when coalesce(facts.short_name, facts.full_name) is not null then 'registry' else title_from
+        end as title_from,
         case when facts.legal_form is not null then 'registry' else legal_form_from end as legal_form_from,
         case when facts.legal_address is not null then 'registry' else legal_address_from end as legal_address_from,
         bank_from,
