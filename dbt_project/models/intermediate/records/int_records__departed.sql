@@ -43,7 +43,11 @@ members as (
 member_states as (
     select
         members.entity, members.golden_id,
-        case when own.crm_state = 'of_company' then companies.crm_state else own.crm_state end as crm_state
+        -- a member that no source holds any more, not even as deleted, has no outcome and says nothing: nobody saw it
+        -- removed, and the card stays as it is
+        coalesce(
+            case when own.crm_state = 'of_company' then companies.crm_state else own.crm_state end, 'unchanged'
+        ) as crm_state
     from members
     left join outcomes on outcomes.entity = members.entity and outcomes.record_key = members.record_key
     left join reasons as own on own.entity = outcomes.entity and own.reason = outcomes.reason
@@ -53,13 +57,13 @@ member_states as (
 states as (
     select
         entity, golden_id,
-        bool_and(coalesce(crm_state = 'source_removed', false)) as is_removed,
+        bool_and(crm_state = 'source_removed') as is_removed,
         bool_or(crm_state = 'inactive') as is_inactive
     from member_states
     group by entity, golden_id
 ),
 
-told as (
+with_states as (
     select
         entity, golden_id,
         case
@@ -74,4 +78,4 @@ told as (
     left join states using (entity, golden_id)
 )
 
-select * from told
+select * from with_states
