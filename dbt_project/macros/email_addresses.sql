@@ -9,9 +9,10 @@
 
 {#- An address that turns wholly Latin once its Cyrillic twins are read as Latin letters; any other stays as it is. -#}
 {% macro latin_if_twins(address) -%}
+    {%- set cyrillic, latin = cyrillic_small_twins() ~ 'мнвт', latin_small_twins() ~ 'mhbt' -%}
     case
         when not regexp_matches({{ address }}, '[а-яё]') then {{ address }}
-        when regexp_matches(translate({{ address }}, 'аеорсухкмнвт', 'aeopcyxkmhbt'), '[а-яё]') then {{ address }}
-        else translate({{ address }}, 'аеорсухкмнвт', 'aeopcyxkmhbt')
+        when regexp_matches(translate({{ address }}, '{{ cyrillic }}', '{{ latin }}'), '[а-яё]') then {{ address }}
+        else translate({{ address }}, '{{ cyrillic }}', '{{ latin }}')
     end
 {%- endmacro %}

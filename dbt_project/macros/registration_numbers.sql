@@ -5,7 +5,8 @@
 {#- A KPP without its label, spaces and separators. Latin capitals are legal in it; Cyrillic ones are their
     look-alikes. -#}
 {% macro kpp_without_labels(column) -%}
-    translate(regexp_replace(upper({{ column }}), '[\p{Z}\p{C}.\-]|КПП|KPP', '', 'g'), 'АВЕКМНОРСТХ', 'ABEKMHOPCTX')
+    {%- set cyrillic, latin = cyrillic_capital_twins(), latin_capital_twins() -%}
+    translate(regexp_replace(upper({{ column }}), '[\p{Z}\p{C}.\-]|КПП|KPP', '', 'g'), '{{ cyrillic }}', '{{ latin }}')
 {%- endmacro %}
 
 {#- 04 opens almost every BIK, and a spreadsheet drops its zero. -#}

@@ -114,7 +114,7 @@
     its Latin letters have a Cyrillic twin, Latin the other way round; words of twins alone become Cyrillic. A Latin
     tail set off by a capital ("ТехноCOM") is meant, and stays. -#}
 {% macro mixed_words_in_one_script(column) -%}
-    {%- set latin, cyrillic = 'ABEKMHOPCTXYaeopcyxk', 'АВЕКМНОРСТХУаеорсухк' -%}
+    {%- set latin, cyrillic = latin_twins(), cyrillic_twins() -%}
     case
         when not regexp_matches({{ column }}, '[A-Za-z][А-Яа-яЁё]|[А-Яа-яЁё][A-Za-z]') then {{ column }}
         else array_to_string(list_transform(

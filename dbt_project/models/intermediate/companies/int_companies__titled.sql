@@ -30,10 +30,12 @@ words as (
     select
         *,
         translate(
-            upper(regexp_extract(name, '^[" (]*([A-Za-zА-Яа-яЁё]+)[" ,.:)]', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ'
+            upper(regexp_extract(name, '^[" (]*([A-Za-zА-Яа-яЁё]+)[" ,.:)]', 1)),
+            '{{ latin_capital_twins() }}', '{{ cyrillic_capital_twins() }}'
         ) as first_word,
         translate(
-            upper(regexp_extract(name, '[" ,(]([A-Za-zА-Яа-яЁё]+)[" .)]*$', 1)), 'ABEKMHOPCTX', 'АВЕКМНОРСТХ'
+            upper(regexp_extract(name, '[" ,(]([A-Za-zА-Яа-яЁё]+)[" .)]*$', 1)),
+            '{{ latin_capital_twins() }}', '{{ cyrillic_capital_twins() }}'
         ) as last_word,
         replace(upper(trim(name, '" ')), 'Ё', 'Е') as folded
     from quoted
@@ -56,16 +58,21 @@ abbreviated as (
     left join abbreviations as tails on tails.abbreviation = last_word
 ),
 
+long_enough as ( -- for a spelled-out form: most names are shorter, and each would be compared with every form
+    select record_key, folded
+    from abbreviated
+    where abbreviation is null and length(folded) >= (select min(length(full_form)) from legal_forms)
+),
+
 spelled_out as ( -- the longest form that fits: "Публичное акционерное общество" is more than its last two words
     select
         record_key,
         arg_max(legal_forms.abbreviation, length(full_form)) as abbreviation,
         max(length(full_form)) as form_length,
         arg_max(starts_with(folded, upper(full_form)), length(full_form)) as is_at_start
-    from abbreviated
+    from long_enough
     inner join legal_forms
         on starts_with(folded, upper(full_form)) or ends_with(folded, upper(full_form))
-    where abbreviated.abbreviation is null and length(folded) >= 18 -- no spelled-out form is shorter
     group by all
 ),
 

@@ -1,5 +1,4 @@
 -- The name of each contact that has one as its words, brackets and addresses ("г-н") left out.
-{%- set twins_latin, twins_cyrillic = 'ABEKMHOPCTXYaeopcyxk', 'АВЕКМНОРСТХУаеорсухк' %}
 with contacts as (
     select record_key, contact_name from {{ ref('int_contacts__cleaned') }} where regexp_matches(contact_name, '\pL')
 ),
@@ -9,8 +8,8 @@ readable as ( -- a name of Cyrillic words holds no Latin ones: what looks like o
         record_key,
         case
             when regexp_matches(contact_name, '[A-Za-z]') and regexp_matches(contact_name, '[А-Яа-яЁё]')
-                and not regexp_matches(translate(contact_name, '{{ twins_latin }}', ''), '[A-Za-z]')
-                then translate(contact_name, '{{ twins_latin }}', '{{ twins_cyrillic }}')
+                and not regexp_matches(translate(contact_name, '{{ latin_twins() }}', ''), '[A-Za-z]')
+                then translate(contact_name, '{{ latin_twins() }}', '{{ cyrillic_twins() }}')
             else contact_name
         end as name_text
     from contacts
