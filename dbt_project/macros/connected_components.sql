@@ -1,5 +1,6 @@
-{#- (edges with left_key, right_key) -> a `with recursive` body: one row per record of any edge and `component`, the
-    least record key that can be reached from it. Each step keeps one row per record, so a component costs its edges
+{#- Body of a recursive CTE that must be named `components(record_key, component) using key (record_key)`, for it reads
+    itself by that name. Of edges with left_key and right_key it makes one row per record of any edge and `component`,
+    the least record key that can be reached from it. Each step keeps one row per record, so a component costs its edges
     times its diameter, never its pairs. The left join and the comparison after grouping keep the planner from comparing
     all records of a step with all others. -#}
 {% macro connected_components(edges) -%}

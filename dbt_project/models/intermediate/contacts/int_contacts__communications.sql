@@ -56,7 +56,7 @@ communications as (
         counted.record_key, counted.kind, counted.value, holders,
         shared.value is not null as is_shared,
         shared.value is null
-            and not (counted.kind = 'phone' and starts_with(counted.value, '+780')) -- toll-free: made for everybody
+            and not (counted.kind = 'phone' and {{ is_toll_free('counted.value') }}) -- made for everybody
             and mailbox is null as is_personal
     from counted
     left join shared on shared.kind = counted.kind and shared.value = counted.value
