@@ -32,11 +32,11 @@ clusters as (
 ),
 
 claims as ( -- an id may be claimed by the INN it stood for and by each record it held
-    select company_id, clusters.inn, true as is_same_inn, 0 as held
+    select company_id, clusters.inn, true as is_same_inn, 0 as record_count
     from known
     inner join clusters using (inn)
     union all
-    select company_id, records.inn, false as is_same_inn, 1 as held
+    select company_id, records.inn, false as is_same_inn, 1 as record_count
     from (select company_id, unnest(members) as record_key from known)
     inner join records using (record_key)
 ),
@@ -44,11 +44,11 @@ claims as ( -- an id may be claimed by the INN it stood for and by each record i
 heirs as ( -- of a record that split, one part keeps the id: the one with its INN, else the larger
     select company_id, inn
     from (
-        select company_id, inn, bool_or(is_same_inn) as is_same_inn, sum(held) as held
+        select company_id, inn, bool_or(is_same_inn) as is_same_inn, sum(record_count) as record_count
         from claims
         group by all
     )
-    qualify row_number() over (partition by company_id order by is_same_inn desc, held desc, inn) = 1
+    qualify row_number() over (partition by company_id order by is_same_inn desc, record_count desc, inn) = 1
 ),
 
 survivors as ( -- of ids that turned out to be one company the oldest survives

@@ -37,12 +37,13 @@ memberships as (
 heirs as ( -- of a person that split, one part keeps the id: the one with the record it was made from, else the larger
     select contact_id, cluster_key, anchor, minted_at
     from (
-        select contact_id, cluster_key, anchor, minted_at, bool_or(record_key = anchor) as has_anchor, count(*) as held
+        select contact_id, cluster_key, anchor, minted_at,
+            bool_or(record_key = anchor) as has_anchor, count(*) as record_count
         from memberships
         inner join records using (record_key)
         group by all
     )
-    qualify row_number() over (partition by contact_id order by has_anchor desc, held desc, cluster_key) = 1
+    qualify row_number() over (partition by contact_id order by has_anchor desc, record_count desc, cluster_key) = 1
 ),
 
 survivors as ( -- of ids that turned out to be one person the oldest survives

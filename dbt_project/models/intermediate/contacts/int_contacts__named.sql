@@ -21,7 +21,7 @@ shaped as (
         [first_word.key, second_word.key, third_word.key, fourth_word.key] as keys,
         [first_word.spelled, second_word.spelled, third_word.spelled, fourth_word.spelled] as spelled,
         [first_word.is_given, second_word.is_given, third_word.is_given, fourth_word.is_given] as is_given,
-        -- a woman's given name beside a word like Адамович: no patronymic of hers
+        -- a woman's given name beside a word like Адамович, a man's beside one like Петровна: no patronymic of theirs
         first_word.gender = 'f' and second_word.key like '%ич'
             or first_word.gender = 'm' and second_word.key like '%на' as is_of_other_gender,
         regexp_matches(second_word.key, '(?:[ое]в|[иы]н|ск[иоы]й|цк[иоы]й)а?$|(?:ск|цк)ая$|енко$') as is_like_surname,

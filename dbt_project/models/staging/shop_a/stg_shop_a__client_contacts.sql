@@ -24,7 +24,7 @@ extracted as (
         contact.position as post_raw,
         [contact.phone] as phones_raw,
         [contact.email] as emails_raw,
-        coalesce(contact.is_deleted, '0') not in ('0', 'false') as is_deleted,
+        coalesce(contact.is_deleted not in ('0', 'false'), false) as is_deleted,
         {{ utc_from_moscow('contact.created_at') }} as created_at,
         {{ utc_from_moscow('contact.updated_at') }} as changed_at,
         source_position, run_id, ingested_at

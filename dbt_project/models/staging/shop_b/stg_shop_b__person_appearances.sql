@@ -1,6 +1,10 @@
 -- One row per person and company that ever listed them: what the company's current document says, or, where that lists
 -- them no more, what the last one did that had them.
-with listed as (
+with documents as (
+    select * from {{ ref('stg_shop_b__document_history') }}
+),
+
+listed as (
     select
         company_uid,
         unnest(json_transform(document, '{"persons": [{
@@ -10,7 +14,7 @@ with listed as (
         version_number, is_gone,
         changed_at as document_changed_at,
         source_position, run_id, ingested_at
-    from {{ ref('stg_shop_b__document_history') }}
+    from documents
 ),
 
 extracted as (
