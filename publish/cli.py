@@ -28,7 +28,7 @@ from publish.bitrix24 import push as pushes
 from publish.bitrix24.client import Client
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
-from publish.ledger import Ledger, last_portal
+from publish.ledger import Ledger, is_unclaimed, last_portal
 from publish.parts import shown
 from publish.settings import Settings, read_settings
 
@@ -51,8 +51,11 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def ledger_of(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Ledger:
-    """What the portal of the settings holds of ours; without a webhook, the portal that was published to last."""
-    return Ledger(connection, settings.portal or last_portal(connection))
+    """To read: what the portal of the settings holds of ours; without a webhook, the portal published to last.
+
+    A ledger of before portals were kept is read as it is: only a push that the portal answers says whose it is.
+    """
+    return Ledger(connection, "" if is_unclaimed(connection) else settings.portal or last_portal(connection))
 
 
 @app.command()
@@ -151,7 +154,7 @@ async def _push(
         settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, on_wait=progress.waiting
     )
     async with Client(webhook, pace) as client:
-        ledger = ledger_of(connection, settings)
+        ledger = Ledger(connection, settings.portal)
         return await pushes.push(ledger, client, settings, let_through=let_through, progress=progress)
 
 

@@ -95,35 +95,39 @@ def last_portal(connection: duckdb.DuckDBPyConnection) -> str:
     return row[0] if row else ""
 
 
+def is_unclaimed(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether rows of before the portal was kept wait for the first push to say whose they are."""
+    return any(
+        connection.execute(f"select 1 from sync.{table} where portal = '' limit 1").fetchone() for table in TABLES
+    )
+
+
 class Ledger:
     """Reads and writes the tables of schema `sync` for one portal, `host` or `host:port`.
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
-    connection, without their portal. Rows of a warehouse from before the portal was kept belong to the first portal the
-    ledger is opened with.
+    connection, without their portal. Rows of a warehouse from before the portal was kept belong to the first portal
+    that answers a push: `claim`.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str) -> None:
         self.connection, self.portal = connection, portal
+        name = portal.replace("'", "''")
+        for table in TABLES:
+            connection.execute(
+                f"""create or replace temp view portal_{table} as
+                    select * exclude (portal) from sync.{table} where portal = '{name}'"""
+            )
+
+    def claim(self) -> None:
+        """Give the rows of no portal to this one; copied, for an update of a million keys takes far longer."""
         with self._transaction():
             for table in TABLES:
-                if portal:
-                    self._claim(table)
-                name = portal.replace("'", "''")
-                connection.execute(
-                    f"""create or replace temp view portal_{table} as
-                        select * exclude (portal) from sync.{table} where portal = '{name}'"""
+                self.connection.execute(
+                    f"insert into sync.{table} select * replace (? as portal) from sync.{table} where portal = ''",
+                    [self.portal],
                 )
-
-    def _claim(self, table: str) -> None:
-        """Give the rows of no portal to this one; copied, for an update of a million keys takes far longer."""
-        unclaimed = self.connection.execute(f"select 1 from sync.{table} where portal = '' limit 1").fetchone()
-        if unclaimed:
-            self.connection.execute(
-                f"insert into sync.{table} select * replace (? as portal) from sync.{table} where portal = ''",
-                [self.portal],
-            )
-            self.connection.execute(f"delete from sync.{table} where portal = ''")
+                self.connection.execute(f"delete from sync.{table} where portal = ''")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

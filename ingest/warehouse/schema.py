@@ -33,12 +33,16 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _set_one_portal_tables_aside(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Rename the sync tables that have no column `portal` to outdated_<name>; answer their names then and now."""
+    """Move the sync tables that have no column `portal` to outdated_<name>; answer their names then and now.
+
+    Copied, for a table that somebody made an index on cannot be renamed.
+    """
     names = connection.execute(
         """select table_name from duckdb_columns() where schema_name = 'sync' and database_name = current_database()
            group by table_name having not bool_or(column_name = 'portal')"""
     ).fetchall()
     outdated = {name: ONE_PORTAL_TABLES[name] for (name,) in names if name in ONE_PORTAL_TABLES}
     for old_name in outdated:
-        connection.execute(f"alter table sync.{old_name} rename to outdated_{old_name}")
+        connection.execute(f"create table sync.outdated_{old_name} as from sync.{old_name}")
+        connection.execute(f"drop table sync.{old_name}")
     return outdated

@@ -12,7 +12,7 @@ from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import plan
 from publish.bitrix24 import adoption, reference
-from publish.bitrix24.client import Client
+from publish.bitrix24.client import Client, Command
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.kinds import CardLink, Catalogue, Detail
 from publish.bitrix24.links import change_links
@@ -21,7 +21,7 @@ from publish.bitrix24.parts import PARTS
 from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run, Silent
 from publish.bitrix24.updates import update_parts
-from publish.ledger import Ledger
+from publish.ledger import Ledger, is_unclaimed
 from publish.parts import lanes
 from publish.settings import Settings
 
@@ -40,6 +40,9 @@ async def push(
     Raises OperatorError with exit status 3 when the change limit stops it, PortalRefused when the portal refuses
     everything, PortalUnavailable when it is not to be reached; what was settled stays.
     """
+    if is_unclaimed(ledger.connection):
+        await client.read([Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})])  # it answers us
+        ledger.claim()
     run = Run(client, ledger, settings, parts, progress or Silent())
     intents = ledger.open_intents()
     if intents:  # creates that a killed run had sent

@@ -30,6 +30,7 @@ create table sync.adoption_doubles (
     entity varchar not null, origin_id varchar not null, found_by varchar not null, bitrix_ids bigint[] not null,
     noticed_at timestamp not null, primary key (entity, origin_id)
 );
+create index an_analysts_own on sync.ledger (bitrix_id);
 comment on table sync.ledger is 'Parts that the portal holds of ours.';
 insert into sync.ledger values ('company', 'c-1', 7, '{"title": "a"}', '{"title": "b"}', true, '2026-01-01');
 insert into sync.ledger values ('contact', 'p-1', null, '{}', '{}', false, '2026-01-02');

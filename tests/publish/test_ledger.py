@@ -3,7 +3,9 @@
 import pytest
 from pydantic import SecretStr
 
+from ingest.warehouse.errors import OperatorError
 from publish import plan
+from publish.bitrix24.client import Client
 from publish.bitrix24.parts import PARTS
 from publish.ledger import TABLES, Conflict, Duplicates, Entry, Intent, Ledger, Refusal, last_portal
 from publish.parts import Key
@@ -38,6 +40,7 @@ def test_what_one_portal_holds_is_not_seen_by_another(warehouse):
 def test_rows_of_before_the_portal_was_kept_belong_to_the_first_portal(warehouse):
     write_something_everywhere(Ledger(warehouse, ""))
     first = Ledger(warehouse, "one.bitrix24.ru:8443")
+    first.claim()
     assert [first.count(table) for table in TABLES] == [1] * len(TABLES)
     second = Ledger(warehouse, "other.bitrix24.ru")
     assert [second.count(table) for table in TABLES] == [0] * len(TABLES)
@@ -49,8 +52,25 @@ def test_a_whole_ledger_of_before_is_claimed_and_nothing_is_sent_again(warehouse
     plan.compute(ledger, PARTS)
     marts.take_over(warehouse, portal="")
     claimed = Ledger(warehouse, "one.bitrix24.ru")
+    claimed.claim()
     plan.compute(claimed, PARTS)
     assert sum(plan.count(warehouse, part.entity) for part in PARTS) == 0
+
+
+def test_only_a_push_that_the_portal_answers_says_whose_a_ledger_of_before_is(office, monkeypatch):
+    async def unanswered(client, commands):
+        raise OperatorError("typo.test cannot be reached")
+
+    marts.fill(office.connection, 5, 10, 5)
+    office.push()
+    office.connection.execute("update sync.ledger set portal = ''")
+    with monkeypatch.context() as away, pytest.raises(OperatorError):
+        away.setattr(Client, "read", unanswered)
+        office.push(bitrix24_webhook=SecretStr("http://typo.test/rest/1/sandbox/"))
+    assert office.sql("select distinct portal from sync.ledger") == [("",)]
+    office.push()
+    assert office.sql("select count(*) from sync.ledger where portal = ''") == [(0,)]
+    assert office.portal.counts()["company"] == 5
 
 
 def test_without_a_webhook_the_portal_is_the_one_published_to_last(warehouse):
