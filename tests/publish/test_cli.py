@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.warehouse import terminal
 from ingest.warehouse.connection import open_warehouse
 from publish import cli
 from publish.sandbox import Limits, RunningSandbox
@@ -38,8 +37,6 @@ def publish(tmp_path, monkeypatch, capsys, sandbox):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["publish", *arguments])
-        monkeypatch.setattr(terminal.console, "file", sys.stdout)
-        monkeypatch.setattr(terminal.errors, "file", sys.stderr)
         with pytest.raises(SystemExit) as ended:
             cli.main()
         printed = capsys.readouterr()
