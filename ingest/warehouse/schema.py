@@ -17,7 +17,7 @@ ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: na
 def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing, in one transaction.
 
-    Rows of sync tables from before these had a column `portal` are kept under the portal '' until a ledger claims them.
+    Rows of sync tables from before these had a column `portal` are kept under the portal '' until a push claims them.
     """
     connection.begin()
     try:
