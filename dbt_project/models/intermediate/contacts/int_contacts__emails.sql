@@ -46,7 +46,7 @@ in_one_script as (
         *,
         case when is_common then email_raw else {{ latin_if_twins("trim(email_raw, '.:''')") }} end as candidate
     from pieces
-    where trim(email_raw, '.:-') <> ''
+    where is_common or trim(email_raw, '.:-') <> ''
 ),
 
 emails as (

@@ -43,7 +43,7 @@ digits_read as (
     select
         record_key, position, phone_raw,
         case when contains(piece, 'x') then nullif(regexp_extract(piece, 'x(\d+)$', 1), '') end as extension,
-        regexp_matches(piece, '^[^\d]*\+') as has_plus,
+        contains(piece, '+') and regexp_matches(piece, '^[^\d]*\+') as has_plus,
         case
             when regexp_matches(piece, '[^0-9() +-]|\(0\)')
                 then regexp_replace(regexp_replace(piece, 'x\d+$|\(0\)', '', 'g'), '[^\d]', '', 'g')
