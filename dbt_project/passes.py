@@ -12,14 +12,21 @@ from pathlib import Path
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
-from ingest.warehouse import journal
+from ingest.warehouse import journal, terminal, variables
+from ingest.warehouse.errors import SettingsError
 
 PROJECT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
 
 def main() -> int:
-    """The exit status: of the registry's step when that fails, of the gate, which says why, when the models do."""
+    """The exit status: of the registry's step when that fails, of the gate, which says why, when the models do; 2 for a
+    setting that no program reads."""
+    try:
+        variables.refuse_unknown()
+    except SettingsError as error:
+        terminal.print_error(error)
+        return error.exit_status
     gc.set_threshold(100_000)  # dbt makes many objects and few cycles: looking for some took a fortieth of the time
     at = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
     project = dbtRunner().invoke(["--quiet", "--no-write-json", "parse", *at])  # prints what it cannot read

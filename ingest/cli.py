@@ -59,6 +59,7 @@ def land_tables(
 
     if not tables and not source.tables:
         raise SettingsError(f"{source.variable('tables')} is not set", hint="see .env.example")
+    source.check_charsets([*(tables or []), *source.tables])
     for name in tables or source.tables:
         table = Table(server, source, name)
         with progress_of(table.place) as advance:

@@ -69,6 +69,12 @@ class MySQLServer:
             lands_as="json" if data_type in NUMBERS else "bytes" if data_type in BYTES | SHAPES else "text",
         )
 
+    def tables(self) -> list[str]:
+        """The tables that information_schema shows to this account."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("select table_name from information_schema.tables where table_schema = %s", (self.database,))
+            return [name.decode() for (name,) in cursor.fetchall()]
+
     def now(self) -> str:
         """The server's local time to the second."""
         with self.connection.cursor() as cursor:

@@ -16,6 +16,7 @@ from ingest import raw
 from ingest.sources import RelationalSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.variables import known_names_hint, most_alike
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Server(Protocol):
         table (`clients`) or a column (`clients.name`) really are, where the declaration is wrong."""
         ...
 
+    def tables(self) -> list[str]:
+        """The names of the tables that can be read."""
+        ...
+
     def now(self) -> str:
         """The server's local time to the second, in the form that it prints times of change in."""
         ...
@@ -74,7 +79,9 @@ class Table:
     def _changed_column(self) -> Column:
         place = f"table {self.server.database}.{self.name}"
         if not self.columns:
-            hint = f"check {self.source.variable('tables')} and the grants"
+            alike = most_alike(self.name, self.server.tables())
+            meant = f": did you mean {alike}?" if alike else ""
+            hint = f"check {self.source.variable('tables')} and the grants{meant}"
             raise OperatorError(f"{place} does not exist or is not readable", hint=hint)
         if not self.key:
             raise OperatorError(f"{place} has no primary key", hint="rows without a key cannot be told apart; add one")
@@ -82,11 +89,13 @@ class Table:
         for entry in self.source.charsets:
             table, _, column = entry.partition(".")
             if table == self.name and column and column not in by_name:
-                raise OperatorError(f"{place} has no column {column}", hint=f"check {self.source.variable('charsets')}")
+                hint = f"check {self.source.variable('charsets')}: {known_names_hint(column, by_name)}"
+                raise OperatorError(f"{place} has no column {column}", hint=hint)
         wanted = self.source.changed_column
         hint = f"name the column that holds the time of change in {self.source.variable('changed_column')}"
         if wanted not in by_name:
-            raise OperatorError(f"{place} has no column {wanted}", hint=hint)
+            times = [column.name for column in self.columns if column.is_time]
+            raise OperatorError(f"{place} has no column {wanted}", hint=f"{hint}: {known_names_hint(wanted, times)}")
         changed = by_name[wanted]
         if not changed.is_time:
             problem = f"{place}: {wanted} is {changed.declared_type}, not a DATETIME or TIMESTAMP"

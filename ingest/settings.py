@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from pydantic import Field, SecretStr
 
 from ingest.sources import JSONSource, KafkaLogin, KafkaSource, MySQLSource, Source, SourceT, prefix_of
-from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment
+from ingest.warehouse import variables
+from ingest.warehouse.environment import PREFIX, Day, EnvironmentSettings, read_environment
 
 
 class Declaration(NamedTuple):
@@ -47,7 +48,7 @@ class General(EnvironmentSettings):
     """What belongs to no source: SVOD_…"""
 
     warehouse: Path = Field(Path("warehouse/svod.duckdb"), description="a path")
-    since: date = Field(default_factory=lambda: date(date.today().year - 1, 1, 1), description="a date like 2025-01-01")
+    since: Day = Field(default_factory=lambda: date(date.today().year - 1, 1, 1), description="a date like 2025-01-01")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """Read every setting. Raises SettingsError that names the first wrong variable, never its value."""
+    """Read every setting. Raises SettingsError that names the first wrong or unknown variable, never its value."""
+    variables.refuse_unknown(
+        f"{prefix_of(name)}{field.upper()}" for name, kind, _ in DECLARATIONS for field in kind.model_fields
+    )
     return Settings(
         read_environment(General),
         read_environment(RegistrySettings, f"{PREFIX}REGISTRY_"),

@@ -1,6 +1,7 @@
 """Kinds of sources: what has to be known of a MySQL server, of JSON files, of a Kafka topic. No source by its name."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic_settings import NoDecode, PydanticBaseSettingsSource
 
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings
 from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.variables import known_names_hint
 
 TABLE_ENTRY = re.compile(r"[A-Za-z0-9_$]+(:whole)?")
 CHARSET_ENTRY = re.compile(r"[A-Za-z0-9_$]+(\.[A-Za-z0-9_$]+)?=[A-Za-z0-9]+")
@@ -87,6 +89,15 @@ class RelationalSource(Source):
     )
     changed_column: str = Field("updated_at", pattern=r"^[A-Za-z0-9_$]+$", description="a column name")
     overlap_minutes: int = Field(10, ge=0, description="a whole number of minutes, 0 or more")
+
+    def check_charsets(self, tables: Iterable[str]) -> None:
+        """Raise SettingsError for a charset of a table that is not among these."""
+        known = list(tables)
+        for entry in self.charsets:
+            table = entry.partition(".")[0]
+            if table not in known:
+                problem = f"{self.variable('charsets')}: table {table} is not among those that land"
+                raise SettingsError(problem, hint=known_names_hint(table, known))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from ingest.warehouse.environment import read_environment
+from ingest.warehouse import variables
+from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment
 from ingest.warehouse.errors import SettingsError
 
 Owner = Literal["source", "manager", "last_sent"]
@@ -17,10 +18,10 @@ _WEBHOOK = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Settings of `publish`. Frozen; the webhook is a secret and shows as stars."""
 
-    model_config = SettingsConfigDict(env_prefix="SVOD_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     warehouse: Path = Path("warehouse/svod.duckdb")
     bitrix24_webhook: SecretStr | None = None
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
     field_owners: Annotated[Mapping[str, Owner], NoDecode] = Field(default_factory=dict)
     deal_stages: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     fuse_share: float = Field(0.2, ge=0)
-    fuse_floor: int = Field(100, ge=0)  # so many changed cards of a kind are always let through
+    fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
     @field_validator("bitrix24_webhook", mode="before")
     @classmethod
@@ -90,5 +91,6 @@ def _names_a_host(address: str) -> bool:
 
 
 def read_settings() -> Settings:
-    """Settings from the environment. Raises SettingsError naming the variable, never showing its value."""
+    """Settings from the environment. Raises SettingsError naming a wrong or unknown variable, never its value."""
+    variables.refuse_unknown()
     return read_environment(Settings)

@@ -19,8 +19,18 @@
 {#- SVOD_SINCE as a date, or 1 January of the previous year: what did not change since then is not published. -#}
 {% macro period_start() -%}
     {%- set since = env_var('SVOD_SINCE', '') or (run_started_at.year - 1) ~ '-01-01' -%}
-    {%- if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}.*', since) -%}
+    {%- if not is_a_day(since) -%}
         {{ exceptions.raise_compiler_error("SVOD_SINCE is '" ~ since ~ "'; a date like 2025-01-01 is expected") }}
     {%- endif -%}
-    (timestamp '{{ since[:10] }}' at time zone 'Europe/Moscow' at time zone 'UTC')
+    (timestamp '{{ since }}' at time zone 'Europe/Moscow' at time zone 'UTC')
+{%- endmacro %}
+
+{#- Whether a text is a day of the calendar in the form 2025-01-31 and no other: as `Day` in ingest/warehouse/environment.py
+    reads it. 30 February comes back as 2 March. -#}
+{% macro is_a_day(text) -%}
+    {%- if modules.re.fullmatch('(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])', text) -%}
+        {%- set first = modules.datetime.date(text[:4] | int, text[5:7] | int, 1) -%}
+        {%- set day = first + modules.datetime.timedelta(days=(text[8:] | int) - 1) -%}
+        {{- 'yes' if day.isoformat() == text -}}
+    {%- endif -%}
 {%- endmacro %}

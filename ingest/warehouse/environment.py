@@ -1,9 +1,12 @@
 """Reads the settings of all programs from the environment and from `.env`; says in one line what is wrong there."""
 
 import os
-from typing import Any, TypeVar
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.warehouse.errors import SettingsError
@@ -20,6 +23,21 @@ class EnvironmentSettings(BaseSettings):
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
+def _written_as_a_day(value: object) -> object:
+    """Pydantic would take a number of seconds too, and a moment at midnight; the models read the same text as a day."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("not a date")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_as_a_day)]  # 2025-01-01 and no other form: as macro `period_start`
+
+
+def env_file() -> Path:
+    """Where settings are read from besides the environment: SVOD_ENV_FILE, or `.env` in the current directory."""
+    return Path(os.environ.get("SVOD_ENV_FILE", ".env"))
+
+
 def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: Any) -> SettingsT:
     """Settings of a class from the environment and from SVOD_ENV_FILE (`.env` in the current directory unless set).
 
@@ -27,7 +45,7 @@ def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: 
     the form that is expected. Raises SettingsError that names the first wrong variable and that form, never its value.
     """
     try:
-        return settings(_env_file=os.environ.get("SVOD_ENV_FILE", ".env"), _env_prefix=prefix, **values)
+        return settings(_env_file=env_file(), _env_prefix=prefix, **values)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
     field = str(wrong["loc"][0])

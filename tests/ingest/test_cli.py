@@ -75,7 +75,7 @@ def test_a_failure_is_one_line_and_a_hint_and_is_journalled(ingest: Ingest, comm
 
 
 def test_settings_come_from_a_file_and_the_environment_wins(ingest: Ingest):
-    (ingest.folder / ".env").write_text("SVOD_SHOP_B_FILES=from-file.json\nSVOD_UNKNOWN_TO_INGEST=1\n")
+    (ingest.folder / ".env").write_text("SVOD_SHOP_B_FILES=from-file.json\nSVOD_FUSE_SHARE=1\n")
     assert "there is no file from-file.json" in ingest.run("json").stderr
     ingest.set(shop_b_files="from-environment.json")
     assert "there is no file from-environment.json" in ingest.run("json").stderr

@@ -43,7 +43,6 @@ def raw_rows(tmp_path, table: str) -> int:
 def test_a_declaration_is_what_holds_unless_a_variable_says_otherwise(monkeypatch):
     monkeypatch.setenv("SVOD_SHOP_A_TABLES", "orders")
     monkeypatch.setenv("SVOD_SHOP_C_TABLES", "clients:whole, orders")
-    monkeypatch.setenv("SVOD_SHOP_C_NAME", "no setting at all")
     shop_a, shop_c = read_settings().sources_of(MySQLSource)
     assert (shop_a.name, shop_a.tables) == ("shop_a", {"orders": False})
     assert (shop_c.name, shop_c.tables) == ("shop_c", {"clients": True, "orders": False})
