@@ -21,13 +21,15 @@ from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import console, say
-from publish import forecast, gate
+from publish import change_limit, changes, forecast, gate, set_aside, setting_names
 from publish import plan as plans
 from publish.bitrix24 import pacing
 from publish.bitrix24 import push as pushes
 from publish.bitrix24.client import Client
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
+from publish.change_limit import Limit
+from publish.changes import PartChanges
 from publish.ledger import Ledger, is_unclaimed, last_portal
 from publish.parts import shown
 from publish.settings import Settings, read_settings
@@ -65,25 +67,35 @@ def plan(
 ) -> None:
     """Show what push would create, update and leave; sends nothing and asks the portal nothing."""
     settings = read_settings()
+    setting_names.check_fields(settings, PARTS)
     with warehouse(settings) as connection, journal.step(connection, journal.PUBLISH_PLAN) as step:
         ledger = ledger_of(connection, settings)
         plans.compute(ledger, PARTS)
+        setting_names.check_statuses(settings, connection, PARTS)
         limits = pacing.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
         figures = forecast.summary(ledger, PARTS, limits)
         step.rows_in = sum(figures.published.values())
         step.rows_out = sum(sum(actions.values()) for actions in figures.counts.values())
         examples = list(plans.examples(connection, PARTS, show))
+        summary = changes.summary(ledger, PARTS)
+        limit = change_limit.reason_to_stop(ledger, list(PARTS), Limit(settings.fuse_share, settings.fuse_floor))
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(figures, examples), ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_as_json(figures, summary, limit, examples), ensure_ascii=False) + "\n")
         return
     _print_plan(figures)
+    for line in changes.lines(summary):
+        say(line)
+    if limit:
+        say(f"the change limit will stop a push: {limit}")
     for change in examples:
         say(f"{change.action} {change.entity} {change.origin_id}")
         for name, (old, new) in change.fields.items():
             say(f"    {name}: {shown(old) or '(empty)'} -> {shown(new) or '(empty)'}")
 
 
-def _as_json(figures: forecast.Forecast, examples: list[plans.Example]) -> dict[str, Any]:
+def _as_json(
+    figures: forecast.Forecast, summary: list[PartChanges], limit: str, examples: list[plans.Example]
+) -> dict[str, Any]:
     return {
         "counts": figures.counts,
         "published": figures.published,
@@ -92,6 +104,8 @@ def _as_json(figures: forecast.Forecast, examples: list[plans.Example]) -> dict[
         "requests": figures.requests,
         "requests_least": figures.requests_least,
         "seconds": round(figures.seconds, 1),
+        "summary": {kind.entity: asdict(kind) for kind in summary},
+        "change_limit": limit,
         "changes": [change._asdict() for change in examples],
     }
 
@@ -135,12 +149,14 @@ def push(
             step.rows_out = sum(result.created.values()) + sum(result.updated.values())
             step.detail |= asdict(result)
     _print_result(result)
-    if result.dead_letters:
+    if result.dead_letters_now:
         raise OperatorError(
-            f"{result.dead_letters} records are dead-lettered in sync.dead_letters",
-            hint="`publish status` lists the errors; they are tried again with a growing delay",
+            f"{result.dead_letters_now} records are dead-lettered in sync.dead_letters",
+            hint="`publish status` lists the errors; they are tried again with a growing delay, or by `publish retry`",
             exit_status=4,
         )
+    if result.dead_letters:
+        say(f"publish push: {result.dead_letters:,} dead letters of before wait for their next try: sync.dead_letters")
 
 
 async def _push(
@@ -197,9 +213,46 @@ def _print_result(result: Result) -> None:
     for number, table, what in (
         (result.conflicts, "conflicts", "fields were changed by managers and left alone"),
         (result.duplicates, "adoption_duplicates", "records could be several portal cards and wait for a person"),
+        (result.deletions, "deletions", "parts were deleted in the portal and stay away until `publish retry`"),
     ):
         if number:
             say(f"publish push: {number:,} {what}: sync.{table}")
+
+
+Kind = Annotated[str | None, typer.Option("--entity", help="All of a kind: company, contact, deal, requisite, …")]
+Ids = Annotated[list[str] | None, typer.Option("--id", help="All of a record, by its id; may be repeated.")]
+Everything = Annotated[bool, typer.Option("--all", help="All that was refused.")]
+
+
+@app.command()
+def retry(
+    entity: Kind = None,
+    origin_ids: Ids = None,
+    everything: Everything = False,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Cards that managers deleted as well.")] = False,
+) -> None:
+    """Have the next push try again what the portal refused, and make a card again that a manager deleted."""
+    with _chosen(entity, origin_ids, everything) as (ledger, choice):
+        due, wanted_again = set_aside.retry(ledger, choice, also_deleted=deleted)
+    say(f"publish retry: {due:,} dead letters are due, {wanted_again:,} deleted parts will be made again")
+
+
+@app.command()
+def discard(entity: Kind = None, origin_ids: Ids = None, everything: Everything = False) -> None:
+    """Leave alone what the portal refused until the record changes."""
+    with _chosen(entity, origin_ids, everything) as (ledger, choice):
+        discarded = set_aside.discard(ledger, choice)
+    say(f"publish discard: {discarded:,} dead letters rest until their records change")
+
+
+@contextmanager
+def _chosen(
+    entity: str | None, origin_ids: list[str] | None, everything: bool
+) -> Iterator[tuple[Ledger, set_aside.Choice]]:
+    settings = read_settings()
+    choice = set_aside.Choice(list(PARTS), entity, tuple(origin_ids or ()), everything)
+    with warehouse(settings) as connection:
+        yield ledger_of(connection, settings), choice
 
 
 @app.command()
@@ -226,8 +279,12 @@ _STATUS = {
     "answers not seen yet": """select entity, count(*) as creates, min(intended_at) as since
         from portal_intents group by 1""",
     "refused (sync.dead_letters)": """select entity, error, error_description, count(*) as records,
-        max(attempts) as attempts, min(next_at) as next_at from portal_dead_letters
-        group by 1, 2, 3 order by 4 desc limit 20""",
+        max(attempts) as attempts, min(next_at) as next_at, min(origin_id) as example from portal_dead_letters
+        where not isinf(next_at) group by 1, 2, 3 order by 4 desc limit 20""",
+    "discarded until the record changes": """select entity, error, error_description, count(*) as records
+        from portal_dead_letters where isinf(next_at) group by 1, 2, 3 order by 4 desc limit 20""",
+    "deleted in the portal (sync.deletions)": """select entity, origin_id, bitrix_id, noticed_at, is_wanted_again
+        from portal_deletions order by noticed_at desc, entity, origin_id limit 20""",
     "left to managers (sync.conflicts)": """select entity, field, count(*) as records, max(noticed_at) as noticed_at
         from portal_conflicts group by 1, 2 order by 3 desc limit 20""",
     "for a person to join (sync.adoption_duplicates)": """select entity, origin_id, bitrix_ids

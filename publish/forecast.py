@@ -87,7 +87,7 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
     return Forecast(
         counts=counts,
         published=ledger.published(),
-        dead_letters=ledger.count("dead_letters"),
+        dead_letters=ledger.dead_letters(),
         commands={method: number for method, number in commands.items() if number},
         elements={method: number for method, number in elements.items() if number},
         requests=requests + fixed,

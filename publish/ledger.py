@@ -8,6 +8,7 @@ The tables' columns are in `ingest/warehouse/schema.sql`.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -15,7 +16,7 @@ import duckdb
 from ingest.warehouse.journal import utc_now
 from publish.parts import Key
 
-TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates")
+TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
@@ -106,8 +107,8 @@ class Ledger:
     """Reads and writes the tables of schema `sync` for one portal, `host` or `host:port`.
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
-    connection, without their portal. Rows of a warehouse from before the portal was kept belong to the first portal
-    that answers a push: `claim`.
+    connection, without their portal; `portal_held` is the ledger without what somebody deleted there. Rows of a
+    warehouse from before the portal was kept belong to the first portal that answers a push: `claim`.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str) -> None:
@@ -118,10 +119,14 @@ class Ledger:
                 f"""create or replace temp view portal_{table} as
                     select * exclude (portal) from sync.{table} where portal = '{name}'"""
             )
+        connection.execute(
+            """create or replace temp view portal_held as
+               select * from portal_ledger anti join portal_deletions using (entity, origin_id)"""
+        )
 
     def claim(self) -> None:
         """Give the rows of no portal to this one; copied, for an update of a million keys takes far longer."""
-        with self._transaction():
+        with self.transaction():
             for table in TABLES:
                 self.connection.execute(
                     f"insert into sync.{table} select * replace (? as portal) from sync.{table} where portal = ''",
@@ -130,7 +135,8 @@ class Ledger:
                 self.connection.execute(f"delete from sync.{table} where portal = ''")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """What is written within is there as a whole, or not at all."""
         self.connection.execute("begin")
         try:
             yield
@@ -145,7 +151,7 @@ class Ledger:
         """Write down creates before they are sent; they stay open until `settle`."""
         now = utc_now()
         rows = [(i.entity, i.origin_id, i.owner_id, i.wanted, list(i.links), now) for i in intents]
-        with self._transaction():
+        with self.transaction():
             self._insert("intents", rows)
 
     def settle(
@@ -160,7 +166,7 @@ class Ledger:
         """Take over what an answer says, in one transaction: parts held, parts refused, intents proven not executed
         (`absent`), parts that are no longer there (`gone`), fields left to a manager."""
         now = utc_now()
-        with self._transaction():
+        with self.transaction():
             self._insert(
                 "ledger",
                 [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now) for e in entries],
@@ -171,6 +177,7 @@ class Ledger:
             settled = [entry.key for entry in entries]
             self._delete("dead_letters", settled)
             self._delete("conflicts", settled)
+            self._delete("deletions", settled)
             self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])
             self._delete("ledger", gone)
             self._refuse(refused)
@@ -188,13 +195,28 @@ class Ledger:
     def list_duplicates(self, duplicates: Sequence[Duplicates]) -> None:
         """List records that several cards could be, for a person to sort out."""
         now = utc_now()
-        with self._transaction():
+        with self.transaction():
             self._insert(
                 "adoption_duplicates",
                 [(d.entity, d.origin_id, d.found_by, d.bitrix_ids, now) for d in duplicates],
                 """on conflict (portal, entity, origin_id) do update set found_by = excluded.found_by,
                    bitrix_ids = excluded.bitrix_ids, noticed_at = excluded.noticed_at""",
             )
+
+    def mark_deleted(self, deleted: Mapping[Key, int | None]) -> None:
+        """Remember parts, with their portal ids, that somebody deleted in the portal."""
+        now = utc_now()
+        with self.transaction():
+            self._insert(
+                "deletions",
+                [(*key, bitrix_id, now, False) for key, bitrix_id in deleted.items()],
+                "on conflict (portal, entity, origin_id) do nothing",
+            )
+
+    def take_off(self, table: str, keys: Sequence[Key]) -> None:
+        """Take entries off one of `TABLES`."""
+        with self.transaction():
+            self._delete(table, keys)
 
     def _insert(self, table: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
         if rows:
@@ -256,10 +278,26 @@ class Ledger:
         ).fetchall()
         return dict(rows)
 
+    def deleted(self) -> dict[str, set[str]]:
+        """Origin ids of the parts that somebody deleted in the portal, by entity."""
+        rows = self.connection.execute(
+            "select entity, list(origin_id) from sync.deletions where portal = ? group by 1", [self.portal]
+        ).fetchall()
+        return {entity: set(origin_ids) for entity, origin_ids in rows}
+
     def published(self) -> dict[str, int]:
         """How many parts the portal holds of ours, by entity."""
         sql = "select entity, count(*) from sync.ledger where portal = ? group by all"
         return dict(self.connection.execute(sql, [self.portal]).fetchall())
+
+    def dead_letters(self, since: datetime | None = None) -> int:
+        """How many dead letters will be tried again; of these, those that were refused since then or are due."""
+        row = self.connection.execute(
+            """select count(*) from sync.dead_letters where portal = $portal and not isinf(next_at)
+               and ($since is null or last_at >= $since or next_at <= current_timestamp::timestamp)""",
+            {"portal": self.portal, "since": since},
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def count(self, table: str) -> int:
         """Rows of one of `TABLES` for this portal."""

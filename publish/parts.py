@@ -52,6 +52,8 @@ class Field:
     refers_to: str = ""
     # Without that card the portal's card is of no use: it waits.
     is_required: bool = False
+    # A person's name or the like: never shown where others read along.
+    is_personal: bool = False
     # The portal's field with the whole set this one is the first of: where a manager made it several, it is theirs.
     first_of: str = ""
 
@@ -86,6 +88,8 @@ class Part:
     add: str
     update: str = ""
     add_together: int = 1
+    # Its fields are a person's, all but those that the publisher adds.
+    is_about_people: bool = False
 
     @property
     def wanted(self) -> str:

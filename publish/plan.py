@@ -1,10 +1,12 @@
 """Mart minus ledger: what to add, what to update, which links to take away; as temporary tables, one a part.
 
 Set-based and within DuckDB, so that a plan of a million parts needs neither time nor Python's memory: parts whose
-wanted JSON text equals the one last dealt with are nobody's business; the rest are read page by page.
+wanted JSON text equals the one last dealt with are nobody's business; the rest are read page by page. What somebody
+deleted in the portal is nobody's business either, nor what would hang on it or could not be without it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import duckdb
@@ -46,9 +48,18 @@ def compute(ledger: Ledger, parts: Iterable[Part]) -> None:
 
     Raises OperatorError when a mart, or a column of one, is not there.
     """
+    parts = list(parts)
     try:
         for part in parts:
-            ledger.connection.execute(_changed_links(part) if isinstance(part, Link) else _changed(part))
+            ledger.connection.execute(
+                f"""create or replace temp table plan_{part.entity} as
+                    with differences as ({_differences(part, parts)}),
+                    waiting as (
+                        select origin_id, wanted::varchar as wanted from portal_dead_letters
+                        where entity = '{part.entity}' and next_at > current_timestamp::timestamp
+                    )
+                    from differences anti join waiting using (origin_id, wanted)"""
+            )
             for field in part.fields:
                 if field.choices and field.choices.mart:
                     ledger.connection.execute(f"from {field.choices.mart} limit 0")
@@ -59,7 +70,42 @@ def compute(ledger: Ledger, parts: Iterable[Part]) -> None:
         ) from None
 
 
-def _changed(part: Part) -> str:
+def no_longer_wanted(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Key]:
+    """Dead letters that stand for nothing any more: their record left the mart, or the portal has it by now, or the
+    part is none of ours. Call it after `compute`."""
+    parts = list(parts)
+    refused: dict[str, list[str]] = defaultdict(list)
+    for entity, origin_id in ledger.connection.execute(
+        "select entity, origin_id from portal_dead_letters order by 1, 2"
+    ).fetchall():
+        refused[entity].append(origin_id)
+    differences = {part.entity: _differences(part, parts) for part in parts}
+    for entity, origin_ids in refused.items():
+        wanted: set[str] = set()
+        if entity in differences:
+            rows = ledger.connection.execute(
+                f"""with differences as ({differences[entity]}), refused as (select unnest(?) as origin_id)
+                    select origin_id from differences semi join refused using (origin_id)""",
+                [origin_ids],
+            ).fetchall()
+            wanted = {origin_id for (origin_id,) in rows}
+        yield from (Key(entity, origin_id) for origin_id in origin_ids if origin_id not in wanted)
+
+
+def _differences(part: Part, parts: Sequence[Part]) -> str:
+    return _changed_links(part) if isinstance(part, Link) else _changed(part, _with_owners(part, parts))
+
+
+def _with_owners(part: Part, parts: Sequence[Part]) -> list[str]:
+    """A part's entity, that of what it hangs on, and so on up to the card."""
+    by_entity = {other.entity: other for other in parts}
+    chain = [part.entity]
+    while owner := by_entity[chain[-1]].owner:
+        chain.append(owner)
+    return chain
+
+
+def _changed(part: Part, with_owners: Sequence[str]) -> str:
     departed = ""
     if part.departed:
         mart, state = part.departed.mart, part.departed.state_field
@@ -72,22 +118,27 @@ def _changed(part: Part) -> str:
             where departed.state is not null
                 and json_extract_string(published.wanted, '$.{state}') is distinct from departed.state
                 and published.origin_id not in (select {part.key} from {part.mart})"""
+    needed = " union all ".join(
+        f"""select wanted.origin_id from wanted
+            inner join portal_deletions as gone on gone.entity = '{field.refers_to}'
+                and gone.origin_id = json_extract_string(wanted.wanted, '$.{field.name}')"""
+        for field in part.references
+        if field.is_required
+    )
     return f"""
-        create or replace temp table plan_{part.entity} as
         with published as (select * from portal_ledger where entity = '{part.entity}'),
         wanted as (
             select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{departed}
         ),
-        waiting as (
-            select origin_id, wanted::varchar as wanted from portal_dead_letters
-            where entity = '{part.entity}' and next_at > current_timestamp::timestamp
-        )
+        deleted as (select origin_id from portal_deletions where entity in ('{"', '".join(with_owners)}')),
+        without_what_it_needs as ({needed or "select null::varchar as origin_id where false"})
         select wanted.origin_id, if(published.origin_id is null, 'create', 'update') as action, wanted.wanted,
             published.sent::varchar as sent, published.wanted::varchar as previous, published.bitrix_id
         from wanted
         left join published on published.origin_id = wanted.origin_id
-        anti join waiting on waiting.origin_id = wanted.origin_id and waiting.wanted = wanted.wanted
-        where published.origin_id is null or published.wanted::varchar is distinct from wanted.wanted"""
+        anti join deleted on deleted.origin_id = wanted.origin_id
+        where (published.origin_id is null and wanted.origin_id not in (from without_what_it_needs))
+            or (published.origin_id is not null and published.wanted::varchar is distinct from wanted.wanted)"""
 
 
 def _changed_links(link: Link) -> str:
@@ -100,7 +151,6 @@ def _changed_links(link: Link) -> str:
         if card.departed
     )
     return f"""
-        create or replace temp table plan_{link.entity} as
         with published as (
             select origin_id, split_part(origin_id, '/', 1) as {holder.key},
                 split_part(origin_id, '/', 2) as {other.key}
@@ -110,13 +160,13 @@ def _changed_links(link: Link) -> str:
         present as (
             select {other.key} as origin_id from {other.mart} union all select {holder.key} from {holder.mart}
         ),
-        waiting as (
-            select origin_id from portal_dead_letters
-            where entity = '{link.entity}' and next_at > current_timestamp::timestamp
-        ),
         changed as (
             select {link.key} as origin_id, 'create' as action from {link.mart}
             anti join published using ({holder.key}, {other.key})
+            anti join (select origin_id as {holder.key} from portal_deletions where entity = '{holder.entity}')
+                using ({holder.key})
+            anti join (select origin_id as {other.key} from portal_deletions where entity = '{other.entity}')
+                using ({other.key})
             union all
             select origin_id, 'remove' from published
             anti join {link.mart} as link using ({holder.key}, {other.key})
@@ -124,7 +174,7 @@ def _changed_links(link: Link) -> str:
                 or {holder.key} in (from merged) or {other.key} in (from merged)
         )
         select origin_id, action, '{{}}' as wanted, '{{}}' as sent, '{{}}' as previous, null::bigint as bitrix_id
-        from changed anti join waiting using (origin_id)"""
+        from changed"""
 
 
 def count(connection: duckdb.DuckDBPyConnection, entity: str, action: Action | None = None) -> int:

@@ -56,6 +56,21 @@ create table if not exists raw.dead_letters (
 );
 comment on table raw.dead_letters is 'Input that could not be landed, as bytes, with its place and the reason.';
 
+create table if not exists sync.portals (
+    portal varchar primary key, -- host[:port] of the webhook
+    url varchar not null, -- without its path, which is a secret
+    mark varchar, -- the id that the publisher keeps in the portal
+    counter bigint not null, -- the mark's number as last written: odd while a push is under way
+    intended bigint not null, -- the number about to be written
+    restored_at bigint, -- the number that a portal put back from a copy had, until it is brought up to date
+    mark_refused_at timestamp, -- since when the portal has not let us write the mark
+    filled_at timestamp, -- when a push first ended without an error
+    first_seen_at timestamp not null,
+    last_seen_at timestamp not null
+);
+comment on table sync.portals is
+    'Portals that this warehouse publishes to: how each is known again, and how many pushes it has had.';
+
 create table if not exists sync.ledger (
     portal varchar not null, -- host[:port] of the webhook
     entity varchar not null,
@@ -94,7 +109,27 @@ create table if not exists sync.dead_letters (
     primary key (portal, entity, origin_id)
 );
 comment on table sync.dead_letters is
-    'What a portal refused; tried again at next_at, or at once when the record changes.';
+    'What a portal refused; tried again at next_at (infinity: discarded), or at once when the record changes.';
+
+create table if not exists sync.deletions (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    bitrix_id bigint,
+    noticed_at timestamp not null,
+    is_wanted_again boolean not null,
+    primary key (portal, entity, origin_id)
+);
+comment on table sync.deletions is
+    'Parts of ours that somebody deleted in a portal; they stay away until `publish retry` asks for them again.';
+
+create table if not exists sync.confirmed_plans (
+    portal varchar primary key,
+    part_counts json not null, -- entity -> parts
+    confirmed_at timestamp not null
+);
+comment on table sync.confirmed_plans is
+    'A plan above the change limit that an operator let through and that has not been sent to its end.';
 
 create table if not exists sync.conflicts (
     portal varchar not null,

@@ -34,8 +34,10 @@ def say(text: str) -> None:
 
 
 def print_error(error: OperatorError) -> None:
-    """The problem as one line, the hint as another, on standard error."""
+    """The problem as one line, the hint as another, on standard error; between them the details, if it has any."""
     errors.print(f"error: {error.problem}", markup=False, highlight=False, style="red", soft_wrap=True)
+    for line in error.details:
+        errors.print(line, markup=False, highlight=False, soft_wrap=True)
     if error.hint:
         errors.print(f"hint: {error.hint}", markup=False, highlight=False, soft_wrap=True)
 

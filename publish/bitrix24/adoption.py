@@ -167,7 +167,7 @@ async def _contacts(run: Run) -> list[Duplicates]:
     sql = f"""
         select company.bitrix_id, plan.origin_id, plan.wanted from plan_{CONTACT.entity} as plan
         inner join {COMPANY_CONTACT.mart} as link on link.{CONTACT.key} = plan.origin_id
-        inner join portal_ledger as company on company.entity = '{COMPANY.entity}'
+        inner join portal_held as company on company.entity = '{COMPANY.entity}'
             and company.origin_id = link.{COMPANY.key} and company.is_adopted
         where plan.action = 'create'
             and plan.origin_id not in (select origin_id from portal_ledger where entity = '{CONTACT.entity}')
@@ -213,6 +213,7 @@ def _take_contacts(run: Run, cards_of: Mapping[str, set[int]], found_by: Mapping
 
 async def _people_of(run: Run, companies: Sequence[int]) -> dict[int, dict[tuple[str, str], set[int]]]:
     """Company card -> (PHONE or EMAIL, value) -> contact cards."""
+    companies = sorted(await COMPANY.read(run.client, companies))  # a deleted one would be an error
     commands = [Command("crm.company.contact.items.get", {"id": company}) for company in companies]
     linked: dict[int, set[int]] = defaultdict(set)
     for company, answer in zip(companies, await run.client.read(commands), strict=True):

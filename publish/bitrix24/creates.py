@@ -71,7 +71,14 @@ def _new_cards(run: Run, card: Card, changes: Sequence[Change]) -> list[NewCard]
         if link:
             fields[link.travels_as] = [other.bitrix_id for other in others]
         # A reference that cannot be told yet is left out of the ledger, so that the next run sees that it is missing.
-        untold = {field.name for field in card.references if values.get(field.name) and fields[field.name] is None}
+        # A card that somebody deleted will not come.
+        untold = {
+            field.name
+            for field in card.references
+            if values.get(field.name)
+            and fields[field.name] is None
+            and not run.is_deleted(field.refers_to, values[field.name])
+        }
         known = {name: value for name, value in values.items() if name not in untold}
         text = encoded(known) if untold else change.wanted
         intent = Intent(*change.key, text, links=tuple(other.origin_id for other in others))

@@ -59,6 +59,10 @@ class Card(Part):
         )
         return {int(row["id"]): row | self._values(row) for row in rows}
 
+    def to_get(self, bitrix_id: int) -> Command:
+        """The command that tells a card that was deleted (NOT_FOUND) from one that may not be read (ACCESS_DENIED)."""
+        return Command("crm.item.get", {"entityTypeId": self.type_id, "id": bitrix_id})
+
     def _values(self, row: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         entries = row.get("fm") or []
         return {
@@ -113,6 +117,10 @@ class Detail(Part):
         where = {} if self.has_own_id else self.constants
         rows = await list_by(client, self.listing, self.id_field, bitrix_ids, where=where)
         return {int(row[self.id_field]): row for row in rows}
+
+    def to_get(self, bitrix_id: int) -> Command | None:
+        """The command that tells one that was deleted from one that may not be read; None where there is no such."""
+        return Command(f"{self.listing.removesuffix('.list')}.get", {"id": bitrix_id}) if self.has_own_id else None
 
     def own_key(self, current: Mapping[str, Any], origin_id: str) -> dict[str, str]:
         """Nothing: details carry no key of ours."""

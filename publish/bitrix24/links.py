@@ -30,7 +30,7 @@ def companions(run: Run, link: CardLink, holders: Sequence[str]) -> Mapping[str,
     rows = run.connection.execute(
         f"""select link.{holder}, link.{other}, published.bitrix_id
             from {link.mart} as link
-            inner join portal_ledger as published
+            inner join portal_held as published
                 on published.entity = '{link.other.entity}' and published.origin_id = link.{other}
             where link.{holder} in (select unnest(?)) order by 1, link.{link.first} desc, 2""",
         [list(holders)],

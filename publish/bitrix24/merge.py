@@ -37,9 +37,9 @@ def _pairs(run: Run, card: Card, departed: Departed) -> list[Pair]:
     rows = run.connection.execute(
         f"""select departed.{card.key}, merged.bitrix_id, survivor.bitrix_id
             from {departed.mart} as departed
-            inner join portal_ledger as merged
+            inner join portal_held as merged
                 on merged.entity = '{card.entity}' and merged.origin_id = departed.{card.key}
-            inner join portal_ledger as survivor
+            inner join portal_held as survivor
                 on survivor.entity = '{card.entity}' and survivor.origin_id = departed.merged_into
             where departed.state = 'merged' and not exists (select 1 from portal_conflicts as conflict
                 where conflict.entity = merged.entity and conflict.origin_id = merged.origin_id

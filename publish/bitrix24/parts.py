@@ -57,7 +57,7 @@ REQUISITE = Detail(
         Field("RQ_OGRNIP", "requisite_ogrnip"),
         Field("RQ_COMPANY_NAME", "title"),
         Field("RQ_COMPANY_FULL_NAME", "full_name"),
-        Field("RQ_DIRECTOR", "director_name"),
+        Field("RQ_DIRECTOR", "director_name", is_personal=True),
     ),
 )
 BANK_DETAIL = Detail(
@@ -99,6 +99,7 @@ CONTACT = Card(
     type_id=CONTACT_TYPE_ID,
     user_fields="crm.contact.userfield",
     departed=Departed("marts.departed_contacts", STATE.name),
+    is_about_people=True,
     fields=(
         Field("lastName", "card_last_name"),
         Field("name", "first_name"),

@@ -10,8 +10,8 @@ import dataclasses
 
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
-from publish import plan
-from publish.bitrix24 import adoption, reference
+from publish import change_limit, plan, set_aside, setting_names
+from publish.bitrix24 import adoption, deletions, reference
 from publish.bitrix24.client import Client, Command
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.kinds import CardLink, Catalogue, Detail
@@ -21,6 +21,7 @@ from publish.bitrix24.parts import PARTS
 from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run, Silent
 from publish.bitrix24.updates import update_parts
+from publish.change_limit import Limit
 from publish.ledger import Ledger, is_unclaimed
 from publish.parts import lanes
 from publish.settings import Settings
@@ -43,49 +44,40 @@ async def push(
     if is_unclaimed(ledger.connection):
         await client.read([Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})])  # it answers us
         ledger.claim()
+    started_at = journal.utc_now()
+    setting_names.check_fields(settings, parts)
     run = Run(client, ledger, settings, parts, progress or Silent())
     intents = ledger.open_intents()
     if intents:  # creates that a killed run had sent
         await recover(run, intents)
+    await deletions.make_way(run)
+    run = dataclasses.replace(run, deleted=ledger.deleted())
     plan.compute(ledger, parts)
+    setting_names.check_statuses(settings, ledger.connection, parts)
     if any(plan.count(ledger.connection, card.entity, "create") for card in parts.cards):
         blocked = await adoption.adopt(run)
         run = dataclasses.replace(run, blocked=blocked)
         if run.result.adopted:
             plan.compute(ledger, parts)
+    set_aside.end_duplicates(ledger, started_at)
+    ledger.take_off("dead_letters", list(plan.no_longer_wanted(ledger, parts)))
     counts = {part.entity: plan.count(ledger.connection, part.entity) for part in parts}
     if any(counts.values()):
-        if not let_through:
-            _check_change_limit(run)
+        limit = Limit(settings.fuse_share, settings.fuse_floor)
+        change_limit.check(ledger, parts, limit, let_through=let_through)
         for entity, number in counts.items():
             run.progress.expect(entity, number)
         lists = await reference.prepare(client, ledger.connection, parts, settings)
         await _send(dataclasses.replace(run, reference=lists))
+        await deletions.tell_deleted(run, started_at)
+    change_limit.sent(ledger)
     result = run.result
     result.requests = client.requests
-    result.dead_letters = ledger.count("dead_letters")
+    result.dead_letters, result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
+    result.deletions = ledger.count("deletions")
     result.conflicts = ledger.count("conflicts")
     result.duplicates = ledger.count("adoption_duplicates")
     return result
-
-
-def _check_change_limit(run: Run) -> None:
-    """Stop a plan that would change more than a set share of what is published, unless no push has ever ended."""
-    ended = run.connection.execute(
-        "select 1 from ops.steps where step = ? and status = 'done' limit 1", [journal.PUBLISH_PUSH]
-    ).fetchone()
-    if not ended:
-        return
-    published = run.ledger.published()
-    for card in run.parts.cards:
-        there, changed = published.get(card.entity, 0), plan.count(run.connection, card.entity)
-        if changed > max(run.settings.fuse_floor, there * run.settings.fuse_share):
-            raise OperatorError(
-                f"the plan would create or change {changed} of {there} published {card.entity} cards, more than "
-                f"SVOD_FUSE_SHARE={run.settings.fuse_share:g} allows",
-                hint="look at `publish plan --show 20`; `publish push --let-through` lets it through once",
-                exit_status=3,
-            )
 
 
 async def _send(run: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.variables import known_names_hint
 from publish.bitrix24.client import Client, Command, rows_of
 from publish.bitrix24.errors import PortalError, Reaction
 from publish.bitrix24.kinds import Card, Catalogue, Translations
@@ -89,7 +90,7 @@ def _stages(
         if status in chosen and chosen[status] not in there:
             raise SettingsError(
                 f"SVOD_{entity.upper()}_STAGES: the portal has no {entity} stage {chosen[status]}",
-                hint=f"there are {', '.join(there)}",
+                hint=known_names_hint(chosen[status], there),
             )
         usable = [chosen[status]] if status in chosen else [stage for stage in preferred if stage in there]
         stages[status] = usable[0] if usable else there[0]

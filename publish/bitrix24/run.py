@@ -27,7 +27,7 @@ _ATTEMPTS = 6
 @dataclass(slots=True)
 class Result:
     """What a push did: parts created and updated by kind, cards adopted, parts refused, requests sent; and what the
-    ledger lists after it: conflicts, dead letters, duplicates."""
+    ledger lists after it: conflicts, dead letters (`dead_letters_now`: new or due ones), duplicates, deleted parts."""
 
     created: dict[str, int] = dataclasses.field(default_factory=dict)
     updated: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -36,7 +36,9 @@ class Result:
     requests: int = 0
     conflicts: int = 0
     dead_letters: int = 0
+    dead_letters_now: int = 0
     duplicates: int = 0
+    deletions: int = 0
 
 
 class Progress(Protocol):
@@ -83,7 +85,8 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One push of one plan to one portal. `blocked` are records by entity that could be several cards of the portal."""
+    """One push of one plan to one portal. `blocked` are records by entity that could be several cards of the portal,
+    `deleted` those whose cards somebody deleted there."""
 
     client: Client
     ledger: Ledger
@@ -94,17 +97,24 @@ class Run:
     lanes: Lanes = dataclasses.field(default_factory=Lanes)
     reference: Reference = dataclasses.field(default_factory=Reference)
     blocked: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
+    deleted: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         return self.ledger.connection
 
     def ids_referred_to(self, part: Part, records: Sequence[Mapping[str, Any]]) -> Translations:
-        """Portal ids of the cards that these records of a part refer to, by field and our key."""
-        return {
-            field.name: self.ledger.ids(field.refers_to, sorted({r[field.name] for r in records if r.get(field.name)}))
-            for field in part.references
-        }
+        """Portal ids of the cards that these records of a part refer to, by field and our key; of a card that somebody
+        deleted there is none."""
+        ids = {}
+        for field in part.references:
+            keys = {record[field.name] for record in records if record.get(field.name)}
+            ids[field.name] = self.ledger.ids(field.refers_to, sorted(keys - self.deleted.get(field.refers_to, set())))
+        return ids
+
+    def is_deleted(self, entity: str, origin_id: str) -> bool:
+        """Whether somebody deleted this record's card in the portal."""
+        return origin_id in self.deleted.get(entity, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from publish.parts import Part, decoded, encoded
 from publish.plan import Change
 
 _PAGE = BATCH * PAGE
-_DELETED = ("NOT_FOUND", "the card was deleted in the portal")
+_UNLISTED = ("NOT_FOUND", "the portal does not list it: deleted, or not to be read by the webhook's user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
     for change in todo:
         current = there.get(change.bitrix_id) if change.bitrix_id is not None else None
         if current is None:
-            lines.append(Lines(refused=[refusal(change, *_DELETED)]))
+            lines.append(Lines(refused=[refusal(change, *_UNLISTED)]))
             continue
-        update = _decided(part, owners, change, current, translations)
+        update = _decided(run, part, owners, change, current, translations)
         if update.is_empty:
             lines.append(update.lines)
         else:
@@ -70,6 +70,7 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
 
 
 def _decided(
+    run: Run,
     part: Card | Detail,
     owners: Ownership,
     change: Change,
@@ -80,7 +81,8 @@ def _decided(
     decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations)
     was_adopted = not sent  # nothing of ours went there so far
     own_key = part.own_key(current, change.origin_id) if was_adopted else {}
-    entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), _dealt_with(part, change, translations))
+    dealt_with = _dealt_with(run, part, change, translations)
+    entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), dealt_with)
     conflicts = [
         Conflict(*change.key, change.bitrix_id, left.field, left.last_sent, left.in_portal, left.wanted)
         for left in decision.conflicts
@@ -88,13 +90,16 @@ def _decided(
     return Update(change, {**decision.fields, **own_key}, decision, Lines([entry], conflicts=conflicts))
 
 
-def _dealt_with(part: Part, change: Change, translations: Translations) -> str:
-    """What to remember as dealt with: all of it but references to cards that are not there yet."""
+def _dealt_with(run: Run, part: Part, change: Change, translations: Translations) -> str:
+    """What to remember as dealt with: all of it but references to cards that are not there yet. A card that somebody
+    deleted will not come."""
     wanted = decoded(change.wanted)
     untold = {
         field.name
         for field in part.references
-        if wanted.get(field.name) and wanted[field.name] not in translations[field.name]
+        if wanted.get(field.name)
+        and wanted[field.name] not in translations[field.name]
+        and not run.is_deleted(field.refers_to, wanted[field.name])
     }
     return change.wanted if not untold else encoded({name: wanted[name] for name in wanted if name not in untold})
 

@@ -92,7 +92,7 @@ def test_a_warehouse_from_before_portals_keeps_every_row(older_warehouse):
                 assert rows_now == [portal + row for row in rows_before[old_name]], name
                 assert rows_now, name
             tables = connection.execute("select table_name from duckdb_tables() where schema_name = 'sync'").fetchall()
-            assert {f"sync.{name}" for (name,) in tables} == {n for n in TABLES.values() if n.startswith("sync.")}
+            assert not {name for (name,) in tables if name.startswith("outdated_") or name == "adoption_doubles"}
 
 
 def test_the_same_part_may_be_held_by_two_portals_but_once_by_each(older_warehouse):

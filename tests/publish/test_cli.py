@@ -82,6 +82,17 @@ def test_plan_for_machines_shows_old_and_new_values(publish):
     changes = {change["entity"]: change["fields"] for change in plan["changes"]}
     assert changes["company"] == {"title": ['ООО "Ромашка & Ко" № 1', "ООО Василёк"]}
     assert changes["requisite"] == {"RQ_COMPANY_NAME": ['ООО "Ромашка & Ко" № 1', "ООО Василёк"]}
+    assert plan["summary"]["company"]["fields"] == {"title": {"records": 1, "patterns": []}}
+    assert plan["change_limit"] == ""
+
+
+def test_plan_says_what_the_change_looks_like_and_whether_a_push_will_stop(publish, monkeypatch):
+    monkeypatch.setenv("SVOD_FUSE_FLOOR", "1")
+    publish("push")
+    journal_of(publish, "update marts.crm_companies set title = title || '!'")
+    out = publish("plan")[1]
+    assert "company, 6 published: update 6\n    title 6\n" in out
+    assert "the change limit will stop a push: the plan would write 12 parts" in out
 
 
 def test_push_without_a_webhook_is_a_wrong_setting(publish, monkeypatch):
@@ -98,6 +109,8 @@ def test_push_without_a_webhook_is_a_wrong_setting(publish, monkeypatch):
         ("SVOD_BITRIX24_RATE", "fast"),
         ("SVOD_FIELD_OWNERS", "company.title:manager"),
         ("SVOD_FIELD_OWNERS", "company.title=nobody"),
+        ("SVOD_FIELD_OWNERS", "company.titel=manager"),
+        ("SVOD_DEAL_STAGES", "payed=NEW"),
     ],
 )
 def test_a_malformed_setting_is_named_and_its_value_is_not_shown(publish, monkeypatch, name, value):
@@ -176,6 +189,51 @@ def test_dead_letters_are_exit_status_4_and_the_step_is_done(publish):
     assert "Петров1" not in out
 
 
+def test_dead_letters_of_before_are_a_line_and_no_failure(publish):
+    refuse_an_email(publish)
+    assert publish("push")[0] == 4
+    status, out, err = publish("push")
+    assert (status, err) == (0, "")
+    assert "1 dead letters of before wait for their next try" in out
+
+
+def test_retry_and_discard_act_by_kind_by_id_or_on_all(publish):
+    refuse_an_email(publish)
+    publish("push")
+    assert publish("retry", "--entity", "contact")[:2] == (
+        0,
+        "publish retry: 1 dead letters are due, 0 deleted parts will be made again\n",
+    )
+    assert publish("push")[0] == 4
+    assert "1 dead letters rest until" in publish("discard", "--id", marts.contact_id(1))[1]
+    out = publish("push")[1]
+    assert "dead letters of before" not in out
+    assert "discarded until the record changes" in publish("status")[1]
+    assert publish("retry", "--all")[0] == 0
+    assert publish("push")[0] == 4
+    for arguments, expected in ((["retry"], 2), (["discard", "--entity", "contacts"], 2), (["retry", "--id", "x"], 1)):
+        status, _, err = publish(*arguments)
+        assert (status, len(err.strip().splitlines())) == (expected, 2)
+
+
+def test_what_a_manager_deleted_is_listed_and_made_again_by_its_id(publish, sandbox):
+    publish("push")
+    (card,) = journal_of(publish, "select bitrix_id from sync.ledger where origin_id = ?", marts.contact_id(1))[0]
+    httpx.post(f"{sandbox.webhook}crm.item.delete", json={"entityTypeId": 3, "id": card}).raise_for_status()
+    journal_of(publish, "update marts.crm_contacts set post = 'директор'")
+    status, out, _ = publish("push")
+    assert status == 0 and "1 parts were deleted in the portal" in out
+    assert marts.contact_id(1) in publish("status")[1]
+    assert publish("retry", "--all")[0] == 1  # a manager's decision is undone by its name, or when that is asked for
+    assert "1 deleted parts will be made again" in publish("retry", "--all", "--deleted")[1]
+    assert "created contact 1" in publish("push")[1]
+
+
+def refuse_an_email(publish) -> None:
+    update = "update marts.crm_contacts set emails = ['no address'] where contact_id = ?"
+    journal_of(publish, update, marts.contact_id(1))
+
+
 def test_the_fuse_is_exit_status_3(publish, monkeypatch):
     monkeypatch.setenv("SVOD_FUSE_FLOOR", "1")
     publish("push")
@@ -183,6 +241,7 @@ def test_the_fuse_is_exit_status_3(publish, monkeypatch):
     status, _, err = publish("push")
     assert status == 3
     assert "--let-through" in err
+    assert "company, 6 published: update 6\n    title 6\n" in err
     assert journal_of(publish, "select status from ops.steps order by started_at desc limit 1") == [("gated",)]
     assert publish("push", "--let-through")[0] == 0
 

@@ -21,6 +21,7 @@ def write_something_everywhere(ledger: Ledger, origin_id: str = "c-1") -> None:
     )
     ledger.intend([Intent("deal", origin_id, "{}", links=("c-2",))])
     ledger.list_duplicates([Duplicates("company", origin_id, "RQ_INN 1", [1, 2])])
+    ledger.mark_deleted({Key("contact", origin_id): 8})
 
 
 def test_what_one_portal_holds_is_not_seen_by_another(warehouse):

@@ -1,9 +1,5 @@
 """Pushes as a whole: what ends up in the portal, and how little is sent for it."""
 
-import pytest
-
-from ingest.warehouse.errors import OperatorError
-from publish.bitrix24.errors import PortalRefused
 from tests.publish import marts
 
 
@@ -92,30 +88,3 @@ class TestLeaving:
         assert ids[marts.company_id(1)] not in {item["companyId"] for item in office.portal.items("deal")}
         wanted = office.sql("select count(*) from marts.crm_company_contacts")[0][0]
         assert len(office.portal.links()) == wanted
-
-
-class TestFuse:
-    """A plan that changes too much at once is stopped before the first request."""
-
-    def test_a_large_plan_is_stopped_and_let_through_once(self, open_office):
-        office = open_office(fuse_floor=5)
-        marts.fill(office.connection, 20, 0)
-        office.push()
-        office.sql("update marts.crm_companies set title = title || '!'")
-        office.portal.clear_log()
-        with pytest.raises(OperatorError, match="20 of 20 published company cards") as stopped:
-            office.push()
-        assert stopped.value.exit_status == 3
-        assert office.portal.writes() == {}
-        office.push(let_through=True)
-        assert office.differences() == []
-
-    def test_a_first_run_that_broke_off_goes_on(self, open_office):
-        office = open_office(fuse_floor=5)
-        marts.fill(office.connection, 5, 0)
-        office.faults.fail("crm.item.batchImport", "ACCESS_DENIED", "Access denied")
-        with pytest.raises(PortalRefused):
-            office.push()
-        marts.fill(office.connection, 100, 0)
-        office.push()
-        assert office.differences() == []

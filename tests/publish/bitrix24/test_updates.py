@@ -44,14 +44,3 @@ def test_the_day_a_deal_is_closed_replaces_the_one_that_the_portal_set_itself(of
     (held,) = office.portal.items("deal")
     assert (held["stageId"], held["closedate"][:10]) == ("WON", "2026-03-06")
     assert office.sql("select count(*) from sync.conflicts") == [(0,)]
-
-
-def test_a_card_deleted_in_the_portal_is_dead_lettered_and_the_rest_goes_on(published):
-    office = published
-    office.call("crm.item.delete", {"entityTypeId": 3, "id": office.ids("contact")[marts.contact_id(1)]})
-    office.sql("update marts.crm_contacts set post = 'директор'")
-    result = office.push()
-    assert office.sql("select entity, origin_id, error from sync.dead_letters") == [
-        ("contact", marts.contact_id(1), "NOT_FOUND")
-    ]
-    assert result.updated["contact"] == 7

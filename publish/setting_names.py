@@ -1,0 +1,40 @@
+"""Settings that name fields and statuses, checked against what there is, with the nearest right name as the hint."""
+
+from collections.abc import Iterable
+
+import duckdb
+
+from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.variables import known_names_hint
+from publish.parts import Part
+from publish.settings import Settings
+
+
+def check_fields(settings: Settings, parts: Iterable[Part]) -> None:
+    """Raise SettingsError for a field of SVOD_FIELD_OWNERS that no part has."""
+    fields = {part.entity: [field.name for field in part.fields] for part in parts}
+    for name in settings.field_owners:
+        entity, _, field = name.partition(".")
+        if entity not in fields:
+            problem, hint = f"there is no kind {entity}", known_names_hint(entity, (e for e, f in fields.items() if f))
+        elif field not in fields[entity]:
+            problem, hint = f"{entity} has no field {field}", known_names_hint(field, fields[entity])
+        else:
+            continue
+        raise SettingsError(f"SVOD_FIELD_OWNERS: {problem}", hint=hint)
+
+
+def check_statuses(settings: Settings, connection: duckdb.DuckDBPyConnection, parts: Iterable[Part]) -> None:
+    """Raise SettingsError for a status of SVOD_DEAL_STAGES that the models do not know. The marts must be there; the
+    stages are the portal's, and checked when it is asked for them."""
+    for part in parts:
+        for field in part.fields:
+            chosen = settings.stages_of(part.entity)
+            if not chosen or not field.choices or not field.choices.mart:
+                continue
+            rows = connection.execute(f"select distinct status from {field.choices.mart}").fetchall()
+            statuses = [status for (status,) in rows]
+            for status in chosen:
+                if status not in statuses:
+                    problem = f"SVOD_{part.entity.upper()}_STAGES: no {part.entity} has the status {status}"
+                    raise SettingsError(problem, hint=known_names_hint(status, statuses))

@@ -1,0 +1,158 @@
+"""Parts that a manager deleted: told from a lost right, listed, left alone, and made again when an operator asks."""
+
+from publish import set_aside
+from publish.bitrix24.parts import PARTS
+from publish.ledger import Ledger
+from tests.publish import marts
+
+FIRM, PERSON = marts.company_id(1), marts.contact_id(1)
+
+
+def delete(office, entity_type: int, entity: str, origin_id: str) -> int:
+    """What a manager does; the card's id."""
+    card = office.ids(entity)[origin_id]
+    office.call("crm.item.delete", {"entityTypeId": entity_type, "id": card})
+    return card
+
+
+def deleted(office) -> list[tuple]:
+    return office.sql("select entity, origin_id from sync.deletions order by 1, 2")
+
+
+def dead_letters(office) -> list[tuple]:
+    return office.sql("select entity, origin_id, error from sync.dead_letters order by 1, 2")
+
+
+def retry(office, origin_id: str) -> tuple[int, int]:
+    choice = set_aside.Choice(list(PARTS), origin_ids=(origin_id,))
+    return set_aside.retry(Ledger(office.connection, office.settings.portal), choice)
+
+
+def test_a_card_that_a_manager_deleted_is_listed_once_and_not_made_again(published):
+    office = published
+    delete(office, 3, "contact", PERSON)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    result = office.push()
+    assert (deleted(office), dead_letters(office)) == ([("contact", PERSON)], [])
+    assert (result.updated["contact"], result.dead_letters_now, result.deletions) == (7, 0, 1)
+    office.sql("update marts.crm_contacts set post = 'бухгалтер'")
+    office.push()
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.request_log() == []
+    assert office.portal.counts()["contact"] == 7
+    assert deleted(office) == [("contact", PERSON)]
+
+
+def test_a_card_that_may_no_longer_be_read_is_not_taken_for_a_deleted_one(published):
+    office = published
+    delete(office, 3, "contact", PERSON)  # no list has it, as with one that may not be read
+    office.faults.fail("crm.item.get", "ACCESS_DENIED", "Access denied")
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    result = office.push()
+    assert deleted(office) == []
+    assert dead_letters(office) == [("contact", PERSON, "ACCESS_DENIED")]
+    assert result.dead_letters_now == 1
+
+
+def test_a_deleted_company_takes_along_what_hung_on_it_and_what_comes_later_waits_for_no_one(published):
+    office = published
+    delete(office, 4, "company", FIRM)
+    office.sql("update marts.crm_companies set director_name = 'Сидоров', legal_address = 'Тверь', title = 'ООО'")
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([("company", FIRM)], [])
+    office.sql(
+        """insert into marts.crm_deals by name
+           select * replace ('new' as deal_id) from marts.crm_deals where company_id = ?""",
+        FIRM,
+    )
+    office.sql(
+        """insert into marts.crm_company_contacts by name
+           select ? as company_id, contact_id(2) as contact_id, false as is_primary""",
+        FIRM,
+    )
+    office.portal.clear_log()
+    result = office.push()
+    assert (office.portal.request_log(), result.dead_letters) == ([], 0)
+
+
+def test_a_requisite_deleted_by_itself_is_known_from_one_that_went_with_its_company(published):
+    office = published
+    office.call("crm.requisite.delete", {"id": office.ids("requisite")[FIRM]})
+    office.sql("update marts.crm_companies set director_name = 'Сидоров', bank_name = 'ПАО ВТБ'")
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([("requisite", FIRM)], [])
+
+
+def test_a_new_link_to_a_deleted_card_tells_that_it_was_deleted(published):
+    office = published
+    delete(office, 4, "company", marts.company_id(3))
+    office.sql(
+        """insert into marts.crm_company_contacts by name
+           select company_id(3) as company_id, ? as contact_id, false as is_primary""",
+        PERSON,
+    )
+    office.faults.fail("crm.contact.company.add", "", "Not found.")
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([("company", marts.company_id(3))], [])
+
+
+def test_a_new_deal_is_made_without_a_contact_whose_card_was_deleted(published):
+    office = published
+    delete(office, 3, "contact", PERSON)
+    office.sql("update marts.crm_contacts set post = 'директор' where contact_id = ?", PERSON)
+    office.push()
+    office.sql(
+        """insert into marts.crm_deals by name
+           select * replace ('new' as deal_id) from marts.crm_deals where contact_id = ?""",
+        PERSON,
+    )
+    office.push()
+    assert office.card("deal", "new")["contactId"] in (None, 0)
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.request_log() == []
+
+
+def test_retry_makes_a_deleted_company_again_with_all_that_belongs_to_it(published):
+    office = published
+    before = office.portal.counts()
+    old = delete(office, 4, "company", FIRM)
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.push()
+    assert retry(office, FIRM) == (0, 1)
+    office.push()
+    new = office.ids("company")[FIRM]
+    assert new != old and deleted(office) == [] and dead_letters(office) == []
+    assert office.portal.counts() == before
+    deals = [card for card in office.portal.items("deal") if card["originId"] == "shop_a:0000001"]
+    assert [card["companyId"] for card in deals] == [new]
+    assert office.differences() == []
+
+
+def test_retry_takes_a_card_up_that_somebody_put_back_meanwhile(published):
+    office = published
+    delete(office, 3, "contact", PERSON)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    office.push()
+    fields = {"lastName": "Петров1", "originatorId": "svod", "originId": PERSON}
+    card = office.call("crm.item.add", {"entityTypeId": 3, "fields": fields})["item"]["id"]
+    retry(office, PERSON)
+    office.push()
+    assert office.ids("contact")[PERSON] == card
+    assert (office.portal.counts()["contact"], deleted(office)) == (8, [])
+    assert office.card("contact", PERSON)["post"] == "директор"
+
+
+def test_people_of_an_adopted_company_that_was_deleted_do_not_stop_the_push(office):
+    marts.fill(office.connection, 2, 2)
+    added = office.call("crm.item.add", {"entityTypeId": 4, "fields": {"title": "Ромашка"}})["item"]["id"]
+    inn = office.sql("select inn from marts.crm_companies where company_id = ?", FIRM)[0][0]
+    requisite = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": added, "PRESET_ID": 1, "NAME": "Реквизиты", "RQ_INN": inn}
+    office.call("crm.requisite.add", {"fields": requisite})
+    office.push()
+    assert office.ids("company")[FIRM] == added
+    delete(office, 4, "company", FIRM)
+    marts.fill(office.connection, 2, 4)
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([("company", FIRM)], [])
