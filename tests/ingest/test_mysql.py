@@ -236,6 +236,18 @@ def test_a_missing_table_is_refused_by_name(shop):
         shop.ingest()
 
 
+def test_a_wrong_name_of_a_table_or_a_column_comes_with_the_nearest_right_one(shop):
+    shop.execute(CLIENTS)
+    for wrong, hint in (
+        ({"table": "client"}, "did you mean clients?"),
+        ({"changed_column": "updatedat"}, "did you mean updated_at?"),
+        ({"charsets": {"clients.nam": "cp1251"}}, "did you mean name?"),
+    ):
+        with pytest.raises(OperatorError) as caught:
+            shop.ingest(**wrong)
+        assert caught.value.hint.endswith(hint)
+
+
 def test_a_connection_lost_in_the_middle_keeps_what_was_landed(shop, mariadb):
     shop.execute(CLIENTS)
     shop.execute("insert into clients (name, updated_at) select repeat('x', 200), '2026-01-01' + interval seq second "
