@@ -181,8 +181,11 @@ def _update(call: Call, owner: str) -> bool:
 
 
 def _delete(call: Call, owner: str) -> bool:
-    field_id, _ = _find(call, owner)
+    """Delete a field with its values: one that is made again under the same name is empty."""
+    field_id, held = _find(call, owner)
     call.store.drop_document(KIND, field_id)
+    table, path = owner.removeprefix("CRM_").lower(), f'$."{held["FIELD_NAME"]}"'
+    call.store.write(f"update {table} set UF = json_remove(UF, ?) where json_type(UF, ?) is not null", path, path)
     return True
 
 

@@ -128,7 +128,7 @@ def user_classic(kind: str, value: Any) -> Any:
     if value is None:
         return ""
     if kind == "double":
-        return f"{value:g}" if value == int(value) else str(value)
+        return str(int(value)) if value == int(value) else str(value)
     return classic(kind, value) if kind == "date" else str(value)
 
 

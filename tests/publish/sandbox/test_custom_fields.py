@@ -107,3 +107,10 @@ def test_an_update_of_one_custom_field_leaves_the_others(client):
     item = client.add(4, title="ООО", ufCrmA="1", ufCrmB="2")
     after = client.update(4, item["id"], ufCrmA="")
     assert (after["ufCrmA"], after["ufCrmB"]) == (None, "2")
+
+
+def test_a_deleted_field_takes_its_values_along(client, state):
+    item = client.add(4, title="ООО", ufCrmSvodState="active")
+    client.result("crm.company.userfield.delete", id=state)
+    add(client, FIELD_NAME="SVOD_STATE", USER_TYPE_ID="string")
+    assert client.result("crm.company.get", id=item["id"])["UF_CRM_SVOD_STATE"] == ""
