@@ -11,7 +11,7 @@ from publish.sandbox import Portal
 
 CONTRACTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
 PUBLISHED = ("crm_companies", "crm_contacts", "crm_company_contacts", "crm_deals", "crm_deal_stages",
-             "departed_companies", "departed_contacts")  # fmt: skip
+             "departed_companies", "departed_contacts", "departed_deals")  # fmt: skip
 
 
 def contracts() -> dict[str, dict[str, str]]:
