@@ -73,10 +73,16 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
         requests += math.ceil(together / min(limits.batch, by_time))
     for part in parts:
         if isinstance(part, Link):
-            numbers = {part.add: _late(ledger, part), part.remove: counts[part.entity].get("remove", 0)}
+            # A link becomes the primary one by being taken away and added again, after a look at the holder's links.
+            reads = counts[part.entity].get("update", 0)
+            removed = counts[part.entity].get("remove", 0)
+            numbers = {part.add: _late(ledger, part) + reads, part.remove: removed + reads}
         else:
             numbers = {part.update: counts[part.entity].get("update", 0)}
-            reads = math.ceil(numbers[part.update] / limits.page)
+            if part.remove:
+                numbers[part.remove] = counts[part.entity].get("remove", 0)
+            reads = math.ceil(sum(numbers.values()) / limits.page)
+        if reads:
             commands[limits.listing] += reads
             requests += math.ceil(reads / limits.batch)
         elements.update(numbers)

@@ -192,10 +192,28 @@ class Ledger:
                    noticed_at = excluded.noticed_at""",
             )
 
-    def list_duplicates(self, duplicates: Sequence[Duplicates]) -> None:
-        """List records that several cards could be, for a person to sort out."""
+    def forget_fields(self, entity: str, names: Sequence[str]) -> int:
+        """Count values of these fields as never sent, of all parts of a kind at once; how many parts had any."""
+        of_any = " or ".join(f"{text} ->> ? is not null" for text in ("sent", "wanted") for _ in names)
+        never = "{" + ", ".join(f'"{name}": null' for name in names) + "}"  # a null takes a key out of what it patches
+        row = self.connection.execute(
+            f"""update sync.ledger set sent = json_merge_patch(sent, ?), wanted = json_merge_patch(wanted, ?)
+                where portal = ? and entity = ? and ({of_any})""",
+            [never, never, self.portal, entity, *names, *names],
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def list_duplicates(self, duplicates: Sequence[Duplicates], *, all_of: str = "") -> None:
+        """List records that several cards could be, for a person to sort out. When they are `all_of` an entity, those
+        listed before leave the list."""
         now = utc_now()
         with self.transaction():
+            if all_of:
+                self.connection.execute(
+                    """delete from sync.adoption_duplicates where portal = ? and entity = ?
+                           and origin_id not in (select unnest(?::varchar[]))""",
+                    [self.portal, all_of, [listed.origin_id for listed in duplicates]],
+                )
             self._insert(
                 "adoption_duplicates",
                 [(d.entity, d.origin_id, d.found_by, d.bitrix_ids, now) for d in duplicates],

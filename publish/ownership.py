@@ -60,9 +60,9 @@ def decide(
     for field in part.fields:
         owner = owners.of(part.entity, field)
         last, ours, theirs = (values.get(field.name) for values in (sent, wanted, current))
-        if field.once:
-            decision.sent[field.name] = ours
-        elif field.is_multiple:
+        if field.once or (field.is_kept and ours is None):  # it went with the create, or never; or it stays
+            continue
+        if field.is_multiple:
             _decide_values(decision, field, owner, last or [], ours or [], theirs or {})
         else:
             translation = translations.get(field.name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NamedTuple
 
+PRIMARY = '{"is_primary":true}'
 FieldKind = Literal["text", "number", "date", "phone", "email", "choice", "reference"]
 
 
@@ -24,7 +25,8 @@ class Key(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Choices:
     """A list of values that the portal keeps, under its name there. `mart` says which of them stand for each of our
-    values (columns `status` and `stages`, the best first); without one the list is one that the publisher knows."""
+    values (columns `status` and `stages`, the best first); without one the list is one that the publisher knows. Of a
+    field that is no `choice` our values go as they are, and have to be in the list."""
 
     name: str
     mart: str = ""
@@ -56,6 +58,10 @@ class Field:
     is_personal: bool = False
     # The portal's field with the whole set this one is the first of: where a manager made it several, it is theirs.
     first_of: str = ""
+    # Once told it stays: a record that names nothing there any more keeps what it had, and follows a merge of it.
+    is_kept: bool = False
+    # It is told of records that left, and of those that came back; of all others it says nothing.
+    once_left: bool = False
 
     @property
     def is_multiple(self) -> bool:
@@ -64,10 +70,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """The mart of records that left (the part's key, `state`, `merged_into`), and the field that tells their state."""
+    """The mart of records that left (the part's key, `state`, `merged_into`), the field that tells their state, and the
+    choice field, if any, in which the state stands for a value that the operator may have chosen."""
 
     mart: str
     state_field: str
+    choice_field: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +83,7 @@ class Part:
     """A kind of part: where its wanted fields come from, what it hangs on and which methods send it.
 
     `key` is SQL over the mart; a part that hangs on an owner has the owner's key. `add_together` is how many of them
-    one command of method `add` creates.
+    one command of method `add` creates; `remove` takes away one whose owner stays.
     """
 
     entity: str
@@ -87,6 +95,7 @@ class Part:
     departed: Departed | None = None
     add: str
     update: str = ""
+    remove: str = ""
     add_together: int = 1
     # Its fields are a person's, all but those that the publisher adds.
     is_about_people: bool = False
@@ -94,7 +103,8 @@ class Part:
     @property
     def wanted(self) -> str:
         """SQL of a part's fields as one JSON text: keys in this order, so that equal fields are equal texts."""
-        return "json_object(" + ", ".join(f"'{field.name}', {field.column}" for field in self.fields) + ")::varchar"
+        told = [field for field in self.fields if not field.once_left]
+        return "json_object(" + ", ".join(f"'{field.name}', {field.column}" for field in told) + ")::varchar"
 
     @property
     def references(self) -> tuple[Field, ...]:
@@ -110,12 +120,13 @@ class Part:
 class Link(Part):
     """A link between two cards, keyed `<holder's key>/<other's key>`; it has no fields, so it is added or removed.
 
-    Links of a holder that is itself new travel with it, and a holder without any link waits.
+    Links of a holder that is itself new travel with it, and a holder without any link waits. One link of a holder is
+    its primary one: the mart's column `first` says which, and a link that was made primary has `PRIMARY` as its text.
     """
 
     holder: Part
     other: Part
-    remove: str
+    first: str
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import duckdb
 
 from ingest.warehouse.errors import OperatorError
 from publish.ledger import Ledger
-from publish.parts import Field, Key, Link, Part, canonical, decoded
+from publish.parts import PRIMARY, Field, Key, Link, Part, canonical, decoded
 
 Action = Literal["create", "update", "remove"]
 
@@ -93,7 +93,7 @@ def no_longer_wanted(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Key]:
 
 
 def _differences(part: Part, parts: Sequence[Part]) -> str:
-    return _changed_links(part) if isinstance(part, Link) else _changed(part, _with_owners(part, parts))
+    return _changed_links(part) if isinstance(part, Link) else _changed(part, parts)
 
 
 def _with_owners(part: Part, parts: Sequence[Part]) -> list[str]:
@@ -105,19 +105,16 @@ def _with_owners(part: Part, parts: Sequence[Part]) -> list[str]:
     return chain
 
 
-def _changed(part: Part, with_owners: Sequence[str]) -> str:
-    departed = ""
-    if part.departed:
-        mart, state = part.departed.mart, part.departed.state_field
-        # A record that left keeps its card; only its state is told, and NULL means that even that stays.
-        departed = f"""
+def _changed(part: Part, parts: Sequence[Part]) -> str:
+    removed = ""
+    if part.remove and part.where != "true":  # its owner is there and has it no more; of one that left, all stays
+        removed = f"""
             union all
-            select published.origin_id,
-                json_merge_patch(published.wanted, json_object('{state}', departed.state))::varchar
-            from published inner join {mart} as departed on departed.{part.key} = published.origin_id
-            where departed.state is not null
-                and json_extract_string(published.wanted, '$.{state}') is distinct from departed.state
-                and published.origin_id not in (select {part.key} from {part.mart})"""
+            select origin_id, 'remove' as action, '{{}}' as wanted, sent::varchar, wanted::varchar, bitrix_id
+            from portal_ledger where entity = '{part.entity}'
+                and origin_id not in (select {part.key} from {part.mart} where {part.where})
+                and origin_id in (select {part.key} from {part.mart})"""
+    with_owners = "', '".join(_with_owners(part, parts))
     needed = " union all ".join(
         f"""select wanted.origin_id from wanted
             inner join portal_deletions as gone on gone.entity = '{field.refers_to}'
@@ -128,22 +125,71 @@ def _changed(part: Part, with_owners: Sequence[str]) -> str:
     return f"""
         with published as (select * from portal_ledger where entity = '{part.entity}'),
         wanted as (
-            select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{departed}
+            select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{_departed(part)}
         ),
-        deleted as (select origin_id from portal_deletions where entity in ('{"', '".join(with_owners)}')),
-        without_what_it_needs as ({needed or "select null::varchar as origin_id where false"})
-        select wanted.origin_id, if(published.origin_id is null, 'create', 'update') as action, wanted.wanted,
-            published.sent::varchar as sent, published.wanted::varchar as previous, published.bitrix_id
-        from wanted
-        left join published on published.origin_id = wanted.origin_id
-        anti join deleted on deleted.origin_id = wanted.origin_id
-        where (published.origin_id is null and wanted.origin_id not in (from without_what_it_needs))
-            or (published.origin_id is not null and published.wanted::varchar is distinct from wanted.wanted)"""
+        deleted as (select origin_id from portal_deletions where entity in ('{with_owners}')),
+        without_what_it_needs as ({needed or "select null::varchar as origin_id where false"}),
+        differing as (
+            select wanted.origin_id, if(published.origin_id is null, 'create', 'update') as action, wanted.wanted,
+                published.sent::varchar as sent, published.wanted::varchar as previous, published.bitrix_id
+            from wanted
+            left join published on published.origin_id = wanted.origin_id
+            where (published.origin_id is null and wanted.origin_id not in (from without_what_it_needs))
+                or (published.origin_id is not null and published.wanted::varchar is distinct from wanted.wanted)
+        ),
+        remembered as ({_remembered(part, parts)}),
+        changed as (
+            select * from remembered where action = 'create' or previous is distinct from wanted{removed}
+        )
+        select changed.* from changed anti join deleted on deleted.origin_id = changed.origin_id"""
+
+
+def _departed(part: Part) -> str:
+    """More of what is wanted: a record that left keeps its card; only its state is told, and NULL means that even that
+    stays as it is."""
+    if not part.departed:
+        return ""
+    departed = part.departed
+    fields = dict.fromkeys(filter(None, (departed.state_field, departed.choice_field)))
+    told = ", ".join(f"'{name}', departed.state" for name in fields)
+    return f"""
+            union all
+            select published.origin_id, json_merge_patch(published.wanted, json_object({told}))::varchar
+            from portal_ledger as published
+            inner join {departed.mart} as departed on departed.{part.key} = published.origin_id
+            where published.entity = '{part.entity}' and departed.state is not null
+                and json_extract_string(published.wanted, '$.{departed.state_field}') is distinct from departed.state
+                and published.origin_id not in (select {part.key} from {part.mart})"""
+
+
+def _remembered(part: Part, parts: Sequence[Part]) -> str:
+    """What differs, with what a record keeps from before: worked out for those rows alone, for there are few.
+
+    It is put into the text as the warehouse writes it, so that equal fields stay equal texts; a name with its quotes
+    and colon is in no value, for quotes are escaped there.
+    """
+    wanted, joins = "wanted", ""
+    for field in part.fields:
+        before = f"json_extract_string(previous, '$.{field.name}')"
+        if field.is_kept:
+            before = f"coalesce({before}, json_extract_string(sent, '$.{field.name}'))"
+            card = next((other for other in parts if other.entity == field.refers_to), None)
+            if card and card.departed:
+                joins += f"""
+            left join {card.departed.mart} as of_{card.entity}
+                on of_{card.entity}.state = 'merged' and of_{card.entity}.{card.key} = {before}"""
+                before = f"coalesce(of_{card.entity}.merged_into, {before})"
+            kept = f"""'"{field.name}":' || coalesce(to_json({before})::varchar, 'null')"""
+            wanted = f"""replace({wanted}, '"{field.name}":null', {kept})"""
+        elif field.once_left:
+            is_back = f"{before} is not null and json_extract_string(wanted, '$.{field.name}') is null"
+            wanted = f"""if({is_back}, left({wanted}, -1) || ',"{field.name}":"active"}}', {wanted})"""
+    return f"select differing.* replace ({wanted} as wanted) from differing{joins}"
 
 
 def _changed_links(link: Link) -> str:
     """A link goes only where it is known to be wrong: both ends are still published, or one was merged into another
-    card. The people of a company that stopped trading stay with it."""
+    card. The people of a company that stopped trading stay with it. An update makes a link the holder's primary one."""
     holder, other = link.holder, link.other
     merged = " union all ".join(
         f"select {card.key} as origin_id from {card.departed.mart} where state = 'merged'"
@@ -155,6 +201,11 @@ def _changed_links(link: Link) -> str:
             select origin_id, split_part(origin_id, '/', 1) as {holder.key},
                 split_part(origin_id, '/', 2) as {other.key}
             from portal_ledger where entity = '{link.entity}'
+        ),
+        moved as (
+            select split_part(origin_id, '/', 1) as {holder.key}
+            from portal_ledger where entity = '{link.entity}' and wanted::varchar = '{PRIMARY}'
+                and origin_id not in (select {link.key} from {link.mart} where {link.first})
         ),
         merged as ({merged or "select null::varchar as origin_id where false"}),
         present as (
@@ -172,6 +223,10 @@ def _changed_links(link: Link) -> str:
             anti join {link.mart} as link using ({holder.key}, {other.key})
             where ({holder.key} in (from present) and {other.key} in (from present))
                 or {holder.key} in (from merged) or {other.key} in (from merged)
+            union all
+            select {link.key}, 'update' from {link.mart}
+            where {link.first} and {holder.key} in (from moved)
+                and {link.key} in (select origin_id from published)
         )
         select origin_id, action, '{{}}' as wanted, '{{}}' as sent, '{{}}' as previous, null::bigint as bitrix_id
         from changed"""

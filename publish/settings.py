@@ -32,6 +32,8 @@ class Settings(EnvironmentSettings):
     bitrix24_merge_cards: bool = False
     field_owners: Annotated[Mapping[str, Owner], NoDecode] = Field(default_factory=dict)
     deal_stages: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    deal_departed_stage: str = ""  # where a deal goes whose order left the sources; '': it stays in its stage
+    inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     fuse_share: float = Field(0.2, ge=0)
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
@@ -71,6 +73,10 @@ class Settings(EnvironmentSettings):
     def stages_of(self, entity: str) -> Mapping[str, str]:
         """Stages of the portal that are chosen by hand for a kind of card: status -> stage."""
         return {"deal": self.deal_stages}.get(entity, {})
+
+    def departed_stages_of(self, entity: str) -> Mapping[str, str]:
+        """Stages for a kind of card whose record left: state -> stage; none where it stays in its stage."""
+        return {"source_removed": self.deal_departed_stage} if entity == "deal" and self.deal_departed_stage else {}
 
     def webhook(self) -> SecretStr:
         """The webhook address. Raises SettingsError when it is not set."""

@@ -37,8 +37,10 @@ SETTINGS = frozenset(
         f"{PREFIX}BITRIX24_REQUEST_LIMIT",
         f"{PREFIX}BITRIX24_MERGE_CARDS",
         f"{PREFIX}FIELD_OWNERS",
+        f"{PREFIX}DEAL_DEPARTED_STAGE",
         f"{PREFIX}DEAL_STAGES",
         f"{PREFIX}FUSE_SHARE",
+        f"{PREFIX}INN_FIELD",
         f"{PREFIX}FUSE_FLOOR",
     }
 )

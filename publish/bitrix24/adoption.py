@@ -4,11 +4,13 @@ They are taken into the ledger as cards we never sent anything to. Companies are
 people by a phone or e-mail among the people of an adopted company.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from publish.bitrix24.client import Command, list_by, rows_of
+from publish.bitrix24.answers import entries_of, number_of, rows_of
+from publish.bitrix24.client import Command, list_by
+from publish.bitrix24.inns import Holders, Inns
 from publish.bitrix24.kinds import ORIGINATOR
 from publish.bitrix24.parts import COMPANY, COMPANY_CONTACT, CONTACT, REQUISITE
 from publish.bitrix24.recovery import by_origin, executed
@@ -19,10 +21,11 @@ from publish.parts import decoded, same_value
 _PAGE = 2500  # look-ups that fit one request: 50 commands of 50 values
 
 
-async def adopt(run: Run) -> dict[str, set[str]]:
+async def adopt(run: Run, inns: Inns) -> dict[str, set[str]]:
     """Look for the cards that the plan would create, and adopt them; records, by entity, that several could be."""
     await _own_cards(run)
-    duplicates = await _companies(run) + await _contacts(run)
+    duplicates = await _companies(run, inns) + await _contacts(run)
+    await _details(run)
     blocked: dict[str, set[str]] = defaultdict(set)
     for listed in duplicates:
         blocked[listed.entity].add(listed.origin_id)
@@ -64,7 +67,7 @@ async def _own_cards(run: Run) -> None:
         for card in unknown
     ]
     for card, answer in zip(unknown, await run.client.read(commands), strict=True):
-        if rows_of(answer):
+        if rows_of("crm.item.list", answer):
             for page in _pages(run, f"select origin_id from plan_{card.entity} where action = 'create' order by 1"):
                 _take(run, card.entity, await by_origin(run.client, card, [origin_id for (origin_id,) in page]))
 
@@ -72,82 +75,62 @@ async def _own_cards(run: Run) -> None:
 # Companies ------------------------------------------------------------------------------------------------------------
 
 
-class WithInn(NamedTuple):
-    """A company that the plan would create, and its INN."""
-
-    inn: str
-    origin_id: str
-
-
-async def _companies(run: Run) -> list[Duplicates]:
-    """Companies by INN over all requisites. Two cards with one INN are for a person to sort out."""
-    duplicates: list[Duplicates] = []
-    sql = f"""
-        select wanted ->> '$.RQ_INN' as inn, origin_id from plan_{REQUISITE.entity}
-        where action = 'create' and origin_id not in (
-            select origin_id from portal_ledger where entity = '{COMPANY.entity}' and not is_adopted)
-        order by 2"""
-    for page in _pages(run, sql):
-        wanted = [WithInn(*row) for row in page]
-        # A zero in front is lost where somebody pasted a number from a spreadsheet.
-        as_entered = {
-            form: company.origin_id
-            for company in wanted
-            for form in dict.fromkeys((company.inn, company.inn.removeprefix("0")))
-        }
-        listed = await list_by(
-            run.client,
-            REQUISITE.listing,
-            "RQ_INN",
-            list(as_entered),
-            where=REQUISITE.constants,
-            select=["ID", "ENTITY_ID", "RQ_INN"],
-        )
-        cards: dict[str, dict[int, int]] = defaultdict(dict)  # company -> card -> requisite, the oldest of each card
-        for row in sorted(listed, key=lambda row: -int(row["ID"])):
-            # A database that compares texts without the spaces behind them answers with those spaces.
-            cards[as_entered[str(row["RQ_INN"]).strip()]][int(row["ENTITY_ID"])] = int(row["ID"])
-        requisites, unclear = _take_companies(run, cards, {company.origin_id: company.inn for company in wanted})
-        duplicates += unclear
-        await _take_details(run, requisites)
-    return duplicates
+async def _companies(run: Run, inns: Inns) -> list[Duplicates]:
+    """Companies by INN. Two cards with one INN are for a person to sort out."""
+    inn_of = dict(
+        run.connection.execute(
+            f"""select origin_id, wanted ->> '$.RQ_INN' from plan_{REQUISITE.entity}
+                where action = 'create' and (wanted ->> '$.RQ_INN') is not null order by 1"""
+        ).fetchall()
+    )
+    holders = await inns.holders(set(inn_of.values()))
+    cards_of = {origin_id: holders[inn] for origin_id, inn in inn_of.items() if inn in holders}
+    return _take_companies(run, cards_of, inn_of)
 
 
-def _take_companies(
-    run: Run, cards_of: Mapping[str, Mapping[int, int]], inns: Mapping[str, str]
-) -> tuple[dict[str, int], list[Duplicates]]:
-    """Adopt companies, or list them; requisites adopted, by company, and what was listed."""
+def _take_companies(run: Run, cards_of: Mapping[str, Holders], inns: Mapping[str, str]) -> list[Duplicates]:
+    """Adopt companies with their requisites, or list them; what was listed."""
     known = run.ledger.ids(COMPANY.entity, cards_of)
     taken = run.ledger.origins(COMPANY.entity, [card for cards in cards_of.values() for card in cards])
+    claims = Counter(card for origin_id, cards in cards_of.items() if origin_id not in known for card in cards)
     companies: dict[str, int] = {}
     requisites: dict[str, int] = {}
     duplicates: list[Duplicates] = []
     for origin_id, cards in cards_of.items():
-        # A card that the ledger knows under another key is that company's, also when it has left.
-        free = {card: requisite for card, requisite in cards.items() if taken.get(card, origin_id) == origin_id}
         if origin_id in known:
-            free = {card: requisite for card, requisite in free.items() if card == known[origin_id]}
-        elif len(cards) > 1 or not free:
-            duplicates.append(Duplicates(COMPANY.entity, origin_id, f"RQ_INN {inns[origin_id]}", sorted(cards)))
-            continue
-        for card, requisite in list(free.items())[:1]:
-            companies[origin_id], requisites[origin_id] = card, requisite
+            free = [card for card in cards if card == known[origin_id]]
+        else:
+            # A card that the ledger knows under another key is that company's, also when it has left; one with the
+            # requisites of several companies is none of them for sure.
+            free = [card for card in cards if card not in taken and claims[card] == 1]
+            if len(cards) > 1 or not free:
+                duplicates.append(Duplicates(COMPANY.entity, origin_id, f"RQ_INN {inns[origin_id]}", sorted(cards)))
+                continue
+        for card in free:
+            companies[origin_id], requisite = card, cards[card]
+            if requisite is not None:  # else the card's own field told the INN, and the requisite is still to be made
+                requisites[origin_id] = requisite
     _take(run, COMPANY.entity, {key: card for key, card in companies.items() if key not in known})
     _take(run, REQUISITE.entity, requisites)
     run.ledger.list_duplicates(duplicates)
-    return requisites, duplicates
+    return duplicates
 
 
-async def _take_details(run: Run, requisites: Mapping[str, int]) -> None:
-    """Adopt what hangs on adopted requisites already: bank details, addresses."""
+async def _details(run: Run) -> None:
+    """What hangs on requisites of the ledger already, adopted ones and ours: bank details, addresses.
+
+    Nothing is unique there: a bank detail added beside an equal one would be there twice.
+    """
     for detail in run.parts.details_on([REQUISITE.entity]):
-        rows = run.connection.execute(
-            f"select origin_id, wanted from plan_{detail.entity} where origin_id in (select unnest(?))",
-            [list(requisites)],
-        ).fetchall()
-        intents = [Intent(detail.entity, key, wanted, requisites[key]) for key, wanted in rows]
-        there = await executed(run.client, run.parts, intents)
-        _take(run, detail.entity, {e.origin_id: e.bitrix_id for e in there if e.bitrix_id is not None})
+        sql = f"""
+            select plan.origin_id, plan.wanted, owner.bitrix_id from plan_{detail.entity} as plan
+            inner join portal_ledger as owner
+                on owner.entity = '{detail.owner}' and owner.origin_id = plan.origin_id
+            where plan.action = 'create' order by 1"""
+        for page in _pages(run, sql):
+            intents = [Intent(detail.entity, *row) for row in page]
+            there = await executed(run.client, run.parts, intents)
+            _take(run, detail.entity, {e.origin_id: e.bitrix_id for e in there if e.bitrix_id is not None})
 
 
 # People ---------------------------------------------------------------------------------------------------------------
@@ -217,16 +200,17 @@ async def _people_of(run: Run, companies: Sequence[int]) -> dict[int, dict[tuple
     commands = [Command("crm.company.contact.items.get", {"id": company}) for company in companies]
     linked: dict[int, set[int]] = defaultdict(set)
     for company, answer in zip(companies, await run.client.read(commands), strict=True):
-        for row in rows_of(answer):
-            linked[int(row["CONTACT_ID"])].add(company)
+        for row in rows_of("crm.company.contact.items.get", answer):
+            linked[number_of("crm.company.contact.items.get", row, "CONTACT_ID")].add(company)
     where = {"entityTypeId": CONTACT.type_id, "select": ["*"]}
     rows = await list_by(run.client, "crm.item.list", "id", sorted(linked), where={}, **where)
     kinds = {field.name: field.kind for field in CONTACT.fields if field.is_multiple}
     people: dict[int, dict[tuple[str, str], set[int]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
-        for entry in row.get("fm") or []:
+        card = number_of("crm.item.list", row, "id")
+        for entry in entries_of("crm.item.list", row.get("fm")):
             type_id = str(entry["typeId"])
             form = (type_id, same_value(kinds.get(type_id, "text"), str(entry["value"])))
-            for company in linked[int(row["id"])]:
-                people[company][form].add(int(row["id"]))
+            for company in linked[card]:
+                people[company][form].add(card)
     return people

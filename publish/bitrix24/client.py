@@ -6,7 +6,7 @@ request, up to 50 commands, HTTP 200 whatever became of them.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import quote_plus, urlsplit
 import httpx
 from pydantic import SecretStr
 
+from publish.bitrix24.answers import number_of, rows_of, whole
 from publish.bitrix24.errors import PortalError, PortalRefused, PortalUnavailable, Reaction
 from publish.bitrix24.pacing import BATCH, PAGE, Pace
 
@@ -101,10 +102,11 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def read(self, commands: Sequence[Command]) -> list[Any]:
+    async def read(self, commands: Sequence[Command], *, optional: Container[str] = ()) -> list[Any]:
         """Results of any number of reading commands, in order; lost answers are asked for again.
 
-        Raises PortalRefused for an error that is not a limit: a reading command of ours has no record to blame.
+        Raises PortalRefused for an error that is not a limit: a reading command of ours has no record to blame. Of the
+        methods in `optional`, one that is refused has the result None.
         """
         results: list[Any] = [None] * len(commands)
         todo = list(range(len(commands)))
@@ -113,7 +115,7 @@ class Client:
             for index, outcome in zip(turn, await self.send([commands[i] for i in turn]), strict=True):
                 if not outcome.is_known:
                     todo.append(index)
-                elif outcome.error is None:
+                elif outcome.error is None or commands[index].method in optional:
                     results[index] = outcome.result
                 elif outcome.error.reaction is Reaction.STOP:
                     raise outcome.error.stop()
@@ -223,11 +225,13 @@ class Client:
         for index, command in enumerate(commands):
             key, method = f"c{index}", told[command.method]
             if key in times:
-                method.operating = float(times[key].get("operating") or 0)
-                method.reset_at = float(times[key].get("operating_reset_at") or 0)
-                method.work += float(times[key].get("duration") or 0)
+                told_time = _map(times[key])
+                method.operating = _seconds(told_time.get("operating"))
+                method.reset_at = _seconds(told_time.get("operating_reset_at"))
+                method.work += _seconds(told_time.get("duration"))
             if key in errors:
-                error = PortalError(str(errors[key].get("error", "")), str(errors[key].get("error_description", "")))
+                told_error = errors[key] if isinstance(errors[key], dict) else {"error_description": errors[key]}
+                error = PortalError(str(told_error.get("error", "")), str(told_error.get("error_description", "")))
                 outcomes.append(Outcome(error=error))
                 if error.reaction is Reaction.LIMIT:
                     self.pace.method_refused(command.method, command.elements)
@@ -248,10 +252,11 @@ def _map(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def rows_of(result: Any) -> list[dict[str, Any]]:
-    """Rows of a list answer: under `items` in `crm.item.list`, the result itself in the classic methods."""
-    rows = result.get("items", []) if isinstance(result, dict) else result
-    return rows if isinstance(rows, list) else list(_map(rows).values())
+def _seconds(value: Any) -> float:
+    try:
+        return float(value or 0)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def elements_of(outcome: Outcome, number: int) -> list[Outcome]:
@@ -259,16 +264,17 @@ def elements_of(outcome: Outcome, number: int) -> list[Outcome]:
     command has no result, that of the command."""
     if not outcome.is_done:
         return [outcome] * number
-    items = outcome.result.get("items", []) if isinstance(outcome.result, dict) else []
-    answers = dict(enumerate(items)) if isinstance(items, list) else {int(key): item for key, item in items.items()}
-    return [_element(answers.get(index)) for index in range(number)]
+    items = _map(outcome.result).get("items")
+    answers = {str(index): item for index, item in enumerate(items)} if isinstance(items, list) else _map(items)
+    return [_element(answers.get(str(index))) for index in range(number)]
 
 
 def _element(answer: Any) -> Outcome:
     if not isinstance(answer, dict):
         return LOST
     if "item" in answer:
-        return Outcome(result=int(answer["item"]["id"]))
+        bitrix_id = whole(_map(answer["item"]).get("id"))
+        return LOST if bitrix_id is None else Outcome(result=bitrix_id)
     error = PortalError(str(answer.get("error", "")), str(answer.get("error_description", "")))
     return Outcome(error=error, is_known=error.reaction is not Reaction.UNKNOWN)
 
@@ -292,9 +298,9 @@ async def list_by(
         answers = await client.read([command(chunk, above) for chunk, above in todo])
         again = []
         for (chunk, _), answer in zip(todo, answers, strict=True):
-            rows = rows_of(answer)
+            rows = rows_of(method, answer)
             listed += rows
             if len(rows) == PAGE and key in rows[-1]:
-                again.append((chunk, int(rows[-1][key])))
+                again.append((chunk, number_of(method, rows[-1], key)))
         todo = again
     return listed

@@ -11,7 +11,8 @@ from typing import Any
 
 from publish import plan
 from publish.bitrix24 import links
-from publish.bitrix24.client import Outcome, elements_of
+from publish.bitrix24.answers import whole
+from publish.bitrix24.client import LOST, Outcome, elements_of
 from publish.bitrix24.kinds import Card, Detail, Translations, origin
 from publish.bitrix24.pacing import BATCH
 from publish.bitrix24.recovery import created, recover
@@ -182,8 +183,9 @@ def _new_details(run: Run, detail: Detail, above: str, reached: str) -> list[New
             from plan_{detail.entity} as plan
             inner join portal_ledger as owner on owner.entity = ? and owner.origin_id = plan.origin_id
             where plan.action = 'create' and plan.origin_id > ? and plan.origin_id <= ?
+                and plan.origin_id not in (select unnest(?::varchar[]))
             order by plan.origin_id limit {_PAGE}""",
-        [detail.owner, above, reached],
+        [detail.owner, above, reached, sorted(run.blocked.get(detail.entity, ()))],
     ).fetchall()
     return [
         NewDetail(detail, Intent(detail.entity, origin_id, wanted, owner_id), owner_id)
@@ -195,10 +197,16 @@ async def _add(run: Run, todo: Sequence[NewDetail]) -> list[NewDetail]:
     """Add details with one request; those that have to be sent again."""
     commands = [new.detail.to_add(new.owner_id, decoded(new.wanted), run.reference.of(new.detail)) for new in todo]
     run.ledger.intend(new.intent for new in todo)
-    outcomes = await run.client.send(commands)
+    outcomes = [_with_id(new, outcome) for new, outcome in zip(todo, await run.client.send(commands), strict=True)]
     unknown = settle(run, zip(map(_detail_attempt, todo), outcomes, strict=True), "created")
     absent = await recover(run, [new.intent for new in todo if new.key in unknown]) if unknown else set()
     return [new for new in todo if new.key in absent]
+
+
+def _with_id(new: NewDetail, outcome: Outcome) -> Outcome:
+    """An outcome; lost where it is done and does not say under which id: it is looked up."""
+    is_odd = outcome.is_done and new.detail.has_own_id and whole(outcome.result) is None
+    return LOST if is_odd else outcome
 
 
 def _detail_attempt(new: NewDetail) -> Attempt:

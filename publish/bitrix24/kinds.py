@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from publish.bitrix24.answers import entries_of, number_of
 from publish.bitrix24.client import Client, Command, list_by
-from publish.parts import Link, Part, ValueChange
+from publish.parts import Link, Part, ValueChange, canonical
 
 ORIGINATOR = "svod"
 
@@ -57,14 +58,14 @@ class Card(Part):
             select=["*"],
             useOriginalUfNames="Y",
         )
-        return {int(row["id"]): row | self._values(row) for row in rows}
+        return {number_of("crm.item.list", row, "id"): row | self._values(row) for row in rows}
 
     def to_get(self, bitrix_id: int) -> Command:
         """The command that tells a card that was deleted (NOT_FOUND) from one that may not be read (ACCESS_DENIED)."""
         return Command("crm.item.get", {"entityTypeId": self.type_id, "id": bitrix_id})
 
     def _values(self, row: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        entries = row.get("fm") or []
+        entries = list(entries_of("crm.item.list", row.get("fm")))
         return {
             field.name: {str(entry["id"]): str(entry["value"]) for entry in entries if entry["typeId"] == field.name}
             for field in self.fields
@@ -81,14 +82,15 @@ class Detail(Part):
     """What hangs on a card or on another detail: `ENTITY_ID` is the portal's id of its owner.
 
     `constants` go with every create and narrow the list of an owner's details. Among those, fields of `identity` tell
-    one from the others; where `content` fields differ it is somebody else's. One without an id of its own (an address)
-    goes by its owner's.
+    one from the others; where `content` fields differ it is somebody else's. `typed` are beginnings of the names of all
+    fields that a person may fill in. One without an id of its own (an address) goes by its owner's.
     """
 
     listing: str
     constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     identity: tuple[str, ...] = ()
     content: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
     has_own_id: bool = True
 
     @property
@@ -112,11 +114,27 @@ class Detail(Part):
             return Command(self.update, {"id": bitrix_id, "fields": dict(fields)})
         return Command(self.update, {"fields": {**self.constants, "ENTITY_ID": bitrix_id, **fields}})
 
+    def to_remove(self, bitrix_id: int) -> Command:
+        """The command that deletes it (pages `crm-requisite-bank-detail-delete`, `crm-address-delete`)."""
+        if self.has_own_id:
+            return Command(self.remove, {"id": bitrix_id})
+        return Command(self.remove, {"fields": {**self.constants, "ENTITY_ID": bitrix_id}})
+
+    def touched(self, current: Mapping[str, Any], sent: Mapping[str, Any]) -> str | None:
+        """The first field that does not hold what we sent, in the portal's row of a detail; None when all is ours."""
+        kinds = {field.name: field.kind for field in self.fields if field.kind != "choice"}
+        others = [name for name in current if name.startswith(self.typed) and name not in kinds] if self.typed else []
+        for name in [*kinds, *others]:
+            kind = kinds.get(name, "text")
+            if canonical(kind, current.get(name)) != canonical(kind, sent.get(name)):
+                return name
+        return None
+
     async def read(self, client: Client, bitrix_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Details as the portal holds them, by id."""
         where = {} if self.has_own_id else self.constants
         rows = await list_by(client, self.listing, self.id_field, bitrix_ids, where=where)
-        return {int(row[self.id_field]): row for row in rows}
+        return {number_of(self.listing, row, self.id_field): row for row in rows}
 
     def to_get(self, bitrix_id: int) -> Command | None:
         """The command that tells one that was deleted from one that may not be read; None where there is no such."""
@@ -130,19 +148,27 @@ class Detail(Part):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardLink(Link):
     """A link between cards. One by one it goes as the holder's `id` and the other card in `other_field`; with a new
-    holder as a list in its field `travels_as`, in the order of the mart's column `first`."""
+    holder as a list in its field `travels_as`, in the order of the mart's column `first`. `listing` answers the links
+    of a holder."""
 
     other_field: str
     travels_as: str
-    first: str
+    listing: str
 
-    def to_add(self, holder_id: int, other_id: int) -> Command:
-        """The command that adds one link, and leaves the others alone; `false` says that it was there."""
-        return Command(self.add, {"id": holder_id, "fields": {self.other_field: other_id}})
+    def to_add(self, holder_id: int, other_id: int, *, is_primary: bool = False) -> Command:
+        """The command that adds one link, and leaves the others alone; `false` says that it was there. A new link that
+        is primary takes the place of the one before (page `contacts/company/crm-contact-company-add`)."""
+        primary = {"IS_PRIMARY": "Y"} if is_primary else {}
+        return Command(self.add, {"id": holder_id, "fields": {self.other_field: other_id, **primary}})
 
     def to_remove(self, holder_id: int, other_id: int) -> Command:
         """The command that takes one link away."""
         return Command(self.remove, {"id": holder_id, "fields": {self.other_field: other_id}})
+
+    def to_list(self, holder_id: int) -> Command:
+        """The command that answers the links of a holder: the other card in `other_field`, `IS_PRIMARY` Y or N (page
+        `contacts/company/crm-contact-company-items-get`)."""
+        return Command(self.listing, {"id": holder_id})
 
 
 def origin(origin_id: str) -> dict[str, str]:

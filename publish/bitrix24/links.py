@@ -1,6 +1,8 @@
-"""Links between cards: those that travel with a new card, and those added and removed one by one.
+"""Links between cards: those that travel with a new card, those added and removed one by one, and the primary one.
 
-A set of links replaced as a whole would drop what managers linked.
+A set of links replaced as a whole would drop what managers linked. No method makes a link that is there the primary one
+and says that it leaves the others alone; a link that is added as primary does (page
+`contacts/company/crm-contact-company-add`), so ours is taken away and added again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
+from publish.bitrix24.answers import number_of, rows_of
 from publish.bitrix24.kinds import CardLink
 from publish.bitrix24.pacing import BATCH, PAGE
-from publish.bitrix24.run import Attempt, Lines, Run, settle, until_executed
-from publish.ledger import Entry
-from publish.parts import Key
+from publish.bitrix24.run import Attempt, Lines, Run, record, send_repeatable, settle, until_executed
+from publish.ledger import Conflict, Entry
+from publish.parts import PRIMARY, Key
 
 _PAGE = BATCH * PAGE
 
@@ -52,13 +55,14 @@ class LinkChange:
 
 
 async def change_links(run: Run, link: CardLink) -> None:
-    """Remove links, then add links."""
+    """Remove links, then add links, then see to the primary ones."""
     for action in ("remove", "create"):
         above = ""
         while changes := _page(run, link, action, above):
             above = changes[-1].key.origin_id
             for at in range(0, len(changes), BATCH):
                 await until_executed(run, changes[at : at + BATCH], partial(_send, run, link, action))
+    await change_primaries(run, link)
 
 
 def _page(run: Run, link: CardLink, action: str, above: str) -> list[LinkChange]:
@@ -99,3 +103,150 @@ def _removed(change: LinkChange) -> Attempt:
         return Lines(gone=[change.key])  # refused: one of the cards is gone, and the link with it
 
     return Attempt(change.key, change.wanted, gone, gone)
+
+
+# Primary links --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryChange:
+    """A link that the mart says is its holder's primary one, while another of ours was made so, or none that we know.
+
+    `before` is the other card of the link that we made primary, None where there is none; `ours` are the other cards of
+    all our links of the holder, `marked` the links that are or were to be primary, with what was sent of each.
+    """
+
+    key: Key
+    holder_id: int
+    other_id: int
+    is_adopted: bool
+    before: int | None
+    ours: Sequence[int]
+    marked: Mapping[str, str]
+    wanted: str = PRIMARY
+
+
+def note_primaries(run: Run, link: CardLink) -> None:
+    """Give a ledger of before primary links were kept the marks that it would have: links went in the mart's order."""
+    run.connection.execute(
+        f"""update sync.ledger as line set sent = $primary, wanted = $primary
+            from {link.mart} as link, portal_ledger as holder
+            where line.portal = $portal and line.entity = '{link.entity}' and line.origin_id = {link.key}
+                and link.{link.first} and holder.entity = '{link.holder.entity}'
+                and holder.origin_id = link.{link.holder.key} and not holder.is_adopted
+                and not exists (select 1 from portal_ledger as marked
+                    where marked.entity = '{link.entity}' and marked.wanted::varchar = $primary)""",
+        {"primary": PRIMARY, "portal": run.ledger.portal},
+    )
+
+
+async def change_primaries(run: Run, link: CardLink) -> None:
+    """Make links primary as the mart has it, where the portal's primary one is still the one that we made so."""
+    above = ""
+    while changes := _primaries(run, link, above):
+        above = changes[-1].key.origin_id
+        await until_executed(run, changes, partial(_make_primary, run, link))
+
+
+def _primaries(run: Run, link: CardLink, above: str) -> list[PrimaryChange]:
+    """The next holders of several links whose primary one is not the one that was dealt with last; of holders that we
+    made no link primary of, those whose links this plan changes."""
+    rows = run.connection.execute(
+        f"""with lines as (
+                select line.origin_id, split_part(line.origin_id, '/', 1) as holder_key, line.sent::varchar as sent,
+                    line.wanted::varchar as wanted, other.bitrix_id as other_id
+                from portal_ledger as line
+                inner join portal_ledger as other on other.entity = '{link.other.entity}'
+                    and other.origin_id = split_part(line.origin_id, '/', 2)
+                where line.entity = '{link.entity}'
+            ),
+            chosen as (
+                select lines.* from lines inner join {link.mart} as link on {link.key} = lines.origin_id
+                where link.{link.first} and lines.wanted is distinct from $primary and lines.origin_id > $above
+                    and lines.holder_key in (
+                        select holder_key from lines group by 1
+                        having count(*) > 1 and (
+                            count_if($primary in (sent, wanted)) > 0
+                            or holder_key in (select split_part(origin_id, '/', 1) from plan_{link.entity})))
+                order by lines.origin_id limit {_PAGE}
+            )
+            select chosen.origin_id, holder.bitrix_id, chosen.other_id, holder.is_adopted,
+                max(lines.other_id) filter (lines.sent = $primary), list(lines.other_id),
+                map_from_entries(list((lines.origin_id, lines.sent)) filter ($primary in (lines.sent, lines.wanted)))
+            from chosen
+            inner join portal_ledger as holder
+                on holder.entity = '{link.holder.entity}' and holder.origin_id = chosen.holder_key
+            inner join lines using (holder_key)
+            group by all order by 1""",
+        {"primary": PRIMARY, "above": above},
+    ).fetchall()
+    return [
+        PrimaryChange(Key(link.entity, key), holder, other, is_adopted, before, ours, marked or {})
+        for key, holder, other, is_adopted, before, ours, marked in rows
+    ]
+
+
+async def _make_primary(run: Run, link: CardLink, todo: Sequence[PrimaryChange]) -> list[PrimaryChange]:
+    """See to one page of holders; those whose answer was lost.
+
+    The ledger's line goes before the link does: whoever is killed in between adds the link anew.
+    """
+    answers = await run.client.read([link.to_list(change.holder_id) for change in todo])
+    lines: list[Lines] = []
+    to_send: list[PrimaryChange] = []
+    for change, answer in zip(todo, answers, strict=True):
+        rows = rows_of(link.listing, answer)
+        there = [number_of(link.listing, row, link.other_field) for row in rows]
+        primary = next((other for other, row in zip(there, rows, strict=True) if row.get("IS_PRIMARY") == "Y"), None)
+        if primary == change.other_id:
+            lines.append(_is_primary(change))
+        elif change.other_id in there and _is_ours(change, primary):
+            to_send.append(change)
+        else:
+            lines.append(_left(change, primary))
+    record(run, lines)
+    again: list[PrimaryChange] = []
+    for at in range(0, len(to_send), BATCH):
+        again += await _add_again(run, link, to_send[at : at + BATCH])
+    return again
+
+
+def _is_ours(change: PrimaryChange, primary: int | None) -> bool:
+    """Whether the portal's primary link is the one that we made so; where ours went, the portal has chosen itself."""
+    if change.before is not None:
+        return primary == change.before
+    return not change.is_adopted and primary in change.ours
+
+
+async def _add_again(run: Run, link: CardLink, todo: Sequence[PrimaryChange]) -> list[PrimaryChange]:
+    """Take up to fifty links away, then add them as primary: in requests of their own, for a limit may hold one method
+    up and not the other. Those whose answer was lost."""
+    record(run, [Lines(gone=[change.key for change in todo])])
+    removed = await send_repeatable(run, [link.to_remove(change.holder_id, change.other_id) for change in todo])
+    again = [change for change, outcome in zip(todo, removed, strict=True) if not outcome.is_known]
+    to_add = [change for change, outcome in zip(todo, removed, strict=True) if outcome.is_known]
+    commands = [link.to_add(change.holder_id, change.other_id, is_primary=True) for change in to_add]
+    outcomes = await run.client.send(commands) if commands else []
+    unknown = settle(run, zip(map(_primary_attempt, to_add), outcomes, strict=True), "updated")
+    return again + [change for change in to_add if change.key in unknown]
+
+
+def _primary_attempt(change: PrimaryChange) -> Attempt:
+    return Attempt(change.key, change.wanted, lambda _: _is_primary(change))
+
+
+def _is_primary(change: PrimaryChange) -> Lines:
+    """The ledger's lines of a holder whose primary link is the wanted one."""
+    before = [Entry(change.key.entity, key, change.holder_id) for key in change.marked if key != change.key.origin_id]
+    return Lines([Entry(*change.key, change.holder_id, PRIMARY, PRIMARY), *before])
+
+
+def _left(change: PrimaryChange, primary: int | None) -> Lines:
+    """Somebody chose another one, or took ours away: it stays so, is listed, and is not looked at again."""
+    sent = {change.key.origin_id: "{}", **change.marked}
+    entries = [
+        Entry(change.key.entity, key, change.holder_id, text, PRIMARY if key == change.key.origin_id else "{}")
+        for key, text in sent.items()
+    ]
+    told = (None if card is None else str(card) for card in (change.before, primary, change.other_id))
+    return Lines(entries, conflicts=[Conflict(*change.key, change.holder_id, "IS_PRIMARY", *told)])

@@ -5,12 +5,15 @@ the mark that a deal's sum is given. What a company or a person is, the models d
 part here, and its place in `PARTS`.
 """
 
+import dataclasses
+
 from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
 from publish.parts import Choices, Departed, Field
 
 COMPANY_TYPE_ID, CONTACT_TYPE_ID, DEAL_TYPE_ID, REQUISITE_TYPE_ID = 4, 3, 2, 8
 LEGAL_ADDRESS_TYPE = 6  # crm.enum.addresstype
 PRESETS = Choices("crm.requisite.preset")
+CURRENCIES = Choices("crm.currency")
 
 # Custom fields: page `companies/userfields/crm-company-userfield-add`.
 STATE = Field("UF_CRM_SVOD_STATE", "'active'", custom_type="string", label="Состояние в источниках")
@@ -68,8 +71,10 @@ BANK_DETAIL = Detail(
     owner=REQUISITE.entity,
     add="crm.requisite.bankdetail.add",
     update="crm.requisite.bankdetail.update",
+    remove="crm.requisite.bankdetail.delete",
     listing="crm.requisite.bankdetail.list",
     identity=("RQ_ACC_NUM", "RQ_BIK"),
+    typed=("RQ_", "COMMENTS"),
     fields=(
         Field("NAME", "bank_detail_name", once=True),
         Field("RQ_BANK_NAME", "bank_name"),
@@ -86,9 +91,11 @@ ADDRESS = Detail(  # one of a type on an owner, page `requisites/addresses/crm-a
     owner=REQUISITE.entity,
     add="crm.address.add",
     update="crm.address.update",
+    remove="crm.address.delete",
     listing="crm.address.list",
     constants={"ENTITY_TYPE_ID": REQUISITE_TYPE_ID, "TYPE_ID": LEGAL_ADDRESS_TYPE},
     content=("ADDRESS_1",),
+    typed=("ADDRESS_", "CITY", "POSTAL_CODE", "REGION", "PROVINCE", "COUNTRY"),
     has_own_id=False,
     fields=(Field("ADDRESS_1", "legal_address"),),
 )
@@ -120,6 +127,7 @@ COMPANY_CONTACT = CardLink(
     remove="crm.contact.company.delete",
     other_field="COMPANY_ID",
     travels_as="companyIds",
+    listing="crm.contact.company.items.get",
     first="is_primary",
 )
 DEAL = Card(
@@ -127,16 +135,19 @@ DEAL = Card(
     mart="marts.crm_deals",
     key="deal_id",
     type_id=DEAL_TYPE_ID,
+    user_fields="crm.deal.userfield",
+    departed=Departed("marts.departed_deals", STATE.name, choice_field="stageId"),
     fields=(
         Field("title", "title"),
         Field("opportunity", "amount::varchar", "number"),
-        Field("currencyId", "currency"),
+        Field("currencyId", "currency", choices=CURRENCIES),
         Field("stageId", "status", "choice", choices=Choices("DEAL_STAGE", mart="marts.crm_deal_stages")),
         Field("companyId", "company_id", "reference", refers_to=COMPANY.entity, is_required=True),
-        Field("contactId", "contact_id", "reference", refers_to=CONTACT.entity, first_of="contactIds"),
+        Field("contactId", "contact_id", "reference", refers_to=CONTACT.entity, first_of="contactIds", is_kept=True),
         Field("begindate", "ordered_on", "date", has_default=True),
         Field("closedate", "closed_on", "date", has_default=True),
         Field("isManualOpportunity", "'Y'", once=True),  # else the portal takes the sum from goods, and there are none
+        dataclasses.replace(STATE, once_left=True),  # 700,000 deals that all are active need not say so
     ),
 )
 PARTS = Catalogue(COMPANY, REQUISITE, BANK_DETAIL, ADDRESS, CONTACT, COMPANY_CONTACT, DEAL)

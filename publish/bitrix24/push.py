@@ -14,8 +14,11 @@ from publish import change_limit, plan, set_aside, setting_names
 from publish.bitrix24 import adoption, deletions, reference
 from publish.bitrix24.client import Client, Command
 from publish.bitrix24.creates import create_cards, create_details
+from publish.bitrix24.holding import hold_back
+from publish.bitrix24.inns import Inns
 from publish.bitrix24.kinds import CardLink, Catalogue, Detail
-from publish.bitrix24.links import change_links
+from publish.bitrix24.leaving import remove_details
+from publish.bitrix24.links import change_links, note_primaries
 from publish.bitrix24.merge import merge_cards
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.recovery import recover
@@ -52,23 +55,30 @@ async def push(
         await recover(run, intents)
     await deletions.make_way(run)
     run = dataclasses.replace(run, deleted=ledger.deleted())
+    for link in parts.links:
+        note_primaries(run, link)
     plan.compute(ledger, parts)
     setting_names.check_statuses(settings, ledger.connection, parts)
-    if any(plan.count(ledger.connection, card.entity, "create") for card in parts.cards):
-        blocked = await adoption.adopt(run)
+    inns = Inns(client, settings.inn_field)
+    if any(plan.count(ledger.connection, part.entity, "create") for part in parts if not isinstance(part, CardLink)):
+        blocked = await adoption.adopt(run, inns)
         run = dataclasses.replace(run, blocked=blocked)
         if run.result.adopted:
             plan.compute(ledger, parts)
+    run = await hold_back(run, inns)
     set_aside.end_duplicates(ledger, started_at)
     ledger.take_off("dead_letters", list(plan.no_longer_wanted(ledger, parts)))
-    counts = {part.entity: plan.count(ledger.connection, part.entity) for part in parts}
-    if any(counts.values()):
+    if any(plan.count(ledger.connection, part.entity) for part in parts):
         limit = Limit(settings.fuse_share, settings.fuse_floor)
         change_limit.check(ledger, parts, limit, let_through=let_through)
-        for entity, number in counts.items():
-            run.progress.expect(entity, number)
-        lists = await reference.prepare(client, ledger.connection, parts, settings)
-        await _send(dataclasses.replace(run, reference=lists))
+        lists = await reference.prepare(client, ledger, parts, settings)
+        run = dataclasses.replace(run, reference=lists)
+        if lists.is_refilling:  # an administrator deleted a custom field: all of its values are to be sent again
+            plan.compute(ledger, parts)
+            change_limit.check(ledger, parts, limit, let_through=let_through)
+        for part in parts:
+            run.progress.expect(part.entity, plan.count(ledger.connection, part.entity))
+        await _send(run)
         await deletions.tell_deleted(run, started_at)
     change_limit.sent(ledger)
     result = run.result
@@ -102,6 +112,8 @@ async def _change(run: Run) -> None:
             await change_links(run, part)
         else:
             await update_parts(run, part)
+            if isinstance(part, Detail):
+                await remove_details(run, part)
     if run.settings.bitrix24_merge_cards:
         await merge_cards(run)
 

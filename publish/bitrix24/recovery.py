@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from publish.bitrix24.answers import number_of, text_of
 from publish.bitrix24.client import Client, list_by
 from publish.bitrix24.kinds import ORIGINATOR, Card, Catalogue, Detail
 from publish.bitrix24.run import Lines, Run, record
 from publish.ledger import Entry, Intent
-from publish.parts import Key, canonical, decoded
+from publish.parts import PRIMARY, Key, canonical, decoded
 
 
 async def recover(run: Run, intents: Sequence[Intent]) -> set[Key]:
@@ -60,8 +61,10 @@ def created(parts: Catalogue, intent: Intent, bitrix_id: int) -> list[Entry]:
     """The ledger's lines of a create that succeeded: the part, and the links that travelled with it."""
     entries = [Entry(intent.entity, intent.origin_id, bitrix_id, intent.wanted, intent.wanted)]
     link = parts.travelling(intent.entity)
-    if link:
-        entries += [Entry(link.entity, f"{intent.origin_id}/{other}", bitrix_id) for other in intent.links]
+    if link:  # the first of them is the primary one
+        texts = [PRIMARY, *("{}" for _ in intent.links)]
+        for other, text in zip(intent.links, texts, strict=False):
+            entries.append(Entry(link.entity, f"{intent.origin_id}/{other}", bitrix_id, text, text))
     return entries
 
 
@@ -76,7 +79,8 @@ async def by_origin(client: Client, card: Card, origin_ids: Sequence[str]) -> di
         entityTypeId=card.type_id,
         select=["id", "originId"],
     )
-    return {str(row["originId"]): int(row["id"]) for row in sorted(rows, key=lambda row: -int(row["id"]))}
+    cards = [(number_of("crm.item.list", row, "id"), text_of("crm.item.list", row, "originId")) for row in rows]
+    return {origin_id: bitrix_id for bitrix_id, origin_id in sorted(cards, reverse=True)}
 
 
 async def _details(client: Client, detail: Detail, intents: Sequence[Intent]) -> list[Entry]:
@@ -84,7 +88,8 @@ async def _details(client: Client, detail: Detail, intents: Sequence[Intent]) ->
     owners = sorted({intent.owner_id for intent in intents if intent.owner_id is not None})
     there: dict[tuple[Any, ...], dict[str, Any]] = {}
     for listed in await list_by(client, detail.listing, "ENTITY_ID", owners, where=detail.constants):
-        there.setdefault((int(listed["ENTITY_ID"]), *_texts(listed, detail.identity)), listed)
+        owner_id = number_of(detail.listing, listed, "ENTITY_ID")
+        there.setdefault((owner_id, *_texts(listed, detail.identity)), listed)
     entries = []
     for intent in intents:
         wanted = decoded(intent.wanted)
@@ -93,7 +98,8 @@ async def _details(client: Client, detail: Detail, intents: Sequence[Intent]) ->
             continue
         is_ours = _texts(row, detail.content) == _texts(wanted, detail.content)
         known = intent.wanted if is_ours else "{}"
-        entries.append(Entry(detail.entity, intent.origin_id, int(row[detail.id_field]), known, known, not is_ours))
+        bitrix_id = number_of(detail.listing, row, detail.id_field)
+        entries.append(Entry(detail.entity, intent.origin_id, bitrix_id, known, known, not is_ours))
     return entries
 
 

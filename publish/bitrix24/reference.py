@@ -1,68 +1,95 @@
-"""What a push looks up or creates once in the portal: lists of values (presets, stages) and custom fields.
+"""What a push looks up or creates once in the portal: lists of values (presets, stages, currencies) and custom fields.
 
-Pages `requisites/presets/crm-requisite-preset-list`, `status/crm-status-list`, `companies/userfields/*`.
+Everything that the portal lacks is said before anything is sent. Pages `requisites/presets/crm-requisite-preset-list`,
+`status/crm-status-list`, `currency/crm-currency-list`, `companies/userfields/*`.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.variables import known_names_hint
-from publish.bitrix24.client import Client, Command, rows_of
+from publish.bitrix24.answers import number_of, rows_of, text_of
+from publish.bitrix24.client import Client, Command
 from publish.bitrix24.errors import PortalError, Reaction
 from publish.bitrix24.kinds import Card, Catalogue, Translations
-from publish.bitrix24.parts import PRESETS
+from publish.bitrix24.parts import CURRENCIES, PRESETS
+from publish.ledger import Ledger
 from publish.parts import Choices, Field, Part
 from publish.settings import Settings
 
 _ATTEMPTS = 6
+_CURRENCY_LIST = f"{CURRENCIES.name}.list"
+_STATUS_LIST = "crm.status.list"
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the portal calls our values: entity -> field -> our value -> its value."""
+    """What the portal calls our values: entity -> field -> our value -> its value. `is_refilling`: a custom field was
+    gone, so that the ledger counts its values as never sent and the plan has to be made anew."""
 
     choices: Mapping[str, Translations] = dataclasses.field(default_factory=dict)
+    is_refilling: bool = False
 
     def of(self, part: Part) -> Translations:
         return self.choices.get(part.entity, {})
 
 
-async def prepare(
-    client: Client, connection: duckdb.DuckDBPyConnection, parts: Catalogue, settings: Settings
-) -> Reference:
+async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Settings) -> Reference:
     """Read the portal's lists and create the custom fields it lacks.
 
-    Raises OperatorError when the portal lacks the preset of a requisite or creates no fields,
-    SettingsError for a stage it does not have.
+    Raises OperatorError when the portal lacks a preset, a stage or a currency that a mart needs, or creates no fields;
+    SettingsError for a stage of the settings that it does not have.
     """
     fields = [(part, field, field.choices) for part in parts for field in part.fields if field.choices]
-    cards = [card for card in parts.cards if card.user_fields]
-    field_lists = [Command(f"{card.user_fields}.list", {}) for card in cards]
-    lists = [_list_of(choices) for _, _, choices in fields]
-    answers = await client.read([*lists, *field_lists])
+    custom = [(card, field) for card in parts.cards for field in card.fields if field.custom_type]
+    lists, custom_lists = [_list_of(choices) for _, _, choices in fields], [_look_up(*of) for of in custom]
+    # Currencies are told to those who may read CRM's settings; without them the portal judges each deal itself.
+    answers = await client.read([*lists, *custom_lists], optional=(_CURRENCY_LIST,))
     choices_of: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (part, field, choices), answer in zip(fields, answers, strict=False):
-        if choices is PRESETS:
-            sql = f"select distinct requisite_preset, requisite_name from {part.mart} order by 1"
-            values: Mapping[str, Any] = _presets(rows_of(answer), connection.execute(sql).fetchall())
+        if choices is CURRENCIES:
+            _check_currencies(answer, _used(ledger, part, field))
         else:
-            candidates = dict(connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
-            values = _stages(rows_of(answer), candidates, part.entity, settings.stages_of(part.entity))
-        choices_of.setdefault(part.entity, {})[field.name] = values
-    await _create_fields(client, cards, field_lists, answers[len(lists) :])
-    return Reference(choices_of)
+            values = _translations(ledger, part, field, choices, answer, settings)
+            choices_of.setdefault(part.entity, {})[field.name] = values
+    is_refilling = await _create_fields(client, ledger, custom, answers[len(lists) :])
+    return Reference(choices_of, is_refilling)
 
 
 def _list_of(choices: Choices) -> Command:
     if choices is PRESETS:
         select = ["ID", "XML_ID", "NAME", "ACTIVE"]
         return Command(f"{choices.name}.list", {"order": {"ID": "ASC"}, "select": select})
-    return Command("crm.status.list", {"filter": {"ENTITY_ID": choices.name}, "order": {"SORT": "ASC"}})
+    if choices is CURRENCIES:
+        return Command(_CURRENCY_LIST, {})
+    return Command(_STATUS_LIST, {"filter": {"ENTITY_ID": choices.name}, "order": {"SORT": "ASC"}})
+
+
+def _translations(
+    ledger: Ledger, part: Part, field: Field, choices: Choices, answer: Any, settings: Settings
+) -> Mapping[str, Any]:
+    """Our value -> the portal's, for one field of a part."""
+    if choices is PRESETS:
+        sql = f"select distinct requisite_preset, requisite_name from {part.mart} order by 1"
+        return _presets(rows_of(f"{choices.name}.list", answer), ledger.connection.execute(sql).fetchall())
+    used = _used(ledger, part, field)
+    candidates = dict(ledger.connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
+    there = [text_of(_STATUS_LIST, row, "STATUS_ID") for row in rows_of(_STATUS_LIST, answer)]
+    if used and not there:
+        raise OperatorError(
+            f"the portal names no {part.entity} stages ({choices.name})",
+            hint="open the pipeline in CRM, and give the webhook's user the right to read it",
+        )
+    return _stages(there, candidates, used, part.entity, settings)
+
+
+def _used(ledger: Ledger, part: Part, field: Field) -> list[str]:
+    """Our values of a field that the part's mart has."""
+    sql = f"select distinct {field.column} from {part.mart} where {field.column} is not null order by 1"
+    return [value for (value,) in ledger.connection.execute(sql).fetchall()]
 
 
 def _presets(rows: list[dict[str, Any]], kinds: Sequence[tuple[str, str]]) -> dict[str, int]:
@@ -76,45 +103,86 @@ def _presets(rows: list[dict[str, Any]], kinds: Sequence[tuple[str, str]]) -> di
             raise OperatorError(
                 f"the portal has no requisite preset «{name}»", hint="add it in CRM settings, Company details templates"
             )
-        presets[kind] = int((marked or named)[0]["ID"])
+        presets[kind] = number_of(f"{PRESETS.name}.list", (marked or named)[0], "ID")
     return presets
 
 
+def _check_currencies(answer: Any, used: Sequence[str]) -> None:
+    """Raises OperatorError for a currency that the portal lacks; `answer` is None where it does not tell them."""
+    if answer is None:
+        return
+    there = [text_of(_CURRENCY_LIST, row, "CURRENCY") for row in rows_of(_CURRENCY_LIST, answer)]
+    missing = [code for code in used if code not in there]
+    if missing:
+        raise OperatorError(
+            f"the portal has no currency {', '.join(missing)}, and there are deals in it",
+            hint=f"add it in CRM settings, Currencies; there are {', '.join(there) or 'none'}",
+        )
+
+
 def _stages(
-    rows: list[dict[str, Any]], candidates: Mapping[str, Sequence[str]], entity: str, chosen: Mapping[str, str]
+    there: Sequence[str],
+    candidates: Mapping[str, Sequence[str]],
+    used: Collection[str],
+    entity: str,
+    settings: Settings,
 ) -> dict[str, str]:
-    """A stage that the portal has for each status: the chosen one, the best candidate, else the portal's first."""
-    there = [str(row["STATUS_ID"]) for row in rows]
+    """A stage that the portal has for each status: the chosen one, else the best candidate. Raises SettingsError for a
+    chosen one that it has not, OperatorError for a status of the mart that nothing stands for."""
+    chosen, departed = settings.stages_of(entity), settings.departed_stages_of(entity)
+    prefix = f"SVOD_{entity.upper()}"
     stages = {}
     for status, preferred in candidates.items():
-        if status in chosen and chosen[status] not in there:
-            raise SettingsError(
-                f"SVOD_{entity.upper()}_STAGES: the portal has no {entity} stage {chosen[status]}",
-                hint=known_names_hint(chosen[status], there),
-            )
         usable = [chosen[status]] if status in chosen else [stage for stage in preferred if stage in there]
-        stages[status] = usable[0] if usable else there[0]
-    return stages
+        if usable:
+            stages[status] = _there(usable[0], there, f"{prefix}_STAGES", entity)
+        elif status in used:
+            raise OperatorError(
+                f"the portal has no {entity} stage for status {status} ({', '.join(preferred)})",
+                hint=f"name one, {prefix}_STAGES={status}=…; there are {', '.join(there)}",
+            )
+    return stages | {
+        state: _there(stage, there, f"{prefix}_DEPARTED_STAGE", entity) for state, stage in departed.items()
+    }
+
+
+def _there(stage: str, there: Sequence[str], setting: str, entity: str) -> str:
+    if stage not in there:
+        raise SettingsError(f"{setting}: the portal has no {entity} stage {stage}", hint=known_names_hint(stage, there))
+    return stage
+
+
+def _look_up(card: Card, field: Field) -> Command:
+    """The list of a card's custom fields, narrowed to one: a portal may have hundreds, and shows fifty at a time."""
+    return Command(f"{card.user_fields}.list", {"filter": {"FIELD_NAME": field.name}})
 
 
 async def _create_fields(
-    client: Client, cards: Sequence[Card], lists: Sequence[Command], answers: Sequence[Any]
-) -> None:
+    client: Client, ledger: Ledger, custom: Sequence[tuple[Card, Field]], answers: Sequence[Any]
+) -> bool:
+    """Create the custom fields that are missing; whether values of one were there before, so that it was deleted.
+
+    They are forgotten before the field is made: who is killed in between finds it missing again.
+    """
+    is_refilling = False
     for _ in range(_ATTEMPTS):
-        missing = [
-            _create(card, field)
-            for card, answer in zip(cards, answers, strict=True)
-            for field in card.fields
-            if field.custom_type and field.name not in {str(row.get("FIELD_NAME")) for row in rows_of(answer)}
+        gone = [
+            (card, field)
+            for (card, field), answer in zip(custom, answers, strict=True)
+            if field.name not in {str(row.get("FIELD_NAME")) for row in rows_of(f"{card.user_fields}.list", answer)}
         ]
-        if not missing:
-            return
+        if not gone:
+            return is_refilling
+        for entity in dict.fromkeys(card.entity for card, _ in gone):
+            names = [field.name for card, field in gone if card.entity == entity]
+            is_refilling |= ledger.forget_fields(entity, names) > 0
+        missing = [_create(card, field) for card, field in gone]
         for outcome in await client.send(missing):
             if outcome.error is not None:
                 is_final = outcome.error.reaction is Reaction.STOP
                 raise outcome.error.stop() if is_final else _not_created(outcome.error)
         # Read again: an answer may have been lost before or after its field was created.
-        answers = await client.read(lists)
+        answers = await client.read([_look_up(*of) for of in custom])
     raise _not_created(PortalError("", "they are not in its lists"))
 
 

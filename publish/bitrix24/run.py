@@ -85,8 +85,9 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One push of one plan to one portal. `blocked` are records by entity that could be several cards of the portal,
-    `deleted` those whose cards somebody deleted there."""
+    """One push of one plan to one portal. `blocked` are records by entity that are not to be created: they could be
+    several cards of the portal. `deleted` are those whose cards somebody deleted there, `held` fields of published
+    parts that are not to be sent now."""
 
     client: Client
     ledger: Ledger
@@ -98,10 +99,15 @@ class Run:
     reference: Reference = dataclasses.field(default_factory=Reference)
     blocked: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
     deleted: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
+    held: Mapping[Key, frozenset[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         return self.ledger.connection
+
+    def held_fields(self, key: Key) -> frozenset[str]:
+        """Fields of a published part that are not to be sent now."""
+        return self.held.get(key, frozenset())
 
     def ids_referred_to(self, part: Part, records: Sequence[Mapping[str, Any]]) -> Translations:
         """Portal ids of the cards that these records of a part refer to, by field and our key; of a card that somebody

@@ -78,6 +78,7 @@ def _decided(
     translations: Translations,
 ) -> Update:
     sent, wanted = decoded(change.sent), decoded(change.wanted)
+    wanted |= {name: sent.get(name) for name in run.held_fields(change.key)}
     decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations)
     was_adopted = not sent  # nothing of ours went there so far
     own_key = part.own_key(current, change.origin_id) if was_adopted else {}
@@ -91,10 +92,10 @@ def _decided(
 
 
 def _dealt_with(run: Run, part: Part, change: Change, translations: Translations) -> str:
-    """What to remember as dealt with: all of it but references to cards that are not there yet. A card that somebody
-    deleted will not come."""
+    """What to remember as dealt with: all of it but fields held back and references to cards that are not there yet. A
+    card that somebody deleted will not come."""
     wanted = decoded(change.wanted)
-    untold = {
+    untold = run.held_fields(change.key) | {
         field.name
         for field in part.references
         if wanted.get(field.name)

@@ -33,3 +33,102 @@ def test_a_preset_that_the_portal_lacks_stops_the_push(office):
     with pytest.raises(OperatorError, match="no requisite preset «Филиал»"):
         office.push()
     assert office.portal.counts()["company"] == 0
+
+
+def test_a_currency_that_the_portal_lacks_is_said_before_anything_is_sent(office):
+    marts.fill(office.connection, 1, 1, 2)
+    office.sql("update marts.crm_deals set currency = 'KZT' where deal_id = 'shop_a:0000001'")
+    with pytest.raises(OperatorError, match="no currency KZT") as error:
+        office.push()
+    assert "RUB, USD, EUR" in error.value.hint
+    assert office.portal.writes() == {}
+
+
+def test_a_portal_that_tells_nobody_its_currencies_gets_the_deals_all_the_same(office):
+    marts.fill(office.connection, 1, 1, 2)
+    office.faults.fail("crm.currency.list", "", "Access denied.")
+    office.push()
+    assert office.portal.counts()["deal"] == 2
+
+
+def test_a_status_that_no_stage_of_the_portal_stands_for_is_said_before_anything_is_sent(open_office):
+    office = open_office()
+    marts.fill(office.connection, 1, 1, 5)
+    stages = office.call("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE", "STATUS_ID": "LOSE"}})
+    office.call("crm.status.delete", {"id": stages[0]["ID"], "params": {"FORCED": "Y"}})
+    office.portal.clear_log()
+    with pytest.raises(OperatorError, match="no deal stage for status cancelled") as error:
+        office.push()
+    assert "SVOD_DEAL_STAGES=cancelled=" in error.value.hint
+    assert "APOLOGY" in error.value.hint
+    assert office.portal.writes() == {}
+    office.push(deal_stages={"cancelled": "APOLOGY"})
+    assert office.portal.items("deal")[4]["stageId"] == "APOLOGY"
+
+
+class TestDeletedFields:
+    """A custom field that an administrator deleted is made again, with its values."""
+
+    def delete(self, office, entity: str, name: str) -> None:
+        (field,) = office.call(f"crm.{entity}.userfield.list", {"filter": {"FIELD_NAME": name}})
+        office.call(f"crm.{entity}.userfield.delete", {"id": field["ID"]})
+
+    def values(self, office, entity: str, name: str) -> list:
+        return [item.get(name) for item in office.portal.items(entity)]
+
+    def test_a_deleted_field_is_made_again_and_refilled(self, published):
+        office = published
+        before = self.values(office, "company", "UF_CRM_SVOD_SOURCES")
+        self.delete(office, "company", "UF_CRM_SVOD_SOURCES")
+        assert set(self.values(office, "company", "UF_CRM_SVOD_SOURCES")) == {None}
+        office.sql("update marts.crm_companies set order_count = 77 where company_id = company_id(1)")
+        result = office.push()
+        assert self.values(office, "company", "UF_CRM_SVOD_SOURCES") == before
+        assert result.updated == {"company": 4}
+        office.portal.clear_log()
+        office.push()
+        assert office.portal.request_log() == []
+
+    def test_states_of_records_that_left_come_back_too(self, published):
+        office = published
+        office.sql("delete from marts.crm_companies where company_id = company_id(1)")
+        office.sql("insert into marts.departed_companies values (company_id(1), 'inactive', null)")
+        office.push()
+        self.delete(office, "company", "UF_CRM_SVOD_STATE")
+        office.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(2)")
+        office.push()
+        assert sorted(self.values(office, "company", "UF_CRM_SVOD_STATE")) == ["active"] * 3 + ["inactive"]
+
+    def test_a_push_that_is_stopped_before_the_field_is_made_refills_it_the_next_time(self, published):
+        office = published
+        self.delete(office, "contact", "UF_CRM_SVOD_STATE")
+        office.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(2)")
+        office.faults.fail("crm.contact.userfield.add", "", "Unknown error")
+        with pytest.raises(OperatorError, match="did not create the custom fields"):
+            office.push()
+        office.push()
+        assert set(self.values(office, "contact", "UF_CRM_SVOD_STATE")) == {"active"}
+
+    def test_refilling_is_subject_to_the_change_limit(self, open_office):
+        office = open_office(fuse_floor=2)
+        marts.fill(office.connection, 5, 0)
+        office.push()
+        self.delete(office, "company", "UF_CRM_SVOD_STATE")
+        office.sql("update marts.crm_companies set order_count = 77 where company_id = company_id(1)")
+        with pytest.raises(OperatorError) as stopped:
+            office.push()
+        assert stopped.value.exit_status == 3
+        office.push(let_through=True)
+        assert set(self.values(office, "company", "UF_CRM_SVOD_STATE")) == {"active"}
+
+    def test_a_portal_with_many_fields_of_its_own_is_not_mistaken_for_one_without_ours(self, published):
+        office = published
+        for n in range(60):
+            office.call(
+                "crm.company.userfield.add",
+                {"fields": {"FIELD_NAME": f"A_{n}", "USER_TYPE_ID": "string", "SORT": 1}},
+            )
+        office.portal.clear_log()
+        office.sql("update marts.crm_companies set order_count = 77 where company_id = company_id(1)")
+        office.push()
+        assert office.portal.writes() == {"crm.item.update": 1}

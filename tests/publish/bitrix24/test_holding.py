@@ -1,0 +1,97 @@
+"""An INN that the portal has on another card already is never written a second time."""
+
+import pytest
+
+from tests.publish import marts
+from tests.publish.bitrix24.test_adoption import type_in
+
+NEW = "7707083893"
+LISTED = "select entity, origin_id, bitrix_ids from sync.adoption_duplicates"
+
+
+@pytest.fixture
+def corrected(published):
+    """Company 1 gets the INN of a card that a manager has typed in since; its KPP and title change too."""
+    card = type_in(published, f"ИНН {NEW[:4]} {NEW[4:]}", title="Набрана руками")
+    published.sql(
+        """update marts.crm_companies set inn = ?, kpp = '770702002', title = 'ООО Новое'
+           where company_id = company_id(1)""",
+        NEW,
+    )
+    published.stranger = card
+    return published
+
+
+def requisite(office):
+    owner = office.ids("company")[marts.company_id(1)]
+    return next(row for row in office.portal.requisites() if row["ENTITY_ID"] == owner)
+
+
+def test_a_corrected_inn_that_another_card_has_is_held_back_and_the_rest_of_the_company_goes_on(corrected):
+    office = corrected
+    before = requisite(office)["RQ_INN"]
+    office.push()
+    held = requisite(office)
+    assert (held["RQ_INN"], held["RQ_KPP"]) == (before, "770702002")
+    assert office.card("company", marts.company_id(1))["title"] == "ООО Новое"
+    ours = office.ids("company")[marts.company_id(1)]
+    assert office.sql(LISTED) == [("requisite", marts.company_id(1), [ours, office.stranger])]
+
+
+def test_an_inn_held_back_goes_out_and_leaves_the_list_once_a_person_has_joined_the_cards(corrected):
+    office = corrected
+    office.push()
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.writes() == {}  # it waits, and nothing is sent again
+    office.call("crm.item.delete", {"entityTypeId": 4, "id": office.stranger})
+    office.push()
+    assert requisite(office)["RQ_INN"] == NEW
+    assert office.sql(LISTED) == []
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.request_log() == []
+
+
+def test_an_inn_held_back_leaves_the_list_when_the_sources_take_it_back(corrected):
+    office = corrected
+    before = requisite(office)["RQ_INN"]
+    office.push()
+    office.sql("update marts.crm_companies set inn = ? where company_id = company_id(1)", before)
+    office.push()
+    assert office.sql(LISTED) == []
+
+
+def test_an_inn_that_nobody_else_has_is_written_at_once(published):
+    office = published
+    office.sql("update marts.crm_companies set inn = ? where company_id = company_id(1)", NEW)
+    office.push()
+    assert requisite(office)["RQ_INN"] == NEW
+    assert office.sql(LISTED) == []
+
+
+def test_an_inn_is_held_back_from_a_company_whose_merged_card_still_has_it(published):
+    office = published
+    inn = office.sql("select inn from marts.crm_companies where company_id = company_id(2)")[0][0]
+    office.sql("delete from marts.crm_companies where company_id = company_id(2)")
+    office.sql("insert into marts.departed_companies values (company_id(2), 'merged', company_id(1))")
+    office.sql("update marts.crm_companies set inn = ? where company_id = company_id(1)", inn)
+    office.push()
+    assert [row["RQ_INN"] for row in office.portal.requisites()].count(inn) == 1
+    ids = office.ids("company")
+    assert office.sql(LISTED) == [("requisite", marts.company_id(1), [ids[marts.company_id(n)] for n in (1, 2)])]
+
+
+def test_a_requisite_is_not_made_for_a_published_company_whose_inn_another_card_has_got_since(office):
+    marts.fill(office.connection, 2, 0)
+    office.faults.fail("crm.requisite.add", "", "PRESET_ID is not defined or invalid.", times=2)
+    office.push()
+    assert office.portal.requisites() == []
+    inn = office.sql("select inn from marts.crm_companies where company_id = company_id(1)")[0][0]
+    stranger = type_in(office, f" {inn}")
+    office.sql("delete from sync.dead_letters")
+    office.push()
+    owners = {row["ENTITY_ID"] for row in office.portal.requisites()}
+    ids = office.ids("company")
+    assert owners == {stranger, ids[marts.company_id(0)]}
+    assert office.sql(LISTED) == [("requisite", marts.company_id(1), [ids[marts.company_id(1)], stranger])]

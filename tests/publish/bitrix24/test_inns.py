@@ -1,0 +1,153 @@
+"""INNs as people type them: read, and found in the portal whichever way they are looked for."""
+
+import pytest
+
+from ingest.warehouse.errors import SettingsError
+from publish.bitrix24.inns import pattern, readings
+from tests.publish import marts
+from tests.publish.bitrix24.test_adoption import type_in
+
+ZERO_WIDTH, NO_BREAK = "\N{ZERO WIDTH SPACE}", "\N{NO-BREAK SPACE}"
+FULL_WIDTH = "".join(chr(0xFF10 + int(digit)) for digit in "0278000229")
+TYPED = [
+    "0278000229",
+    "278000229",
+    " 0278000229 ",
+    f"02{NO_BREAK}78{NO_BREAK}000229",
+    f"{ZERO_WIDTH}0278000229",
+    f"0278{ZERO_WIDTH}000229",
+    "02-78-000-229",
+    "ИНН 0278000229",
+    "0278000229/027801001",
+    "0278000229 027801001",
+    "278 000 229",
+]
+
+
+@pytest.mark.parametrize("text", [*TYPED, 278000229, "278000229.00", ["нет", "0278000229"], FULL_WIDTH])
+def test_an_inn_is_read_however_it_was_typed(text):
+    assert "0278000229" in readings(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", None, "нет", "—", "12345", "ИНН", "1" * 40, {"VALUE": "x"}, [], True, "027800022x"]
+)
+def test_a_text_that_is_no_inn_means_nothing(text):
+    assert readings(text) == set()
+
+
+def test_a_pattern_of_an_inn_has_anything_between_its_digits_and_no_zero_in_front():
+    assert pattern("0278000229") == "%2%7%8%0%0%0%2%2%9%"
+
+
+@pytest.fixture(params=["all are read", "by pattern"])
+def a_way_to_look(request, office):
+    """An office of one company, in whose portal either few or many requisites are."""
+    marts.fill(office.connection, 1, 0)
+    office.sql("update marts.crm_companies set inn = '0278000229'")
+    if request.param == "by pattern":
+        for n in range(60):
+            type_in(office, f"77010000{n:02}", title=f"Чужая {n}")
+    return office
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_a_company_is_adopted_however_its_inn_was_typed(a_way_to_look, text):
+    office = a_way_to_look
+    card = type_in(office, text)
+    before = office.portal.counts()["company"]
+    office.push()
+    assert office.ids("company") == {marts.company_id(0): card}
+    assert office.portal.counts()["company"] == before
+
+
+@pytest.mark.parametrize("text", ["нет", "уточнить у клиента", "7" * 30, "ИНН: 0278000230"])
+def test_a_text_that_is_no_inn_stops_nothing_and_adopts_nothing(a_way_to_look, text):
+    office = a_way_to_look
+    card = type_in(office, text)
+    office.push()
+    assert office.ids("company")[marts.company_id(0)] != card
+
+
+class TestInTheCompanysOwnField:
+    """Integrators often keep the INN in a custom field of the company, where no requisite is."""
+
+    def field(self, office, kind: str = "string") -> None:
+        office.call("crm.company.userfield.add", {"fields": {"FIELD_NAME": "INN", "USER_TYPE_ID": kind}})
+
+    def company(self, office, value) -> int:
+        fields = {"title": "Ромашка", "ufCrmInn": value}
+        return office.call("crm.item.add", {"entityTypeId": 4, "fields": fields})["item"]["id"]
+
+    @pytest.mark.parametrize(("kind", "value"), [("string", "ИНН 02 78 000229"), ("string", "278000229")])
+    def test_a_company_is_adopted_by_the_field_that_is_set(self, a_way_to_look, kind, value):
+        office = a_way_to_look
+        self.field(office, kind)
+        card = self.company(office, value)
+        office.push(inn_field="UF_CRM_INN")
+        assert office.ids("company") == {marts.company_id(0): card}
+        (requisite,) = [row for row in office.portal.requisites() if row["ENTITY_ID"] == card]
+        assert requisite["RQ_INN"] == "0278000229"
+        office.portal.clear_log()
+        office.push(inn_field="UF_CRM_INN")
+        assert office.portal.writes() == {}
+
+    def test_a_field_of_numbers_is_asked_for_the_number(self, a_way_to_look):
+        office = a_way_to_look
+        self.field(office, "double")
+        card = self.company(office, 278000229)
+        office.push(inn_field="UF_CRM_INN")
+        assert office.ids("company") == {marts.company_id(0): card}
+
+    def test_the_field_says_nothing_while_it_is_not_set(self, a_way_to_look):
+        office = a_way_to_look
+        self.field(office)
+        card = self.company(office, "0278000229")
+        office.push()
+        assert office.ids("company")[marts.company_id(0)] != card
+
+    def test_a_field_that_the_portal_has_not_is_an_error_that_names_those_it_has(self, a_way_to_look):
+        office = a_way_to_look
+        self.field(office)
+        with pytest.raises(SettingsError, match="no custom field UF_CRM_INM") as error:
+            office.push(inn_field="UF_CRM_INM")
+        assert "UF_CRM_INN" in error.value.hint
+
+    def test_an_inn_in_the_field_of_one_card_and_the_requisite_of_another_is_for_a_person(self, a_way_to_look):
+        office = a_way_to_look
+        self.field(office)
+        cards = [type_in(office, "0278000229"), self.company(office, "0278000229")]
+        office.push(inn_field="UF_CRM_INN")
+        assert office.ids("company") == {}
+        assert office.sql("select bitrix_ids from sync.adoption_duplicates") == [(cards,)]
+
+
+def test_a_card_with_the_requisites_of_two_of_our_companies_is_none_of_them_for_sure(office):
+    marts.fill(office.connection, 3, 0)
+    first, second = (office.sql("select inn from marts.crm_companies order by inn")[n][0] for n in (1, 2))
+    card = type_in(office, first)
+    fields = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": card, "PRESET_ID": 1, "NAME": "Вторые", "RQ_INN": second}
+    office.call("crm.requisite.add", {"fields": fields})
+    office.push()
+    assert card not in office.ids("company").values()
+    assert office.sql("select bitrix_ids from sync.adoption_duplicates") == [([card],), ([card],)]
+
+
+def test_a_bank_detail_that_a_manager_typed_in_first_is_not_added_again(published):
+    office = published
+    key = office.sql("select company_id from marts.crm_companies where account is null")[0][0]
+    account = "40702810900000009999"
+    office.call(
+        "crm.requisite.bankdetail.add",
+        {
+            "fields": {
+                "ENTITY_ID": office.ids("requisite")[key],
+                "NAME": "Счёт",
+                "RQ_ACC_NUM": account,
+                "RQ_BIK": "044525225",
+            }
+        },
+    )
+    office.sql("update marts.crm_companies set account = ? where company_id = ?", account, key)
+    office.push()
+    assert [row["RQ_ACC_NUM"] for row in office.portal.bank_details()].count(account) == 1
