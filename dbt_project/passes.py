@@ -1,7 +1,8 @@
 """`python dbt_project/passes.py`: the models up to the registry's queue, the registry's verdicts, all the other models.
 
 One process for both passes: dbt takes as long to start and to read the project as a sixth of all models. The registry
-is asked by a program of its own, for which dbt lets go of the warehouse.
+is asked by a program of its own, for which dbt lets go of the warehouse. Whether what is built may be published, and
+if not why, `publish gate` says.
 """
 
 import gc
@@ -20,8 +21,10 @@ BIN = Path(sys.executable).parent
 
 
 def main() -> int:
-    """The exit status: of the registry's step when that fails, of the gate, which says why, when the models do; 2 for a
-    setting that no program reads."""
+    """The exit status: 2 for a setting that no program reads, 1 when a pass did not end well, else the registry step's.
+
+    A registry that fails keeps nobody from the second pass: companies without a verdict wait, all others go on.
+    """
     try:
         variables.refuse_unknown()
     except SettingsError as error:
@@ -32,15 +35,16 @@ def main() -> int:
     project = dbtRunner().invoke(["--quiet", "--no-write-json", "parse", *at])  # prints what it cannot read
     if not project.success:
         return 1
+    registry_status = 0
     for step in (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY):
-        if step == journal.DBT_AFTER_REGISTRY and (status := subprocess.run([BIN / "ingest", "registry"]).returncode):
-            return status
+        if step == journal.DBT_AFTER_REGISTRY:
+            registry_status = subprocess.run([BIN / "ingest", "registry"]).returncode
         build = ["--quiet", "build", *at, "--selector", step.removeprefix("dbt ")]
         built = dbtRunner(manifest=project.result).invoke(build)
         DuckDBConnectionManager.close_all_connections()
         if not built.success:
-            return subprocess.run([BIN / "publish", "gate"]).returncode or 1
-    return 0
+            return 1
+    return registry_status
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`ingest mysql | json | kafka | registry | status`."""
+"""`ingest mysql | json | kafka | registry | status | copy`."""
 
 import gc
 import logging
@@ -13,9 +13,10 @@ from ingest.landing import Landing, landing
 from ingest.settings import read_settings
 from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource
 from ingest.warehouse import journal
-from ingest.warehouse.connection import open_warehouse
-from ingest.warehouse.errors import SettingsError
-from ingest.warehouse.terminal import print_table, progress_of, run, say
+from ingest.warehouse.connection import open_for_reading
+from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.snapshot import make_snapshot
+from ingest.warehouse.terminal import print_table, progress_of, run, say, say_aside
 
 if TYPE_CHECKING:
     from ingest.json_file import JSONFile
@@ -45,7 +46,7 @@ def mysql_command(
     with landing(journal.INGEST_MYSQL) as work:
         sources = work.sources_of(MySQLSource, source_name, only_one=bool(tables))
         for source in sources:
-            with work.going_on(), mysql.connect(source) as server:
+            with work.going_on(source), mysql.connect(source) as server:
                 land_tables(work, server, source, tables, is_full=full)
         if sources:
             say(f"{work.step.name}: {work.step.rows_out} of {work.step.rows_in} rows read were new and are landed")
@@ -64,7 +65,7 @@ def land_tables(
         table = Table(server, source, name)
         with progress_of(table.place) as advance:
             is_whole = source.tables.get(name, False)
-            since = None if is_whole else work.settings.since_at
+            since = None if is_whole else work.since_at
             read, landed = land_table(
                 work.connection, table, work.step, since=since, is_full=is_full, on_progress=advance
             )
@@ -88,7 +89,7 @@ def json_command(
         sources = work.sources_of(JSONSource, source_name, only_one=bool(files), also_unset=bool(files))
         listed: list[tuple[JSONSource, Path]] = []
         for source in sources:
-            with work.going_on():
+            with work.going_on(source):
                 listed += [(source, path) for path in files or files_of(source)]
         names = names_of([path for _, path in listed])
         for (source, path), name in zip(listed, names, strict=True):
@@ -103,7 +104,7 @@ def land_file(work: Landing, file: "JSONFile", *, is_full: bool) -> None:
 
     landed_before = work.step.rows_out
     detail: dict[str, Any] = work.step.detail.setdefault(file.name, {})
-    with work.going_on(detail), progress_of(file.name, file.size(), "bytes") as advance:
+    with work.going_on(file.source, detail), progress_of(file.name, file.size(), "bytes") as advance:
         land_json_file(work.connection, file, work.step, is_full=is_full, on_progress=advance)
     landed = work.step.rows_out - landed_before
     detail |= {"landed": landed, "warnings": file.warnings}
@@ -124,7 +125,7 @@ def kafka_command(source_name: SourceName = None) -> None:
         warnings: list[str] = []
         for source in sources:
             with (
-                work.going_on(),
+                work.going_on(source),
                 closing(kafka.Topic(source, work.settings.kafka_login)) as topic,
                 progress_of(topic.name) as advance,
             ):
@@ -147,20 +148,22 @@ def registry_command() -> None:
     with landing(journal.INGEST_REGISTRY) as work:
         settings, step = work.settings.registry, work.step
         if settings.file:
-            landed = registry_file.land_verdict_file(work.connection, settings.file, step)
-            what = "loaded before, unchanged" if landed is None else f"{landed} new verdicts landed"
-            say(f"{settings.file.name}: {what}")
+            with work.going_on():
+                landed = registry_file.land_verdict_file(work.connection, settings.file, step)
+                what = "loaded before, unchanged" if landed is None else f"{landed} new verdicts landed"
+                say(f"{settings.file.name}: {what}")
         if not settings.token:
             if not settings.file:
                 step.detail["skipped"] = "SVOD_REGISTRY_TOKEN is not set"
             say(f"{step.name}: SVOD_REGISTRY_TOKEN is not set, the service is not asked; verdicts held are used")
             return
-        inns = registry.wanted_inns(work.connection, timedelta(days=settings.ttl_days))
-        service = registry.Registry(settings.url, settings.token.get_secret_value(), settings.rate)
-        with progress_of("registry", len(inns)) as advance:
-            landed_before = step.rows_out
-            registry.land_verdicts(work.connection, service, inns, step, advance)
-        say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")
+        landed_before = step.rows_out
+        with work.going_on():
+            inns = registry.wanted_inns(work.connection, timedelta(days=settings.ttl_days))
+            service = registry.Registry(settings.url, settings.token.get_secret_value(), settings.rate)
+            with progress_of("registry", len(inns)) as advance:
+                registry.land_verdicts(work.connection, service, inns, step, advance)
+            say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")
 
 
 @app.command("status")
@@ -169,12 +172,24 @@ def status_command() -> None:
     from ingest.status import status_tables
 
     settings = read_settings()
-    connection = open_warehouse(settings.general.warehouse, read_only=True)
+    connection, note = open_for_reading(settings.general.warehouse)
     try:
+        if note:
+            say_aside(note)
         for table in status_tables(connection, timedelta(days=settings.registry.ttl_days)):
             print_table(*table)
     finally:
         connection.close()
+
+
+@app.command("copy")
+def copy_command() -> None:
+    """Make the copy that is read while a step holds the warehouse."""
+    path = read_settings().general.warehouse
+    if not path.exists():
+        raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
+    if not make_snapshot(path):
+        say_aside(f"a step holds {path}: the copy stays as it is")
 
 
 def main() -> None:

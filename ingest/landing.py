@@ -1,14 +1,16 @@
 """A journalled step that lands sources: which of them, into which warehouse, and what becomes of failures."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from ingest.settings import Settings, read_settings
-from ingest.sources import SourceT
-from ingest.warehouse import journal
+from ingest.sources import Source, SourceT
+from ingest.warehouse import journal, period, reads
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import print_error, say
@@ -24,6 +26,14 @@ class Landing:
     def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, step: journal.Step) -> None:
         self.settings, self.connection, self.step = settings, connection, step
         self._failures: list[OperatorError] = []
+        self._tried: list[Source] = []  # to be read whole, so that ops.source_reads can tell how that went
+        self._problems: dict[tuple[str, str], str] = {}  # by name and kind of source
+
+    @property
+    def since_at(self) -> datetime:
+        """Where the period begins: midnight of SVOD_SINCE or of ops.period, in the source's own local time."""
+        since = self.settings.general.since or period.start(self.connection)
+        return datetime.combine(since, datetime.min.time())
 
     def sources_of(
         self, kind: type[SourceT], name: str | None, *, only_one: bool = False, also_unset: bool = False
@@ -47,20 +57,48 @@ class Landing:
         if unset:
             variables = " and ".join(source.variable(source.place_field) for source in unset)
             self.step.detail["skipped"] = f"{variables} {'is' if len(unset) == 1 else 'are'} not set"
-        return [source for source in declared if source.is_set]
+        there = [source for source in declared if source.is_set]
+        if name is None:
+            reads.forget_others(self.connection, kind.kind, [source.name for source in there])
+        if not only_one:
+            self._tried += there
+            for source in there:
+                reads.attempt(self.connection, source.name, source.kind)
+        return there
 
     @contextmanager
-    def going_on(self, detail: dict[str, Any] | None = None) -> Iterator[None]:
-        """Go on after an OperatorError, which is raised at the end of the step; `detail` is told of it at once."""
+    def going_on(self, source: Source | None = None, detail: dict[str, Any] | None = None) -> Iterator[None]:
+        """Go on after a failure of a source, which is raised at the end of the step; `detail` is told of it at once.
+
+        Whatever it is: an error of ours, too, is no reason to leave the other sources unread. What the warehouse itself
+        cannot do ends the step.
+        """
         try:
             yield
         except OperatorError as error:
-            self._failures.append(error)
-            if detail is not None:
-                detail["error"] = error.problem
+            failure = error
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException):
+            raise
+        except OSError as error:
+            what = error.filename or (source.name if source else self.step.name)
+            failure = OperatorError(f"{what} cannot be read: {error.strerror or error}", hint="check its rights")
+        except Exception as error:
+            traceback.print_tb(error.__traceback__)  # without its text, which may quote a record
+            what = source.name if source else self.step.name
+            failure = OperatorError(f"{what}: unexpected {type(error).__name__}", hint="the lines above say where")
+        else:
+            return
+        self._failures.append(failure)
+        if source:
+            self._problems[source.name, source.kind] = failure.problem
+        if detail is not None:
+            detail["error"] = failure.problem
 
-    def raise_failures(self) -> None:
-        """Raise the last failure, having printed those before it."""
+    def finish(self) -> None:
+        """Keep how reading the sources went; raise the last failure, having printed those before it."""
+        for source in self._tried:
+            problem = self._problems.get((source.name, source.kind))
+            reads.settle(self.connection, source.name, source.kind, problem)
         if self._failures:
             for failure in self._failures[:-1]:
                 print_error(failure)
@@ -78,7 +116,7 @@ def landing(step_name: str) -> Iterator[Landing]:
         with journal.step(connection, step_name) as step:
             work = Landing(settings, connection, step)
             yield work
-            work.raise_failures()
+            work.finish()
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = str(error).splitlines()[0]
         raise OperatorError(f"the warehouse cannot take more: {text}", hint="is the disk full?") from None

@@ -31,6 +31,7 @@ FIND_PARTY = "/suggestions/api/4_1/rs/findById/party"  # DaData, method findById
 EXPECTED_LATENCY_S = 1.0  # requests in flight = rate times this; an answer takes about 0.4 s
 COMMIT_EVERY = 200
 GIVE_UP_AFTER = 20  # INNs in a row without an answer: the service is down
+OF_THIS_INN = (400, 413, 422)  # the request is what is not liked; other statuses below 500 say that of the address
 QUEUE = "intermediate.int_companies__registry_queue"
 
 
@@ -50,7 +51,11 @@ class Verdict(msgspec.Struct):
 
 
 class TryAgain(Exception):
-    """The service is busy (429) or unwell (5xx)."""
+    """The service is unwell (5xx)."""
+
+
+class TooFast(TryAgain):
+    """The service answers 429."""
 
 
 class NoAnswer(Exception):
@@ -73,11 +78,20 @@ def wanted_inns(connection: duckdb.DuckDBPyConnection, ttl: timedelta) -> list[s
 
 
 def unanswered_inns(connection: duckdb.DuckDBPyConnection, ttl: timedelta) -> list[str]:
-    """The same, without creating anything. Raises duckdb.CatalogException when a table is missing."""
+    """The same, without creating anything. Raises duckdb.CatalogException when a table is missing.
+
+    Those that got no answer before come last: some that never get one must not keep the others from being asked.
+    """
     unanswered = connection.execute(
-        f"""select distinct inn from {QUEUE} where inn is not null
-              and inn not in (select source_key from raw.{TABLE} where source_at > ?)
-            order by inn""",
+        f"""with wanted as (
+                select distinct inn from {QUEUE} where inn is not null
+                    and inn not in (select source_key from raw.{TABLE} where source_at > ?)
+            ),
+            failures as (
+                select source_position.split_part('@', 2) as inn, count(*) as times
+                from raw.dead_letters where source = 'registry' group by all
+            )
+            select inn from wanted left join failures using (inn) order by coalesce(times, 0), inn""",
         [journal.utc_now() - ttl],
     ).fetchall()
     return [inn for (inn,) in unanswered]
@@ -121,6 +135,12 @@ class Registry:
             ):
                 with attempt:
                     content = await self._post(inn)
+        except TooFast:  # after minutes of waiting: it is no matter of pace any more, and of no single INN
+            self.refusal = OperatorError(
+                "the registry takes no more requests (429): today's quota is spent, or SVOD_REGISTRY_RATE is too high",
+                hint="verdicts got so far are kept, the next run asks for the rest",
+            )
+            raise self.refusal from None
         except TryAgain as error:
             raise NoAnswer(str(error)) from None
         except httpx.TransportError as error:
@@ -148,8 +168,11 @@ class Registry:
         if status == 429:
             pause = response.headers.get("Retry-After", "")
             self.next_slot = max(self.next_slot, monotonic() + (min(float(pause), 60) if pause.isdecimal() else 1))
-        if status == 429 or status >= 500:
+            raise TooFast
+        if status >= 500:
             raise TryAgain(f"status {status}")
+        if status in OF_THIS_INN:
+            raise NoAnswer(f"status {status}")
         if status != 200:
             place = f"{self.url}{FIND_PARTY}"
             self.refusal = OperatorError(f"the registry answers {status} at {place}", hint="check SVOD_REGISTRY_URL")
@@ -207,7 +230,8 @@ def land_verdicts(
 ) -> None:
     """Ask the service for `inns` and append the verdicts as they come, some hundreds a transaction.
 
-    Raises OperatorError when the service refuses or some INN got no answer; whatever was answered is landed by then.
+    Raises OperatorError when the service refuses or some INN got no answer, saying how many INNs wait; whatever was
+    answered is landed by then.
     """
     table = raw.raw_table(connection, TABLE, DESCRIPTION)
 
@@ -234,10 +258,17 @@ def land_verdicts(
             raw.append_dead_letters(connection, letters, step.run_id)
         return letters
 
+    landed_before = step.rows_out
     step.rows_in += len(inns)
-    unanswered = asyncio.run(ask_and_land())
+    try:
+        unanswered = asyncio.run(ask_and_land())
+    except OperatorError as error:
+        waiting = len(inns) - (step.rows_out - landed_before)
+        step.detail["waiting"] = waiting
+        raise OperatorError(f"{error.problem}; {waiting} of {len(inns)} INNs wait", hint=error.hint) from None
     if unanswered:
+        step.detail["waiting"] = len(unanswered)
         raise OperatorError(
-            f"{len(unanswered)} of {len(inns)} INNs got no answer from the registry ({unanswered[0].reason})",
+            f"{len(unanswered)} of {len(inns)} INNs got no answer from the registry ({unanswered[0].reason}) and wait",
             hint="the others are landed; the next run asks for these again",
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +47,7 @@ class General(EnvironmentSettings):
     """What belongs to no source: SVOD_…"""
 
     warehouse: Path = Field(Path("warehouse/svod.duckdb"), description="a path")
-    since: Day = Field(default_factory=lambda: date(date.today().year - 1, 1, 1), description="a date like 2025-01-01")
+    since: Day | None = Field(None, description="a date like 2025-01-01")  # unset: as ops.period has it
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,6 @@ class Settings:
     registry: RegistrySettings
     kafka_login: KafkaLogin
     sources: tuple[Source, ...]
-
-    @property
-    def since_at(self) -> datetime:
-        """Midnight of SVOD_SINCE, in the source's own local time."""
-        return datetime.combine(self.general.since, datetime.min.time())
 
     def sources_of(self, kind: type[SourceT]) -> Iterator[SourceT]:
         """The sources of a kind in the order of their declarations."""

@@ -15,6 +15,9 @@ select step, status, started_at, round(epoch(coalesce(finished_at, started_at) -
 from ops.steps qualify row_number() over (partition by step order by started_at desc) = 1
 order by started_at
 """
+SOURCES = """
+select source, kind, read_at, failing_since, problem from ops.source_reads order by failing_since is null, source, kind
+"""
 WATERMARKS = "select source, position, updated_at from ops.watermarks order by source"
 DEAD_LETTERS = """
 select source, reason, count(*), max(ingested_at) from raw.dead_letters group by all order by all
@@ -30,10 +33,13 @@ class StatusTable(NamedTuple):
 
 
 def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta) -> Iterator[StatusTable]:
-    """All tables of the status, the last one only once the models have been built."""
+    """All tables of the status, the last one only once the models have been built and the registry was asked."""
     steps = connection.execute(LAST_STEPS).fetchall()
     columns = ["step", "status", "started (UTC)", "seconds", "in", "out", "error"]
     yield StatusTable("Last run of each step", columns, steps)
+    sources = connection.execute(SOURCES).fetchall()
+    columns = ["source", "kind", "read whole (UTC)", "fails since (UTC)", "problem"]
+    yield StatusTable("Sources", columns, sources)
     marks = connection.execute(WATERMARKS).fetchall()
     brief = [(source, brief_position(position), at) for source, position, at in marks]
     yield StatusTable("Read so far", ["source", "position", "at (UTC)"], brief)

@@ -1,6 +1,7 @@
 {#- ops.steps for dbt: what was built, how it ended, which gates stopped it. `failed` = a model broke, `gated` = a
     data test of severity error did not pass; publish refuses after either, and knows the steps by the names that
-    `dbt_step` makes (ingest/warehouse/journal.py). The tables are in ingest/warehouse/schema.sql. #}
+    `dbt_step` makes (ingest/warehouse/journal.py). A full pass measures and stamps the marts (stamp_marts.sql): that is
+    what may be published. The tables are in ingest/warehouse/schema.sql. #}
 {% macro dbt_step() -%}
     {%- if invocation_args_dict.get('selector') -%} dbt {{ invocation_args_dict.selector }}
     {%- elif invocation_args_dict.get('select') or invocation_args_dict.get('exclude') -%} dbt selected
@@ -24,7 +25,7 @@
 
 {% macro journal_run_end(results) %}
     {%- if execute and flags.WHICH in ['build', 'run'] %}
-    {%- set seen = namespace(models=0, tests=0, broken=[], gates=[], warnings=[], marts=[]) %}
+    {%- set seen = namespace(models=0, tests=0, broken=[], gates=[], warnings=[]) %}
     {%- for result in results %}
         {%- set name, is_test = result.node.name, result.node.resource_type in ['test', 'unit_test'] %}
         {%- if is_test %}{% set seen.tests = seen.tests + 1 %}
@@ -33,10 +34,9 @@
         {%- if result.status == 'fail' %}{% do seen.gates.append({'test': name, 'rows': result.failures}) %}
         {%- elif result.status == 'warn' %}{% do seen.warnings.append({'test': name, 'rows': result.failures}) %}
         {%- elif result.status in ['error', 'runtime error'] %}{% do seen.broken.append(name) %}
-        {%- elif result.node.schema == 'marts' and result.node.resource_type == 'model' %}
-            {%- do seen.marts.append(name) %}
         {%- endif %}
     {%- endfor %}
+    {%- set is_full_pass = not seen.broken and not seen.gates and built_and_tested_all(results) %}
     {%- set status = 'failed' if seen.broken else 'gated' if seen.gates else 'done' %}
     {#- `print`, for dbt's --quiet lets nothing else through. #}
     {%- do print(dbt_step() ~ ': ' ~ seen.models ~ ' models and seeds, ' ~ seen.tests ~ ' tests, ' ~ status) %}
@@ -46,17 +46,28 @@
     {%- do print('  dirty sources, rows in schema failures: ' ~ counts | join(', ')) %}
     {%- endif %}
     {%- set detail = {
-        'models': seen.models, 'tests': seen.tests,
+        'command': flags.WHICH, 'is_full_pass': is_full_pass, 'models': seen.models, 'tests': seen.tests,
         'broken': seen.broken, 'gates': seen.gates, 'warnings': seen.warnings,
     } %}
     update ops.steps
     set status = '{{ status }}', finished_at = {{ utc_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
     where run_id = '{{ svod_run_id() }}' and step = '{{ dbt_step() }}' and status = 'running';
-    {%- if status == 'done' and dbt_step() != 'dbt selected' %}
-    {%- for mart in seen.marts %}
-    insert into ops.mart_sizes
-    select '{{ mart }}', count(*), {{ period_start() }}, '{{ svod_run_id() }}', {{ utc_now() }} from marts.{{ mart }};
+    {%- if is_full_pass %}
+    {%- for mart in mart_names() %}
+    insert into ops.mart_sizes (mart, row_count, awaited_growth, period_start, run_id, measured_at)
+    select
+        '{{ mart }}', count(*), {{ awaited_growth() }}, {{ period_start() }}, '{{ svod_run_id() }}', {{ utc_now() }}
+    from marts.{{ mart }};
     {%- endfor %}
+    {{ stamp_marts() }}
     {%- endif %}
     {%- endif %}
 {% endmacro %}
+
+{#- How many times the companies of now there would be, if all that wait for a verdict of the registry were active. -#}
+{% macro awaited_growth() -%}
+    (
+        select 1 + (select count(*) from marts.rejected_companies where reason = 'awaiting_verdict') / greatest(count(*), 1)
+        from marts.crm_companies
+    )
+{%- endmacro %}

@@ -16,13 +16,15 @@
     ({{ utc }} at time zone 'UTC' at time zone 'Europe/Moscow')::date
 {%- endmacro %}
 
-{#- SVOD_SINCE as a date, or 1 January of the previous year: what did not change since then is not published. -#}
+{#- SVOD_SINCE as a date, or where the period of this warehouse began (ops.period, which a new year does not move): what
+    did not change since then is not published. -#}
 {% macro period_start() -%}
-    {%- set since = env_var('SVOD_SINCE', '') or (run_started_at.year - 1) ~ '-01-01' -%}
-    {%- if not is_a_day(since) -%}
+    {%- set since = env_var('SVOD_SINCE', '') -%}
+    {%- if since and not is_a_day(since) -%}
         {{ exceptions.raise_compiler_error("SVOD_SINCE is '" ~ since ~ "'; a date like 2025-01-01 is expected") }}
     {%- endif -%}
-    (timestamp '{{ since }}' at time zone 'Europe/Moscow' at time zone 'UTC')
+    {%- set day = "timestamp '" ~ since ~ "'" if since else '(select starts_on::timestamp from ops.period)' -%}
+    ({{ day }} at time zone 'Europe/Moscow' at time zone 'UTC')
 {%- endmacro %}
 
 {#- Whether a text is a day of the calendar in the form 2025-01-31 and no other: as `Day` in ingest/warehouse/environment.py

@@ -1,30 +1,89 @@
 """Opens the warehouse, brings its schemas up to date, and says so when another process holds it."""
 
 import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
-from ingest.warehouse.schema import ensure_schema
+from ingest.warehouse.schema import ensure_schema, is_current
+from ingest.warehouse.snapshot import snapshot_path
 
 STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
+PATIENCE_S = 5.0  # a step waits so long for somebody who only looks: `make status`, a copy being made
+LOOK_AGAIN_S = 0.1
 
 
-def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+class Reading(NamedTuple):
+    """A connection that reads, and what there is to say when it reads a copy ('' when it does not)."""
+
+    connection: duckdb.DuckDBPyConnection
+    note: str
+
+
+def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PATIENCE_S) -> duckdb.DuckDBPyConnection:
     """Open the DuckDB file, creating it and what `schema.sql` has when they are missing.
 
-    Raises WarehouseBusy when another process holds the file (DuckDB allows one writer), OperatorError
-    when the file is absent (read only) or is no DuckDB file.
+    Raises WarehouseBusy when another process holds the file (DuckDB allows one writer) and still does after `patience`
+    seconds, OperatorError when the file is absent (read only) or is no DuckDB file.
     """
     if read_only and not path.exists():
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection = _connect(path, read_only=read_only)
+            break
+        except WarehouseBusy:
+            if time.monotonic() > until:
+                raise
+            time.sleep(LOOK_AGAIN_S)
+    connection.execute("set timezone = 'UTC'")
+    if not read_only:
+        ensure_schema(connection)
+    return connection
+
+
+def open_for_reading(path: Path) -> Reading:
+    """Open the warehouse to read, or the copy of it while a step holds it. Nobody is waited for.
+
+    Raises OperatorError when there is no warehouse, WarehouseBusy when it is held and there is no copy that this
+    program can read.
+    """
+    try:
+        connection = open_warehouse(path, read_only=True, patience=0)
+        if is_current(connection):
+            return Reading(connection, "")
+        connection.close()
+        open_warehouse(path, patience=0).close()  # made by an older version of the program: brought up to date
+        return Reading(open_warehouse(path, read_only=True, patience=0), "")
+    except WarehouseBusy as error:
+        busy = error
+    copy = snapshot_path(path)
+    with suppress(OperatorError):
+        connection = open_warehouse(copy, read_only=True, patience=0)
+        if is_current(connection):
+            made_at = datetime.fromtimestamp(copy.stat().st_mtime, UTC)
+            age = _duration((datetime.now(UTC) - made_at).total_seconds())
+            return Reading(connection, f"{busy.problem}: this is its copy of {made_at:%Y-%m-%d %H:%M} UTC, {age} old")
+        connection.close()
+    raise WarehouseBusy(
+        f"{busy.problem}, and there is no copy of it yet that could be read",
+        hint="a run makes one before its first step and before it publishes: try again then",
+    )
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     config: dict[str, str | bool | int | float | list[str]] = {}
     if not read_only:
         config["storage_compatibility_version"] = STORAGE_VERSION
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        return duckdb.connect(str(path), read_only=read_only, config=config)
     except OSError as error:
         raise OperatorError(f"{path.parent} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
     except duckdb.IOException as error:
@@ -37,7 +96,11 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyCon
         raise OperatorError(
             f"{path} cannot be opened: {str(error).splitlines()[0]}", hint="is it a DuckDB file?"
         ) from None
-    connection.execute("set timezone = 'UTC'")
-    if not read_only:
-        ensure_schema(connection)
-    return connection
+
+
+def _duration(seconds: float) -> str:
+    """For people: 40 s, 12 min, 3 h 05 min, 2 days."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if days > 1:
+        return f"{days} days"
+    return f"{hours} h {minutes % 60:02} min" if hours else f"{minutes} min" if minutes else f"{max(0, int(seconds))} s"

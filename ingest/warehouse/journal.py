@@ -22,7 +22,6 @@ DBT_ALL = "dbt"
 DBT_SELECTED = "dbt selected"
 DBT_BEFORE_REGISTRY = "dbt before_registry"
 DBT_AFTER_REGISTRY = "dbt after_registry"
-PUBLISH_PLAN = "publish plan"
 PUBLISH_PUSH = "publish push"
 
 

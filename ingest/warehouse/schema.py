@@ -1,5 +1,6 @@
 """Brings the schemas that programs write to (`schema.sql`) up to date in a warehouse of any age."""
 
+import re
 from importlib.resources import files
 
 import duckdb
@@ -12,6 +13,21 @@ ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: na
     "conflicts": "conflicts",
     "adoption_doubles": "adoption_duplicates",
 }
+TABLES = set(re.findall(r"create table if not exists (\w+\.\w+)", SCHEMA))
+ADDED_COLUMNS = set(re.findall(r"alter table (\w+\.\w+) add column if not exists (\w+)", SCHEMA))
+
+
+def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether nothing of `schema.sql` is missing, and no table is left from before: it can be read as it is."""
+    columns = connection.execute(
+        "select schema_name || '.' || table_name, column_name from duckdb_columns() where not internal"
+    ).fetchall()
+    has_portal = {table for table, column in columns if column == "portal"}
+    return (
+        {table for table, _ in columns} >= TABLES
+        and {*columns} >= ADDED_COLUMNS
+        and has_portal >= {f"sync.{name}" for name in ONE_PORTAL_TABLES.values()}
+    )
 
 
 def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:

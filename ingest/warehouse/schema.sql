@@ -33,8 +33,49 @@ create table if not exists ops.mart_sizes (
     run_id varchar not null,
     measured_at timestamp not null
 );
+alter table ops.mart_sizes add column if not exists awaited_growth double; -- null: from before it was kept
 comment on table ops.mart_sizes is
-    'Rows of each mart after each run that passed its gates: what the next run is compared with.';
+    'Rows of each mart after each run that passed its gates, and how many times as many there may be once the verdicts that were awaited then are there: what the next run is compared with.';
+
+create table if not exists ops.mart_stamps (
+    mart varchar not null,
+    row_count bigint not null,
+    row_hash hugeint not null, -- sum of the hashes of all rows: their order does not matter
+    run_id varchar not null,
+    step varchar not null,
+    stamped_at timestamp not null
+);
+comment on table ops.mart_stamps is
+    'The marts as the last full pass left them, all its tests passed: nothing else may be published.';
+
+create table if not exists ops.source_reads (
+    source varchar not null,
+    kind varchar not null,
+    attempted_at timestamp not null,
+    read_at timestamp, -- the last time that nothing of it failed
+    failing_since timestamp, -- the first try since then that did not end well
+    problem varchar,
+    primary key (source, kind)
+);
+comment on table ops.source_reads is 'Whether each source could be read: when last, since when not, and why.';
+
+create table if not exists ops.period (
+    starts_on date not null, -- in Moscow
+    decided_at timestamp not null
+);
+comment on table ops.period is
+    'Where the period begins unless SVOD_SINCE says it; one row. A new year does not move it, `publish run --move-period` does.';
+insert into ops.period
+select
+    coalesce(
+        (
+            select (period_start at time zone 'UTC' at time zone 'Europe/Moscow')::date
+            from ops.mart_sizes order by measured_at desc limit 1
+        ),
+        make_date(year(now() at time zone 'Europe/Moscow') - 1, 1, 1)
+    ),
+    now() at time zone 'UTC'
+where not exists (from ops.period);
 
 create table if not exists raw.envelope (
     payload json,

@@ -33,6 +33,11 @@ def say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def say_aside(text: str) -> None:
+    """One plain line on standard error: what belongs to no result."""
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_error(error: OperatorError) -> None:
     """The problem as one line, the hint as another, on standard error; between them the details, if it has any."""
     errors.print(f"error: {error.problem}", markup=False, highlight=False, style="red", soft_wrap=True)

@@ -19,6 +19,7 @@ SETTINGS = frozenset(
         f"{PREFIX}WAREHOUSE",
         f"{PREFIX}SINCE",
         f"{PREFIX}MART_CHANGE_LIMIT",
+        f"{PREFIX}SOURCE_MAX_AGE_HOURS",
         f"{PREFIX}REGISTRY_FILE",
         f"{PREFIX}REGISTRY_URL",
         f"{PREFIX}REGISTRY_TOKEN",

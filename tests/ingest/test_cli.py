@@ -7,6 +7,8 @@ import pytest
 from ingest.cli import main
 from ingest.settings import RegistrySettings, Settings, read_settings
 from ingest.sources import KafkaLogin, MySQLSource
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.snapshot import snapshot_path
 from tests.ingest.conftest import Ingest
 
 
@@ -102,6 +104,24 @@ def test_status_tells_what_ran_how_far_and_what_was_refused(ingest: Ingest):
 def test_status_without_a_warehouse_says_what_to_do(ingest: Ingest):
     finished = ingest.run("status")
     assert finished.returncode == 1 and "make full" in finished.stderr
+
+
+def test_status_answers_from_the_copy_while_a_step_holds_the_warehouse(ingest: Ingest, warehouse):
+    """The fixture `warehouse` holds the very file that `ingest` is told of."""
+    finished = ingest.run("status")
+    assert finished.returncode == 1 and "there is no copy of it yet" in finished.stderr
+    warehouse.close()
+    assert ingest.run("copy").returncode == 0
+    with open_warehouse(ingest.warehouse):
+        finished = ingest.run("status")
+    assert finished.returncode == 0 and "Last run of each step" in finished.stdout
+    assert "this is its copy of" in finished.stderr and " s old" in finished.stderr
+
+
+def test_the_copy_is_left_as_it_is_while_a_step_writes(ingest: Ingest, warehouse):
+    finished = ingest.run("copy")
+    assert finished.returncode == 0 and "the copy stays as it is" in finished.stderr
+    assert not snapshot_path(ingest.warehouse).exists()
 
 
 def test_an_unknown_command_is_a_wrong_argument(ingest: Ingest):

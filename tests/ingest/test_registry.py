@@ -123,6 +123,33 @@ def test_one_inn_without_an_answer_is_a_dead_letter_and_the_rest_lands(warehouse
     assert len(wanted(*KNOWN[:10])) == 1
 
 
+def test_inns_that_the_service_dislikes_are_asked_for_last_the_next_time(warehouse, step, sample, wanted):
+    with stamina.set_testing(True, attempts=1), RunningRegistry(sample, rate=1000) as double:
+        double.fail_next(25, 400)  # more in a row than make a service count as down
+        with pytest.raises(OperatorError, match=r"does not answer \(status 400\); \d+ of 60 INNs wait"):
+            land_verdicts(warehouse, Registry(double.url, double.token, 500), wanted(*KNOWN), step)
+        refused = {
+            inn for (inn,) in warehouse.execute("select right(source_position, 10) from raw.dead_letters").fetchall()
+        }
+        asked = wanted(*KNOWN)
+        assert len(refused) >= 20
+        assert {*asked[-len(refused) :]} == refused
+        assert step.detail["waiting"] == len(asked)
+        land_verdicts(warehouse, Registry(double.url, double.token, 500), asked, step)
+    assert sorted(verdicts(warehouse)) == KNOWN
+
+
+def test_a_quota_that_is_told_as_too_many_requests_ends_the_step_and_is_no_fault_of_an_inn(
+    warehouse, step, sample, wanted
+):
+    with stamina.set_testing(True, attempts=1), RunningRegistry(sample, rate=1000) as double:
+        double.fail_next(1000, 429)
+        with pytest.raises(OperatorError, match=r"takes no more requests \(429\).*; 60 of 60 INNs wait"):
+            land_verdicts(warehouse, Registry(double.url, double.token, 20), wanted(*KNOWN), step)
+    assert double.refused[429] < 60  # nothing more is asked
+    assert warehouse.execute("select count(*) from raw.dead_letters").fetchall() == [(0,)]
+
+
 def test_a_service_that_is_down_is_given_up_soon(warehouse, step, wanted):
     with (
         stamina.set_testing(True, attempts=1),
@@ -182,6 +209,17 @@ def test_an_unusable_verdict_file_is_one_line(warehouse, step: Step, tmp_path, n
     with pytest.raises(OperatorError, match=problem) as caught:
         land_verdict_file(warehouse, path, step)
     assert caught.value.hint and "\n" not in caught.value.problem
+
+
+def test_a_broken_verdict_file_does_not_keep_the_service_from_being_asked(ingest: Ingest, sample, tmp_path):
+    ingest.query("create schema intermediate")
+    queue = "intermediate.int_companies__registry_queue"
+    ingest.query(f"create table {queue} as select inn from '{sample}/registry.parquet' limit 20")
+    with RunningRegistry(sample, rate=1000) as double:
+        ingest.set(registry_url=double.url, registry_token=double.token, registry_rate="500", registry_file="no.csv")
+        finished = ingest.run("registry")
+    assert finished.returncode == 1 and "there is no verdict file" in finished.stderr
+    assert ingest.query("select count(*) from raw.registry__companies") == [(20,)]
 
 
 def test_the_command_takes_the_file_first_and_asks_the_service_for_the_rest(ingest: Ingest, sample, tmp_path):

@@ -5,8 +5,11 @@ import pytest
 
 from ingest import settings
 from ingest.cli import main
+from ingest.json_file import JSONFile
 from ingest.settings import declare, read_settings
 from ingest.sources import JSONSource, KafkaSource, MySQLSource
+from ingest.warehouse import reads
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import SettingsError
 
 pytestmark = pytest.mark.usefixtures("third_shop")
@@ -92,6 +95,79 @@ def test_a_source_that_fails_does_not_keep_the_others_from_landing(ingest, maria
     status, _, errors = ingest("mysql", SVOD_SHOP_C_TABLES="clients", SVOD_SINCE="2025-01-01", **urls)
     assert status == 1 and "MySQL root@127.0.0.1:1/db" in errors
     assert raw_rows(tmp_path, "shop_c__clients") == 1
+
+
+def source_reads(tmp_path) -> dict[str, tuple]:
+    """Per source: whether it was ever read, whether it fails now, why."""
+    with duckdb.connect(str(tmp_path / "svod.duckdb"), read_only=True) as connection:
+        rows = connection.execute(
+            "select source, read_at is not null, failing_since, problem from ops.source_reads"
+        ).fetchall()
+    return {source: (is_read, failing_since, problem) for source, is_read, failing_since, problem in rows}
+
+
+def test_each_source_is_known_to_be_read_or_since_when_not(ingest, monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "DECLARATIONS", (declare("shop_b", JSONSource), declare("shop_d", JSONSource)))
+    (tmp_path / "b.json").write_text("[{}]")
+    variables = {"SVOD_SHOP_B_FILES": "b.json", "SVOD_SHOP_D_FILES": "d.json"}
+    assert ingest("json", **variables)[0] == 1
+    first = source_reads(tmp_path)
+    assert first["shop_b"] == (True, None, None)
+    assert first["shop_d"][0] is False and first["shop_d"][2] == "there is no file d.json"
+    (tmp_path / "b.json").write_text("[{}")
+    assert ingest("json", **variables)[0] == 1
+    second = source_reads(tmp_path)
+    assert second["shop_b"][0] and second["shop_b"][1] and "b.json is cut off" in second["shop_b"][2]
+    assert second["shop_d"] == first["shop_d"]  # still since the first time
+    (tmp_path / "b.json").write_text("[{}, {}]")
+    ingest("json", **variables)
+    assert source_reads(tmp_path)["shop_b"] == (True, None, None)
+    assert ingest("json", **(variables | {"SVOD_SHOP_D_FILES": ""}))[0] == 0
+    assert source_reads(tmp_path).keys() == {"shop_b"}  # what is not read any more cannot fail
+
+
+def test_one_table_or_file_asked_for_says_nothing_about_the_source(ingest, tmp_path):
+    (tmp_path / "b.json").write_text('{"companies": [{}]}')
+    assert ingest("json", "b.json")[0] == 0
+    assert source_reads(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (PermissionError(13, "Permission denied", "a.json"), "a.json cannot be read: Permission denied"),
+        (KeyError("s3cret"), "shop_b: unexpected KeyError"),
+        (duckdb.ConversionException("odd"), "shop_b: unexpected ConversionException"),
+    ],
+)
+def test_a_file_that_fails_in_an_unforeseen_way_does_not_keep_the_others_from_landing(
+    ingest, monkeypatch, tmp_path, error, problem
+):
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text('{"companies": [{}]}')
+    batches = JSONFile.batches
+
+    def breaks(file, landed):
+        if file.name == "a.json":
+            raise error
+        return batches(file, landed)
+
+    monkeypatch.setattr(JSONFile, "batches", breaks)
+    status, output, errors = ingest("json", SVOD_SHOP_B_FILES="*.json")
+    assert status == 1 and f"error: {problem}" in errors and "s3cret" not in errors
+    assert "b.json: 1 objects landed" in output
+    assert source_reads(tmp_path)["shop_b"][2] == problem
+
+
+def test_a_read_that_was_killed_counts_as_one_that_failed(tmp_path):
+    with open_warehouse(tmp_path / "svod.duckdb") as connection:
+        reads.attempt(connection, "shop_a", "MySQL")
+        (killed,) = reads.failing(connection)
+        reads.attempt(connection, "shop_a", "MySQL")
+        (again,) = reads.failing(connection)
+        assert again.failing_since == killed.failing_since and again.attempted_at > killed.attempted_at
+        reads.settle(connection, "shop_a", "MySQL", None)
+        assert reads.failing(connection) == []
 
 
 def test_a_source_without_tables_and_an_unknown_one_are_wrong_settings(ingest, mariadb, database):

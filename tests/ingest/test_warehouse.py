@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.connection import open_for_reading, open_warehouse
 
 ONE_PORTAL_SYNC = """
 create schema sync;
@@ -111,6 +111,15 @@ def test_a_migration_that_breaks_leaves_the_older_tables_as_they_were(older_ware
         open_warehouse(path)
     with duckdb.connect(str(path)) as connection:
         assert connection.execute("from sync.ledger").fetchall() == rows_before["sync.ledger"]
+
+
+def test_a_warehouse_of_an_older_version_is_brought_up_to_date_to_be_read(older_warehouse):
+    path, _ = older_warehouse
+    connection, note = open_for_reading(path)
+    assert note == "" and connection.execute("select count(*) from ops.mart_stamps").fetchall() == [(0,)]
+    with pytest.raises(duckdb.InvalidInputException):
+        connection.execute("delete from ops.steps")
+    connection.close()
 
 
 def test_every_table_says_what_it_is(warehouse):

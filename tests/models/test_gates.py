@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -19,8 +19,12 @@ COMPANIES = 60
 
 @pytest.fixture
 def inns() -> list[str]:
-    makes = Identifiers(Random(11))
-    return [makes.inn(legal=n % 2 == 0) for n in range(COMPANIES)]
+    return more_inns(COMPANIES, seed=11)
+
+
+def more_inns(number: int, seed: int = 12) -> list[str]:
+    makes = Identifiers(Random(seed))
+    return [makes.inn(legal=n % 2 == 0) for n in range(number)]
 
 
 class Warehouse:
@@ -37,11 +41,10 @@ class Warehouse:
 
     def land(self, table: str, rows: list[tuple[str, dict]]) -> None:
         now = datetime.now()
+        landed = [(json.dumps(payload), key, now, f"{table}@{key}", now) for key, payload in rows]
         with open_warehouse(self.path) as connection:
-            connection.executemany(
-                f"insert into raw.{table} values (?, ?, ?, ?, 'r', ?)",
-                [(json.dumps(payload), key, now, f"{table}@{key}", now) for key, payload in rows],
-            )
+            if landed:
+                connection.executemany(f"insert into raw.{table} values (?, ?, ?, ?, 'r', ?)", landed)
 
     def land_clients(self, inns: list[str], *, at: str, is_deleted: int = 0) -> None:
         row = {"name": 'ООО "Ромашка"', "is_deleted": is_deleted, "created_at": "2024-01-01 00:00:00", "updated_at": at}
@@ -50,12 +53,13 @@ class Warehouse:
     def land_verdicts(self, inns: list[str], status: str) -> None:
         self.land("registry__companies", [(inn, {"found": True, "verdict": {"status": status}}) for inn in inns])
 
-    def dbt(self, *arguments: str, **settings: str) -> int:
-        """A whole build, unit tests aside; its exit status."""
+    def dbt(self, *arguments: str, command: str = "build", **settings: str) -> int:
+        """A whole build, unit tests aside, or another command; its exit status."""
         environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_SINCE": "2025-01-01"} | settings
         place = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", self._folder / "target"]
         dbt = [Path(sys.executable).with_name("dbt"), "--quiet", "--log-path", self._folder]
-        build = [*dbt, "build", "--exclude-resource-type", "unit_test", *place, *arguments]
+        no_unit_tests = ["--exclude-resource-type", "unit_test"] if command == "build" else []
+        build = [*dbt, command, *no_unit_tests, *place, *arguments]
         return subprocess.run(build, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
 
     def passes(self, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -64,6 +68,16 @@ class Warehouse:
         environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_SINCE": "2025-01-01"} | place | settings
         command = [sys.executable, PROJECT / "passes.py"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def publish(self, command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """`publish gate`, `publish plan` …"""
+        environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_ENV_FILE": os.devnull} | settings
+        program = [Path(sys.executable).with_name("publish"), command]
+        return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+
+    def sql(self, statement: str) -> None:
+        with open_warehouse(self.path) as connection:
+            connection.execute(statement)
 
     def rows(self, query: str) -> list[tuple]:
         with duckdb.connect(str(self.path), read_only=True) as connection:
@@ -79,7 +93,8 @@ def test_a_mart_that_shrank_stops_the_run_and_a_setting_lets_it_through(tmp_path
     assert len(ids) == COMPANIES
 
     warehouse.land_verdicts(inns[:30], "LIQUIDATED")
-    stopped = warehouse.passes()
+    assert warehouse.passes().returncode == 1
+    stopped = warehouse.publish("gate")
     assert stopped.returncode == 3
     assert "within_change_limit_crm_companies_ (1 rows)" in stopped.stderr
     last = "select status, detail ->> '$.gates[0].test' from ops.steps order by started_at desc limit 1"
@@ -122,10 +137,75 @@ def test_company_ids_outlive_corrections_and_a_rebuild_from_nothing_gives_them_a
     assert dict(rebuilt.rows("select source_id, company_id from marts.xref_companies")) == after
 
 
-def test_a_registry_that_fails_ends_the_passes_with_its_own_status(tmp_path):
+def test_a_registry_that_fails_keeps_nobody_from_the_second_pass_and_is_the_status_of_the_passes(tmp_path, inns):
     warehouse = Warehouse(tmp_path)
+    warehouse.land_clients(inns, at="2026-01-01 10:00:00")
+    warehouse.land_verdicts(inns[:40], "ACTIVE")
     ended = warehouse.passes(SVOD_REGISTRY_FILE=str(tmp_path / "no-such.csv"))
     assert ended.returncode == 1
     assert "there is no verdict file" in ended.stderr
     steps = warehouse.rows("select step, status from ops.steps order by started_at")
-    assert steps == [("dbt before_registry", "done"), ("ingest registry", "failed")]
+    assert steps == [("dbt before_registry", "done"), ("ingest registry", "failed"), ("dbt after_registry", "done")]
+    assert warehouse.rows("select count(*) from marts.crm_companies") == [(40,)]
+    assert warehouse.rows("select reason, count(*) from marts.rejected_companies group by all") == [
+        ("awaiting_verdict", 20)
+    ]
+    assert warehouse.publish("gate").returncode == 0
+
+
+def test_only_a_full_pass_with_all_its_tests_may_be_published(tmp_path, inns):
+    warehouse = Warehouse(tmp_path)
+    warehouse.land_clients(inns, at="2026-01-01 10:00:00")
+    warehouse.land_verdicts(inns, "ACTIVE")
+    assert warehouse.passes().returncode == 0
+    assert warehouse.publish("gate").returncode == 0
+    assert warehouse.rows("select distinct step from ops.mart_stamps") == [("dbt after_registry",)]
+
+    warehouse.land_verdicts(inns[:30], "LIQUIDATED")
+    for command, arguments, step in (
+        ("run", (), "`dbt` (run)"),  # builds everything and tests nothing
+        ("build", ("--select", "crm_companies"), "`dbt selected` (build)"),
+        ("build", ("--selector", "after_registry"), "`dbt after_registry` (build)"),  # half of a full pass
+    ):
+        assert warehouse.dbt(*arguments, command=command, SVOD_MART_CHANGE_LIMIT="1") == 0
+        refused = warehouse.publish("gate")
+        assert refused.returncode == 3
+        assert "marts.crm_companies" in refused.stderr and f"left: {step} of 20" in refused.stderr
+    assert warehouse.rows("select distinct row_count from ops.mart_sizes where mart = 'crm_companies'") == [(60,)]
+    assert warehouse.dbt(SVOD_MART_CHANGE_LIMIT="1") == 0  # everything, in one go
+    assert warehouse.publish("gate").returncode == 0
+    assert warehouse.rows("select distinct step from ops.mart_stamps") == [("dbt",)]
+
+
+def test_verdicts_that_come_by_quota_let_the_marts_grow_day_by_day(tmp_path, inns):
+    warehouse = Warehouse(tmp_path)
+    warehouse.land_clients([*inns, *more_inns(240)], at="2026-01-01 10:00:00")
+    everybody = [inn for (inn,) in warehouse.rows("select payload ->> '$.inn' from raw.shop_a__clients order by 1")]
+    for answered in (0, 60, 180, 300):
+        warehouse.land_verdicts(everybody[max(0, answered - 120) : answered], "ACTIVE")
+        assert warehouse.passes().returncode == 0
+        assert warehouse.rows("select count(*) from marts.crm_companies") == [(answered,)]
+    warehouse.land_clients([*everybody, *more_inns(100, seed=13)], at="2026-01-02 10:00:00")
+    warehouse.land_verdicts(more_inns(100, seed=13), "ACTIVE")  # a third more than anybody waited for
+    assert warehouse.passes().returncode == 1
+    assert warehouse.rows("select rows_then, rows_now from failures.within_change_limit_crm_companies_") == [(300, 400)]
+
+
+def test_the_night_of_a_new_year_changes_nothing_and_a_period_moved_by_hand_is_compared(tmp_path, inns):
+    warehouse = Warehouse(tmp_path)
+    year = date.today().year
+    warehouse.sql(f"update ops.period set starts_on = '{year - 2}-01-01'")  # made last year: now a new one has begun
+    warehouse.land_clients(inns, at=f"{year - 1}-06-01 10:00:00")
+    warehouse.sql("delete from raw.shop_a__clients where source_key::int <= 30")
+    warehouse.land_clients(inns[:30], at=f"{year - 2}-06-01 10:00:00")
+    warehouse.land_verdicts(inns, "ACTIVE")
+    assert warehouse.passes(SVOD_SINCE="").returncode == 0
+    assert warehouse.rows("select count(*) from marts.crm_companies") == [(60,)]
+
+    warehouse.sql(f"update ops.period set starts_on = '{year - 1}-01-01'")  # as `publish run --move-period` does
+    assert warehouse.passes(SVOD_SINCE="").returncode == 1
+    assert "within_change_limit_crm_companies_ (1 rows)" in warehouse.publish("gate").stderr
+    compared = "select rows_then, rows_now, year(period_now) - year(period_then) from failures.{}"
+    assert warehouse.rows(compared.format("within_change_limit_crm_companies_")) == [(60, 30, 1)]
+    assert warehouse.passes(SVOD_SINCE="", SVOD_MART_CHANGE_LIMIT="0.6").returncode == 0
+    assert warehouse.publish("gate").returncode == 0

@@ -1,0 +1,47 @@
+{#- Whether this run built every model and seed, and every data test passed: in this run, or, for the selector
+    after_registry, in the pass before_registry that came right before it. Counted, not believed: of `dbt run`, `--select`,
+    `--exclude`, `--empty` and a retry something is always missing. -#}
+{% macro built_and_tested_all(results) %}
+    {%- set seen = namespace(done=[], missing=0) %}
+    {%- for result in results if result.status in ['success', 'pass', 'warn'] %}
+        {%- do seen.done.append(result.node.unique_id) %}
+    {%- endfor %}
+    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed', 'test'] %}
+        {%- if node.unique_id not in seen.done %}{% set seen.missing = seen.missing + 1 %}{% endif %}
+    {%- endfor %}
+    {%- if flags.WHICH != 'build' or dbt_step() == 'dbt selected'
+        or invocation_args_dict.get('empty') or invocation_args_dict.get('sample') %}
+        {%- do return(false) %}
+    {%- elif dbt_step() == 'dbt after_registry' and seen.missing %}
+        {%- set before = run_query(
+            "select (detail ->> '$.models')::int + (detail ->> '$.tests')::int from (
+                select * from ops.steps
+                where (step = 'dbt' or step like 'dbt %') and (step, status) <> ('dbt after_registry', 'running')
+                order by started_at desc limit 1
+            ) where step = 'dbt before_registry' and status = 'done'"
+        ) %}
+        {%- do return(before.rows | length == 1 and before.rows[0][0] == seen.missing) %}
+    {%- endif %}
+    {%- do return(not seen.missing) %}
+{% endmacro %}
+
+{#- Names of the marts. -#}
+{% macro mart_names() %}
+    {%- set names = [] %}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.schema == 'marts' %}
+        {%- do names.append(node.name) %}
+    {%- endfor %}
+    {%- do return(names) %}
+{% endmacro %}
+
+{#- ops.mart_stamps: how many rows each mart has, and the sum of their hashes. publish/stamps.py counts the same. -#}
+{% macro stamp_marts() %}
+    delete from ops.mart_stamps;
+    {%- for mart in mart_names() %}
+    insert into ops.mart_stamps
+    select
+        '{{ mart }}', count(*), coalesce(sum(hash(mart_row)), 0),
+        '{{ svod_run_id() }}', '{{ dbt_step() }}', {{ utc_now() }}
+    from marts.{{ mart }} as mart_row;
+    {%- endfor %}
+{% endmacro %}
