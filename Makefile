@@ -14,7 +14,6 @@ DEV := .venv/.dev
 DOTENV := $(if $(wildcard $(SVOD_ENV_FILE)),$(BIN)/dotenv --file $(SVOD_ENV_FILE) run --no-override --)
 INGEST := $(BIN)/ingest
 PUBLISH := $(BIN)/publish
-MODELS := $(DOTENV) $(BIN)/python dbt_project/passes.py
 DBT := $(DOTENV) $(BIN)/dbt
 DBT_AT := --project-dir dbt_project --profiles-dir dbt_project
 LOCK := $(SVOD_WAREHOUSE).run.lock
@@ -26,7 +25,7 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
 LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
-.PHONY: help setup services demo test lint full incremental plan inspect status docs bench compare lock quality chaos pipeline snapshot clean
+.PHONY: help setup services demo test lint full incremental plan inspect status docs bench compare lock quality chaos clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -68,31 +67,21 @@ lint: $(DEV) ## ruff, mypy, sqlfluff, vulture (dead code), import-linter (layers
 	run import-linter $(BIN)/lint-imports --no-cache; \
 	test -z "$$failed"
 
-full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish
-	@$(LOCKED) $(MAKE) --no-print-directory pipeline MODE=--full || { status=$$?; [ $$status -ne 75 ] || echo "another run holds $(LOCK)" >&2; exit $$status; }
+full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish (ARGS=--move-period)
+	@$(PUBLISH) run --full $(ARGS)
 
 incremental: $(READY) ## the same from the watermarks and offsets; for cron
-	@$(LOCKED) $(MAKE) --no-print-directory pipeline || { status=$$?; [ $$status -ne 75 ] || echo "another run holds $(LOCK)" >&2; exit $$status; }
-
-pipeline:
-	@$(INGEST) mysql $(MODE)
-	@$(INGEST) json $(MODE)
-	@$(INGEST) kafka
-	@$(MODELS)
-	@$(PUBLISH) push; status=$$?; $(MAKE) --no-print-directory snapshot; exit $$status
+	@$(PUBLISH) run $(ARGS)
 
 plan: $(READY) ## what publish would create, update and leave; sends nothing (ARGS="--show 20")
 	@$(PUBLISH) plan $(ARGS)
 
-snapshot:
-	@cp --reflink=auto $(SVOD_WAREHOUSE) $(SNAPSHOT).new && mv $(SNAPSHOT).new $(SNAPSHOT)
-
 inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run holds it
 	@test -f $(SVOD_WAREHOUSE) || { echo "there is no warehouse at $(SVOD_WAREHOUSE): run make full first"; exit 2; }
-	@$(LOCKED) $(MAKE) --no-print-directory snapshot || echo "a run holds the warehouse: this is the copy made when the last run ended"
+	@$(LOCKED) $(INGEST) copy || echo "a run holds the warehouse: this is its copy of $$(date -r $(SNAPSHOT) '+%F %H:%M')"
 	@$(BIN)/duckdb -readonly $(SNAPSHOT)
 
-status: $(READY) ## what ran, how far each source has been read, what waits, what was refused
+status: $(READY) ## what ran, how far each source has been read, what waits, what was refused; also while a run goes on
 	@$(INGEST) status
 	@$(PUBLISH) status
 

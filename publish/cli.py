@@ -1,4 +1,4 @@
-"""`publish plan | push | status | gate | sandbox`; the only module here that prints."""
+"""`publish run | plan | push | status | gate | sandbox`; with `pipeline` the only module here that prints."""
 
 import asyncio
 import json
@@ -18,10 +18,10 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from ingest.warehouse import journal, terminal
-from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError
-from ingest.warehouse.terminal import console, say
-from publish import change_limit, changes, forecast, gate, set_aside, setting_names
+from ingest.warehouse.terminal import console, say, say_aside
+from publish import change_limit, changes, forecast, gate, pipeline, set_aside, setting_names
 from publish import plan as plans
 from publish.bitrix24 import pacing
 from publish.bitrix24 import push as pushes
@@ -52,12 +52,39 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+@contextmanager
+def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse to look into: while a step holds it, the copy of it, and how old that is is said."""
+    connection, note = open_for_reading(settings.warehouse)
+    try:
+        if note:
+            say_aside(note)
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        yield connection
+    finally:
+        connection.close()
+
+
 def ledger_of(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Ledger:
     """To read: what the portal of the settings holds of ours; without a webhook, the portal published to last.
 
     A ledger of before portals were kept is read as it is: only a push that the portal answers says whose it is.
     """
     return Ledger(connection, "" if is_unclaimed(connection) else settings.portal or last_portal(connection))
+
+
+@app.command("run")
+def run_command(
+    full: Annotated[bool, typer.Option("--full", help="All that the sources have since the period began.")] = False,
+    move_period: Annotated[
+        bool, typer.Option("--move-period", help="Let the period begin on 1 January of last year from now on.")
+    ] = False,
+    let_through: Annotated[bool, typer.Option("--let-through", help="Let a large plan through, this once.")] = False,
+) -> None:
+    """One cycle of everything: sources, registry, models, gates, portal. What fails stops nothing else."""
+    settings = read_settings()
+    setting_names.check_fields(settings, PARTS)
+    pipeline.run(settings, is_full=full, moves_period=move_period, let_through=let_through)
 
 
 @app.command()
@@ -68,14 +95,12 @@ def plan(
     """Show what push would create, update and leave; sends nothing and asks the portal nothing."""
     settings = read_settings()
     setting_names.check_fields(settings, PARTS)
-    with warehouse(settings) as connection, journal.step(connection, journal.PUBLISH_PLAN) as step:
+    with reading(settings) as connection:
         ledger = ledger_of(connection, settings)
         plans.compute(ledger, PARTS)
         setting_names.check_statuses(settings, connection, PARTS)
         limits = pacing.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
         figures = forecast.summary(ledger, PARTS, limits)
-        step.rows_in = sum(figures.published.values())
-        step.rows_out = sum(sum(actions.values()) for actions in figures.counts.values())
         examples = list(plans.examples(connection, PARTS, show))
         summary = changes.summary(ledger, PARTS)
         limit = change_limit.reason_to_stop(ledger, list(PARTS), Limit(settings.fuse_share, settings.fuse_floor))
@@ -142,7 +167,7 @@ def push(
     settings = read_settings()
     webhook = settings.webhook()
     with warehouse(settings) as connection:
-        gate.check(connection)
+        gate.check(connection, PARTS, settings.source_max_age_hours)
         with journal.step(connection, journal.PUBLISH_PUSH) as step, terminal.progress_bars() as bars:
             progress = _Progress(bars)
             result = asyncio.run(_push(connection, settings, webhook, let_through, progress))
@@ -259,7 +284,7 @@ def _chosen(
 def status() -> None:
     """What is published, what waits, what was refused, what was left to managers."""
     settings = read_settings()
-    with warehouse(settings) as connection:
+    with reading(settings) as connection:
         ledger = ledger_of(connection, settings)
         say(f"portal: {ledger.portal or 'none yet'}")
         for title, sql in _STATUS.items():
@@ -294,10 +319,11 @@ _STATUS = {
 
 @app.command("gate")
 def gate_command() -> None:
-    """Say whether the models' last run lets a push through; exit 3 with the tests and their rows when it does not."""
-    with warehouse(read_settings()) as connection:
-        gate.check(connection)
-    say("publish gate: the last model run passed its gates")
+    """Say whether the marts may be published; exit 3 with what is against it, the tests and their rows, when not."""
+    settings = read_settings()
+    with warehouse(settings) as connection:
+        gate.check(connection, PARTS, settings.source_max_age_hours)
+    say("publish gate: the marts are what the last full pass left, and all its tests passed")
 
 
 @app.command()

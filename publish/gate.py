@@ -1,4 +1,7 @@
-"""May the marts go to the CRM? What the models' last run says in ops.steps, and where the rows are that stopped it."""
+"""May the marts go to the CRM? What the models' last run says in ops.steps, and where the rows are that stopped it.
+
+Then whether the marts are still what a full pass left behind, and whether all sources could be read lately.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,11 +11,23 @@ import duckdb
 
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
+from publish import freshness, stamps
+from publish.parts import Part
 
 _LONGEST_NAME = 30  # dbt cuts long names of tests; what is left of the name still begins like the test
 
 
-def check(connection: duckdb.DuckDBPyConnection) -> None:
+def check(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], max_age_hours: float) -> None:
+    """Return when what the parts are read from may be published.
+
+    Raises OperatorError with exit status 3, or 1 when a model broke, that says why not.
+    """
+    _check_last_run(connection)
+    stamps.check(connection, parts)
+    freshness.check(connection, max_age_hours)
+
+
+def _check_last_run(connection: duckdb.DuckDBPyConnection) -> None:
     """Return when the last model run passed its gates.
 
     Raises OperatorError with exit status 3 when a data test stopped it or a run is unfinished (a failed test leaves the

@@ -35,6 +35,7 @@ class Settings(EnvironmentSettings):
     deal_departed_stage: str = ""  # where a deal goes whose order left the sources; '': it stays in its stage
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     fuse_share: float = Field(0.2, ge=0)
+    source_max_age_hours: float = Field(72, ge=0)  # a source may fail so long before nothing is published; 0: for ever
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
     @field_validator("bitrix24_webhook", mode="before")

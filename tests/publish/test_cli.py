@@ -1,14 +1,17 @@
 """The command line: exit statuses, what it prints, and what it never prints."""
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.snapshot import make_snapshot, snapshot_path
 from publish import cli
 from publish.sandbox import Limits, RunningSandbox
 from tests.publish import marts
@@ -49,8 +52,11 @@ def publish(tmp_path, monkeypatch, capsys, sandbox):
 
 
 def journal_of(publish, sql: str, *params) -> list[tuple]:
+    """Rows of a statement; what it makes of the marts counts as what the models left."""
     with open_warehouse(publish.path) as connection:
-        return connection.execute(sql, list(params)).fetchall()
+        rows = connection.execute(sql, list(params)).fetchall()
+        marts.stamp(connection)
+    return rows
 
 
 def test_push_publishes_and_says_what_it_did(publish, sandbox):
@@ -254,16 +260,83 @@ def test_plan_and_status_tell_of_the_portal_published_to_last(publish, sandbox, 
     assert f"portal: {sandbox.webhook.split('/')[2]}" in out
 
 
-def test_a_second_publisher_is_refused(publish, sandbox):
+@pytest.fixture
+def held(publish):
+    """The warehouse as another process holds it: in the middle of a step."""
     holder = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", holder, str(publish.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "held\n"
+
+    @contextmanager
+    def hold():
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout.readline() == "held\n"
+            yield other.pid
+            other.stdin.close()
+
+    return hold
+
+
+def test_a_second_publisher_is_refused(publish, sandbox, held):
+    with held() as other:
         status, _, err = publish("push")
-        other.stdin.close()
     assert status == 1
-    assert f"is open in process {other.pid}" in err
+    assert f"is open in process {other}" in err
     assert sandbox.portal.request_log() == []
+
+
+def test_status_and_plan_answer_from_the_copy_while_a_step_holds_the_warehouse(publish, held):
+    publish("push")
+    assert make_snapshot(publish.path)
+    copy = snapshot_path(publish.path)
+    hour_ago = copy.stat().st_mtime - 3700
+    os.utime(copy, (hour_ago, hour_ago))
+    with held():
+        for command, told in (("status", "company"), ("plan", "nothing to send"), ("plan --json", '"requests": 0')):
+            status, out, err = publish(*command.split())
+            assert (status, told in out) == (0, True), err
+            assert "is open in process" in err and "this is its copy of" in err and "1 h 01 min old" in err
+
+
+def test_without_a_copy_status_and_plan_say_so_in_one_line(publish, held):
+    with held():
+        for command in ("status", "plan"):
+            status, out, err = publish(command)
+            assert (status, out) == (1, "")
+            assert "there is no copy of it yet" in err and len(err.splitlines()) == 2
+
+
+def test_plan_leaves_the_warehouse_as_it_is(publish):
+    publish("push")
+    journal_of(publish, "update marts.crm_companies set title = title || '!'")
+    before = publish.path.read_bytes()
+    assert "company" in publish("plan", "--show", "2")[1]
+    assert publish.path.read_bytes() == before
+
+
+def test_a_step_waits_for_somebody_who_only_looks(publish):
+    looker = """import duckdb, sys, time
+c = duckdb.connect(sys.argv[1], read_only=True); print('looks', flush=True); time.sleep(1)"""
+    command = [sys.executable, "-c", looker, str(publish.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as looking:
+        assert looking.stdout.readline() == "looks\n"
+        assert publish("push")[0] == 0
+
+
+def test_a_source_that_has_failed_for_too_long_is_a_gate(publish, monkeypatch, sandbox):
+    journal_of(
+        publish,
+        """insert into ops.source_reads values
+           ('shop_a', 'MySQL', now() at time zone 'UTC', '2026-01-01 10:00', '2026-01-02 03:04', 'MySQL is down'),
+           ('shop_b', 'JSON', now() at time zone 'UTC', null, now() at time zone 'UTC', 'there is no file')""",
+    )
+    for command in ("gate", "push"):
+        status, _, err = publish(command)
+        assert status == 3
+        assert "shop_a (MySQL) since 2026-01-02 03:04 UTC: MySQL is down" in err and "shop_b" not in err
+        assert "SVOD_SOURCE_MAX_AGE_HOURS=72" in err
+    assert sandbox.portal.request_log() == []
+    monkeypatch.setenv("SVOD_SOURCE_MAX_AGE_HOURS", "0")
+    assert publish("push")[0] == 0
 
 
 def test_there_is_nothing_to_publish_before_the_models_ran(publish):

@@ -1,0 +1,202 @@
+"""One cycle of the whole pipeline: the sources, the models with the registry between them, the gate, the portal.
+
+Each step is a program of its own, so that what ends it ends nothing else: a source that is down, a damaged file, a
+registry whose quota is spent fail their step, and everything else goes on to the portal with what there is. Only what
+the gate says stops the cycle before the portal.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import dotenv
+import duckdb
+
+from ingest.settings import read_settings as read_ingest_settings
+from ingest.warehouse import journal, period, reads
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.snapshot import is_outdated, make_snapshot
+from ingest.warehouse.terminal import print_error, say
+from publish.settings import Settings
+
+BIN = Path(sys.executable).parent
+MODELS = Path(__file__).parents[1] / "dbt_project" / "passes.py"
+GRAVEST_FIRST = (2, 3, 1, 4)  # exit statuses: which of several the cycle ends with
+OVERLAPS = 75  # EX_TEMPFAIL of sysexits.h, as flock(1) is told to end in the Makefile
+MODEL_STEPS, GATE = "the models", "publish gate"
+
+# How each kind of source is read, and whether a full run reads more of it.
+INGESTERS = ((journal.INGEST_MYSQL, True), (journal.INGEST_JSON, True), (journal.INGEST_KAFKA, False))
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What the steps of one cycle share: the lock they inherit, their environment, and how each ended."""
+
+    lock: int
+    environment: dict[str, str]
+    statuses: dict[str, int]
+
+    def step(self, name: str, *command: str | Path) -> int:
+        """Run a step to its end and keep its exit status, which is answered; 1 for one that a signal ended."""
+        sys.stdout.flush()  # what was said before it comes before what it says
+        # A cycle that is killed leaves its step the lock: no other may begin while that still writes.
+        ended = subprocess.run([*command], env=self.environment, pass_fds=[self.lock]).returncode
+        self.statuses[name] = ended if ended in (0, *GRAVEST_FIRST) else 1
+        return self.statuses[name]
+
+
+def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: bool) -> None:
+    """One cycle. Settings that are wrong are told before anything runs.
+
+    Raises OperatorError at its end when a step did not end well, which names those; its exit status is the gravest of
+    theirs (2, 3, 1, 4 in this order). Raises it at once, with OVERLAPS, when another cycle runs on this warehouse.
+    """
+    since = read_ingest_settings().general.since
+    if moves_period and since:
+        raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
+    with _only_one(settings.warehouse) as lock, _stopped_by_sigterm():
+        cycle = Cycle(lock, _environment(settings), {})
+        with _opened(settings.warehouse) as connection:
+            if not since:
+                _say_where_period_begins(connection, moves_period=moves_period)
+        _copy_for_readers(settings.warehouse, only_if_outdated=True)
+        for name, can_be_full in INGESTERS:
+            kind = name.removeprefix("ingest ")
+            cycle.step(name, BIN / "ingest", kind, *(["--full"] if is_full and can_be_full else []))
+        is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS)
+        if not is_open:  # of the models, or of the registry alone? The gate knows
+            is_open = not cycle.step(GATE, BIN / "publish", "gate")
+        _copy_for_readers(settings.warehouse)  # a first push takes hours
+        if is_open:
+            arguments = ["--let-through"] if let_through else []
+            cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
+            _copy_for_readers(settings.warehouse)
+        _raise_what_failed(cycle, settings.warehouse)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The environment with what only `.env` says: dbt reads no such file."""
+    said = dotenv.dotenv_values(os.environ.get("SVOD_ENV_FILE", ".env"))
+    run_id = {"SVOD_RUN_ID": journal.current_run_id(), "SVOD_WAREHOUSE": str(settings.warehouse)}
+    return {name: value for name, value in said.items() if value is not None} | os.environ | run_id
+
+
+@contextmanager
+def _only_one(warehouse: Path) -> Iterator[int]:
+    """The lock that keeps a second cycle from beginning; a descriptor for the steps to inherit."""
+    path = warehouse.with_name(f"{warehouse.name}.run.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a")
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperatorError(
+                f"another run holds {path}", hint="`make status` tells what it has done", exit_status=OVERLAPS
+            ) from None
+        yield lock.fileno()
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the running step as well (killed: each may be, at any moment)."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = open_warehouse(warehouse)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _say_where_period_begins(connection: duckdb.DuckDBPyConnection, *, moves_period: bool) -> None:
+    """Move the period when told to; else say, once a cycle, that a new year would have it begin later."""
+    begins, by_calendar = period.start(connection), period.start_by_calendar()
+    if moves_period and begins != by_calendar:
+        period.move(connection, by_calendar)
+        say(f"publish run: the period begins on {by_calendar} now, no longer on {begins}")
+    elif begins < by_calendar:
+        say(_period_is_old(begins, by_calendar))
+
+
+def _period_is_old(begins: date, by_calendar: date) -> str:
+    return (
+        f"publish run: the period still begins on {begins}; `make full ARGS=--move-period` lets it begin on "
+        f"{by_calendar}, which changes the sums of most companies (README, The turn of a year)"
+    )
+
+
+def _copy_for_readers(warehouse: Path, *, only_if_outdated: bool = False) -> None:
+    """Make the copy; that it cannot be made is said, and is no reason to stop."""
+    if only_if_outdated and not is_outdated(warehouse):
+        return
+    try:
+        make_snapshot(warehouse)
+    except OperatorError as error:
+        print_error(error)
+
+
+def _raise_what_failed(cycle: Cycle, warehouse: Path) -> None:
+    """Raise OperatorError when a step did not end well: which, and whether anything was sent."""
+    statuses = {status for status in cycle.statuses.values() if status}
+    if not statuses:
+        return
+    gravest = next(status for status in GRAVEST_FIRST if status in statuses)
+    failed, gated = _failed_and_gated(cycle, warehouse)
+    if not failed and not gated:
+        raise SystemExit(gravest)  # 4: push has said all there is to say
+    told = [f"failed: {', '.join(failed)}"] if failed else []
+    if gated:
+        told.append(f"stopped before the portal by a gate: {', '.join(gated)}")
+    elif journal.PUBLISH_PUSH not in cycle.statuses:
+        told.append("nothing was sent")
+    hint = "why is said above" if gated else "why is said above; the next run goes on from there"
+    raise OperatorError(f"this run {'; '.join(told)}", hint=hint, exit_status=gravest)
+
+
+def _failed_and_gated(cycle: Cycle, warehouse: Path) -> tuple[list[str], list[str]]:
+    """The steps of either kind; those that read sources with the names of the sources that failed."""
+    failed = {name for name, status in cycle.statuses.items() if status in (1, 2)}
+    gated = {name for name, status in cycle.statuses.items() if status == 3}
+    sources: dict[str, list[str]] = {}
+    with suppress(OperatorError), _opened(warehouse) as connection:
+        journalled = connection.execute(
+            "select step, status from ops.steps where run_id = ? and status in ('failed', 'gated')",
+            [cycle.environment["SVOD_RUN_ID"]],
+        ).fetchall()
+        for name, status in journalled:
+            (failed if status == "failed" else gated).add(name)
+        for failing in reads.failing(connection):
+            sources.setdefault(f"ingest {failing.kind.lower()}", []).append(failing.source)
+    if (failed | gated) - cycle.statuses.keys():  # the journal knows which step of the models it was
+        failed -= {MODEL_STEPS, GATE}
+    if gated - {GATE}:
+        gated -= {GATE}
+    return [f"{name} ({', '.join(sources[name])})" if name in sources else name for name in sorted(failed)], sorted(
+        gated
+    )
