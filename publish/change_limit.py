@@ -1,7 +1,8 @@
 """The change limit: a plan that changes too much of what a portal holds waits for a person, who is told what it does.
 
 Everything that would be written counts, cards and what hangs on them, links and deals: by kind and in all. More than
-the share of what is published, and more than the floor, stops. A first filling has nothing to be compared with: that of
+the share of what is published, and more than the floor, stops. Creates of what was awaited from the registry are left out
+(publish/awaited.py). A first filling has nothing to be compared with: that of
 the first portal goes through; that of another portal, or of a source added later, is said to look like one, and is
 confirmed once.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import changes
+from publish.awaited import awaited_creates
 from publish.changes import PartChanges
 from publish.ledger import Ledger
 from publish.parts import Part
@@ -80,8 +82,9 @@ def reason_to_stop(ledger: Ledger, parts: Sequence[Part], limit: Limit) -> str:
     """Why the plan exceeds the limit, as one line; '' when it does not."""
     kinds = changes.counted(ledger, parts)
     changed, published = sum(kind.total for kind in kinds), sum(kind.published for kind in kinds)
-    above = [kind for kind in kinds if limit.is_exceeded(kind.total, kind.published)]
-    if not above and not limit.is_exceeded(changed, published):
+    awaited = {kind.entity: min(kind.create, awaited_creates(ledger.connection, kind.published)) for kind in kinds}
+    above = [kind for kind in kinds if limit.is_exceeded(kind.total - awaited[kind.entity], kind.published)]
+    if not above and not limit.is_exceeded(changed - sum(awaited.values()), published):
         return ""
     filling = _portal_filling(ledger)
     if filling == "going on":
