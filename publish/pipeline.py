@@ -115,7 +115,7 @@ def _only_one(warehouse: Path) -> Iterator[int]:
 def _stopped_by_sigterm() -> Iterator[None]:
     """SIGTERM ends the running step as well (killed: each may be, at any moment)."""
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)

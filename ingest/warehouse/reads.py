@@ -13,13 +13,11 @@ from ingest.warehouse.journal import utc_now
 
 
 class Failing(NamedTuple):
-    """A source whose last try failed. Times are UTC; `read_at` is None for one that never could be read."""
+    """A source whose last try failed, since when (UTC), and why, unless it was killed."""
 
     source: str
     kind: str
-    attempted_at: datetime
     failing_since: datetime
-    read_at: datetime | None
     problem: str | None
 
 
@@ -55,7 +53,7 @@ def forget_others(connection: duckdb.DuckDBPyConnection, kind: str, sources: Seq
 def failing(connection: duckdb.DuckDBPyConnection) -> list[Failing]:
     """The sources whose last try failed, the one that has failed for longest first."""
     rows = connection.execute(
-        """select source, kind, attempted_at, failing_since, read_at, problem from ops.source_reads
+        """select source, kind, failing_since, problem from ops.source_reads
            where failing_since is not null order by failing_since, source, kind"""
     ).fetchall()
     return [Failing(*row) for row in rows]
