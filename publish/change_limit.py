@@ -1,10 +1,9 @@
 """The change limit: a plan that changes too much of what a portal holds waits for a person, who is told what it does.
 
 Everything that would be written counts, cards and what hangs on them, links and deals: by kind and in all. More than
-the share of what is published, and more than the floor, stops. Creates of what was awaited from the registry are left out
-(publish/awaited.py). A first filling has nothing to be compared with: that of
-the first portal goes through; that of another portal, or of a source added later, is said to look like one, and is
-confirmed once.
+the share of what is published, and more than the floor, stops. Creates of what waited for the registry are left out
+(publish/awaited.py). A first filling has nothing to be compared with: that of the first portal goes through; that of
+another portal, or of a source added later, is said to look like one, and is confirmed once.
 """
 
 import json

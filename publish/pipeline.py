@@ -24,6 +24,7 @@ import duckdb
 from ingest.settings import read_settings as read_ingest_settings
 from ingest.warehouse import journal, period, reads
 from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.environment import env_file
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.snapshot import is_outdated, make_snapshot
 from ingest.warehouse.terminal import print_error, say
@@ -87,7 +88,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
 
 def _environment(settings: Settings) -> dict[str, str]:
     """The environment with what only `.env` says: dbt reads no such file."""
-    said = dotenv.dotenv_values(os.environ.get("SVOD_ENV_FILE", ".env"))
+    said = dotenv.dotenv_values(env_file())
     run_id = {"SVOD_RUN_ID": journal.current_run_id(), "SVOD_WAREHOUSE": str(settings.warehouse)}
     return {name: value for name, value in said.items() if value is not None} | os.environ | run_id
 
