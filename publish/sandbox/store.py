@@ -102,6 +102,13 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
+    def copy_to(self, state: Path) -> None:
+        """A copy of the state so far as a file of its own, as a backup of the portal has it."""
+        copy = sqlite3.connect(state)
+        with self.lock:
+            self._db.backup(copy)
+        copy.close()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One HTTP request: committed as a whole, rolled back on an exception that is no error answer."""

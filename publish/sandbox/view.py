@@ -115,9 +115,13 @@ class Portal:
             total.update(line["commands"])
         return total
 
+    def copy_to(self, state: Path) -> None:
+        """Back the portal up: what it holds now as a file, from which another one can be started."""
+        self._store.copy_to(state)
+
     def writes(self) -> Counter[str]:
-        """Of the calls, those of methods that write."""
-        writing = {name for name, method in METHODS.items() if method.writes}
+        """Of the calls, those of methods that write records; the portal's own settings, its custom fields, are none."""
+        writing = {name for name, method in METHODS.items() if method.writes and ".userfield." not in name}
         return Counter({name: count for name, count in self.calls().items() if name.lower() in writing})
 
     def refused(self) -> list[dict[str, Any]]:
