@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
 
 import httpx
 from pydantic import SecretStr
@@ -18,6 +18,7 @@ from publish.bitrix24.answers import number_of, rows_of, whole
 from publish.bitrix24.errors import PortalError, PortalRefused, PortalUnavailable, Reaction
 from publish.bitrix24.pacing import BATCH, PAGE, Pace
 
+_REDIRECTS = (301, 302, 307, 308)
 _PATIENCE = 9  # failures in a row before the portal counts as unreachable
 
 
@@ -86,6 +87,7 @@ class Client:
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self._batch_url = webhook.get_secret_value().rstrip("/") + "/batch"
         self.host = urlsplit(self._batch_url).hostname or "the portal"
+        self.moved_from = ""
         self.pace = pace
         self.requests = 0
         self._failures = 0
@@ -95,6 +97,12 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self.host})"
+
+    @property
+    def address(self) -> str:
+        """Where the portal is, without the path, which is a secret."""
+        parts = urlsplit(self._batch_url)
+        return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
     async def __aenter__(self) -> "Client":
         return self
@@ -162,7 +170,13 @@ class Client:
                 self.pace.sent(command.method, command.elements)
             self.requests += 1
             try:
-                answer = await self._http.post(self._batch_url, json=body)
+                address = self._batch_url
+                answer = await self._http.post(address, json=body)
+                if answer.status_code in _REDIRECTS:  # nothing was executed
+                    for command in commands:
+                        self.pace.lost(command.method, 0)
+                    self._follow(address, answer.headers.get("location", ""))
+                    continue
                 decoded = answer.json()
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 for command in commands:
@@ -183,6 +197,31 @@ class Client:
                 return outcome
             self._failures = 0
             return self._outcomes(commands, decoded["result"], started)
+
+    def _follow(self, address: str, location: str) -> None:
+        """Go on at the address that the portal sends a request to `address` to, with POST as before.
+
+        Only to https, and only where the path is still the webhook's: who sends us there knows that path then, and on
+        the way nobody else learns it. Raises PortalRefused for every other redirect, and for one that follows another.
+        """
+        if address != self._batch_url:  # a request at the same time was sent on and has told us
+            return
+        ours = urlsplit(address)
+        try:
+            target = urlsplit(urljoin(address, location))
+        except ValueError:
+            location, target = "", ours
+        is_kept = target.scheme == "https" and target.path.rstrip("/") == ours.path
+        if not location or not is_kept or self.moved_from:
+            to = f"{target.scheme}://{target.hostname}" if location else "nowhere"
+            raise PortalRefused(
+                f"{self.host} redirects to {to}, where the webhook cannot be followed",
+                hint="open the portal in a browser and put the webhook's present https address into "
+                "SVOD_BITRIX24_WEBHOOK",
+                exit_status=2,
+            )
+        self.moved_from, self.host = self.host, target.hostname or self.host
+        self._batch_url = urlunsplit((target.scheme, target.netloc.rpartition("@")[2], ours.path, "", ""))
 
     async def _refused(self, commands: list[Command], body: dict[str, Any], status: int) -> list[Outcome] | None:
         """React to an error of the whole request: None means "the same again"."""

@@ -41,3 +41,49 @@ def test_parameters_are_encoded_as_php_reads_them():
         "fields[title]=%D0%9E%D0%9E%D0%9E+%C2%AB%D0%A0%26%D0%9A%C2%BB+%2B1+%232"
         "&fields[PHONE][0][VALUE]=%2B7&fields[post]=&fields[UF]="
     )
+
+
+class TestRedirects:
+    """A portal that answers from elsewhere is followed where that is safe, and explained where it is not."""
+
+    def client(self, office, location: str, status: int = 302) -> tuple[Client, list[httpx.Request]]:
+        requests = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            requests.append(request)
+            if request.url.host == "old.test":
+                return httpx.Response(status, headers={"Location": location} if location else {})
+            return httpx.Response(200, json={"result": {"result": {"c0": 1}}})
+
+        transport = httpx.MockTransport(answer)
+        webhook = SecretStr("https://old.test/rest/1/topsecret/")
+        return Client(webhook, Pace(0, 50, 0, office.clock), transport=transport), requests
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    def test_a_portal_that_moved_with_its_webhook_is_followed_with_the_same_request(self, office, status):
+        client, requests = self.client(office, "https://new.test/rest/1/topsecret/batch", status)
+        for _ in range(2):
+            assert office.clock.run(client.read([Command("profile", {})])) == [1]
+        hosts = [(request.method, request.url.host) for request in requests]
+        assert hosts == [("POST", "old.test"), ("POST", "new.test"), ("POST", "new.test")]
+        assert requests[0].content == requests[1].content
+        assert (client.moved_from, client.host, client.address) == ("old.test", "new.test", "https://new.test")
+
+    @pytest.mark.parametrize(
+        "location",
+        ["http://new.test/rest/1/topsecret/batch", "https://new.test/login", "https://old.test/rest/1/topsecret/batch/x",
+         "https://[new.test/", ""],
+    )  # fmt: skip
+    def test_other_redirects_are_explained_and_never_followed(self, office, location):
+        client, requests = self.client(office, location)
+        with pytest.raises(PortalRefused, match=r"old\.test redirects to") as refused:
+            office.clock.run(client.read([Command("profile", {})]))
+        assert len(requests) == 1
+        assert refused.value.exit_status == 2
+        assert "topsecret" not in refused.value.problem + refused.value.hint
+
+    def test_a_redirect_that_leads_in_a_circle_ends(self, office):
+        client, requests = self.client(office, "https://old.test/rest/1/topsecret/batch")
+        with pytest.raises(PortalRefused):
+            office.clock.run(client.read([Command("profile", {})]))
+        assert len(requests) == 2
