@@ -21,7 +21,7 @@ from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import console, say, say_aside
-from publish import change_limit, changes, forecast, gate, pipeline, set_aside, setting_names
+from publish import change_limit, changes, forecast, gate, pipeline, portals, set_aside, setting_names
 from publish import plan as plans
 from publish.bitrix24 import pacing
 from publish.bitrix24 import push as pushes
@@ -162,6 +162,9 @@ def _duration(seconds: float) -> str:
 @app.command()
 def push(
     let_through: Annotated[bool, typer.Option("--let-through", help="Let a large plan through, this once.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Publish to a portal that another warehouse published to.")
+    ] = False,
 ) -> None:
     """Send the changes to the portal. May be stopped at any moment and run again."""
     settings = read_settings()
@@ -170,7 +173,9 @@ def push(
         gate.check(connection, PARTS, settings.source_max_age_hours)
         with journal.step(connection, journal.PUBLISH_PUSH) as step, terminal.progress_bars() as bars:
             progress = _Progress(bars)
-            result = asyncio.run(_push(connection, settings, webhook, let_through, progress))
+            result = asyncio.run(
+                _push(connection, settings, webhook, progress, let_through=let_through, take_over=take_over)
+            )
             step.rows_out = sum(result.created.values()) + sum(result.updated.values())
             step.detail |= asdict(result)
     _print_result(result)
@@ -188,15 +193,19 @@ async def _push(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     webhook: SecretStr,
-    let_through: bool,
     progress: "_Progress",
+    *,
+    let_through: bool,
+    take_over: bool,
 ) -> Result:
     pace = pacing.Pace(
         settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, on_wait=progress.waiting
     )
     async with Client(webhook, pace) as client:
         ledger = Ledger(connection, settings.portal)
-        return await pushes.push(ledger, client, settings, let_through=let_through, progress=progress)
+        return await pushes.push(
+            ledger, client, settings, let_through=let_through, take_over=take_over, progress=progress
+        )
 
 
 class _Progress:
@@ -220,6 +229,9 @@ class _Progress:
         if self._bars.disable and time.monotonic() - self._said_at > 10:
             self._said_at = time.monotonic()
             say("publish push: " + ", ".join(f"{name} {count:,}" for name, count in self._done.items()))
+
+    def note(self, text: str) -> None:
+        say(f"publish push: {text}")
 
     def waiting(self, what: str, until: float) -> None:
         if until - self._waits.get(what, 0.0) < 60:  # a long push waits every minute: said once is enough
@@ -287,16 +299,27 @@ def status() -> None:
     with reading(settings) as connection:
         ledger = ledger_of(connection, settings)
         say(f"portal: {ledger.portal or 'none yet'}")
+        say(_known_of(connection, ledger.portal))
         for title, sql in _STATUS.items():
             rows = connection.execute(sql)
             names = [column[0] for column in rows.description]
             terminal.print_table(title, names, rows.fetchall())
 
 
+def _known_of(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
+    row = portals.portal_row(connection, portal)
+    if row is None or row.first_seen_at is None:
+        return "no push has reached it since portals are told apart"
+    mark = f"marked {row.mark[:8]}" if row.mark else "not marked"
+    ended = f"first filled {row.filled_at:%Y-%m-%d %H:%M} UTC" if row.filled_at else "never filled to the end"
+    return f"known since {row.first_seen_at:%Y-%m-%d %H:%M} UTC, {mark}, {row.pushes:,} pushes that sent, {ended}"
+
+
 # Names of companies and people stay in the warehouse: only keys, fields and errors are shown.
 _STATUS = {
-    "portals": """select portal, count(*) as parts, max(synced_at) as last_sent from sync.ledger
-        group by 1 order by 3 desc""",
+    "portals": """select portal, count(*) as parts, max(line.synced_at) as last_sent,
+            known.first_seen_at as known_since, known.mark[:8] as mark
+        from sync.ledger as line left join sync.portals as known using (portal) group by all order by 3 desc""",
     "published": """select entity, count(*) as parts, max(synced_at) as last_sent from portal_ledger
         group by 1 order by 1""",
     "last pushes": f"""select run_id, started_at, status, rows_out, detail ->> '$.error' as error from ops.steps

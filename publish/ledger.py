@@ -13,16 +13,19 @@ from typing import Any
 
 import duckdb
 
-from ingest.warehouse.journal import utc_now
-from publish.parts import Key
+from ingest.warehouse.journal import current_run_id, utc_now
+from publish.parts import Key, Part
+from publish.portals import name_for_put_aside, rename_portal
 
-TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
+TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "history")
+_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the ledger: a part as the portal holds it now. `sent` and `wanted` are JSON texts."""
+    """A line of the ledger: a part as the portal holds it now. `sent` and `wanted` are JSON texts; `sent_before` is
+    what was sent until now, where that was changed."""
 
     entity: str
     origin_id: str
@@ -30,6 +33,7 @@ class Entry:
     sent: str = "{}"
     wanted: str = "{}"
     is_adopted: bool = False
+    sent_before: str | None = None
 
     @property
     def key(self) -> Key:
@@ -108,11 +112,14 @@ class Ledger:
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
     connection, without their portal; `portal_held` is the ledger without what somebody deleted there. Rows of a
-    warehouse from before the portal was kept belong to the first portal that answers a push: `claim`.
+    warehouse from before the portal was kept belong to the first portal that turns out to hold them: `claim`. `push` is
+    the number that the portal's mark has while this push goes on.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str) -> None:
         self.connection, self.portal = connection, portal
+        self.push = 0
+        self._run_id = current_run_id()
         name = portal.replace("'", "''")
         for table in TABLES:
             connection.execute(
@@ -125,14 +132,31 @@ class Ledger:
         )
 
     def claim(self) -> None:
-        """Give the rows of no portal to this one; copied, for an update of a million keys takes far longer."""
+        """Give the rows of no portal to this one."""
+        self._move("", self.portal)
+
+    def take_over_from(self, portal: str) -> None:
+        """Another name of this portal: its rows, those of sync.portals too, are this one's from now on."""
+        self._move(portal, self.portal)
+
+    def put_aside(self) -> str:
+        """Keep the rows of this portal under a name of their own, which is answered; it starts empty."""
+        aside = name_for_put_aside(self.connection, self.portal)
+        self._move(self.portal, aside)
+        return aside
+
+    def _move(self, old: str, new: str) -> None:
+        """Rows of one portal to another name; copied, for an update of a million keys takes far longer."""
         with self.transaction():
             for table in TABLES:
+                known = "on conflict do nothing" if table in _KEYED else ""
                 self.connection.execute(
-                    f"insert into sync.{table} select * replace (? as portal) from sync.{table} where portal = ''",
-                    [self.portal],
+                    f"""insert into sync.{table} select * replace ($1 as portal) from sync.{table}
+                        where portal = $2 {known}""",
+                    [new, old],
                 )
-                self.connection.execute(f"delete from sync.{table} where portal = ''")
+                self.connection.execute(f"delete from sync.{table} where portal = ?", [old])
+            rename_portal(self.connection, old, new)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -180,6 +204,7 @@ class Ledger:
             self._delete("deletions", settled)
             self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])
             self._delete("ledger", gone)
+            self._remember(entries, gone)
             self._refuse(refused)
             self._insert(
                 "conflicts",
@@ -235,6 +260,58 @@ class Ledger:
         """Take entries off one of `TABLES`."""
         with self.transaction():
             self._delete(table, keys)
+
+    def take_in(self, entity: str, ids: Mapping[str, int]) -> int:
+        """Take cards with our own key into the ledger, origin id -> id, as cards we sent nothing to; those that it
+        knows stay as they are. How many were new."""
+        known = self.ids(entity, ids)
+        unknown = {origin_id: bitrix_id for origin_id, bitrix_id in ids.items() if origin_id not in known}
+        now = utc_now()
+        with self.transaction():
+            self._insert("ledger", [(entity, key, card, "{}", "{}", True, now) for key, card in unknown.items()])
+        return len(unknown)
+
+    def drop(self, lines: str, owners: Mapping[str, str]) -> None:
+        """Let lines leave, those of a table with columns `entity` and `origin_id`, and what is known of them; `owners`
+        tells which part each detail hangs on: creates that wait to hang on a line that is not there leave as well."""
+        with self.transaction():
+            for table in ("ledger", "dead_letters", "conflicts"):
+                self.connection.execute(
+                    f"""delete from sync.{table} as line using {lines} as gone
+                        where line.portal = ? and line.entity = gone.entity and line.origin_id = gone.origin_id""",
+                    [self.portal],
+                )
+            for detail, owner in owners.items():
+                self.connection.execute(
+                    """delete from sync.intents where portal = $portal and entity = $detail and not exists (
+                           from sync.ledger as line where line.portal = $portal and line.entity = $owner
+                               and line.origin_id = intents.origin_id and line.bitrix_id = intents.owner_id)""",
+                    {"portal": self.portal, "detail": detail, "owner": owner},
+                )
+
+    def decide_anew(self, part: Part, since: int) -> None:
+        """Have parts of a kind that were changed since a push compared with the mart once more: their text gets a key
+        that no mart gives. Of a record that has left its mart only the state is told, and that is told again."""
+        anew = """json_merge_patch(wanted, '{"anew": true}')"""
+        if part.departed:
+            state = f"""json_merge_patch({anew}, '{{"{part.departed.state_field}": null}}')"""
+            anew = f"if(origin_id in (select {part.key} from {part.mart}), {anew}, {state})"
+        self.connection.execute(
+            f"""update sync.ledger set wanted = {anew} where portal = ? and entity = ? and origin_id in (
+                    select origin_id from portal_history where entity = ? and action = 'update' and push >= ?)""",
+            [self.portal, part.entity, part.entity, since],
+        )
+
+    def _remember(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
+        """Write down what was sent before of what has changed, and what was taken away."""
+        now = utc_now()
+        changed = [
+            (e.entity, e.origin_id, "update", e.sent_before, e.sent, self.push, self._run_id, now)
+            for e in entries
+            if e.sent_before is not None and e.sent_before != e.sent
+        ]
+        removed = [(key.entity, key.origin_id, "remove", None, None, self.push, self._run_id, now) for key in gone]
+        self._insert("history", [*changed, *removed])
 
     def _insert(self, table: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
         if rows:
@@ -302,6 +379,26 @@ class Ledger:
             "select entity, list(origin_id) from sync.deletions where portal = ? group by 1", [self.portal]
         ).fetchall()
         return {entity: set(origin_ids) for entity, origin_ids in rows}
+
+    def is_any_wanted_again(self) -> bool:
+        """Whether an operator asked for a part that somebody deleted in the portal."""
+        sql = "select 1 from sync.deletions where portal = ? and is_wanted_again limit 1"
+        return self.connection.execute(sql, [self.portal]).fetchone() is not None
+
+    def newest_ids(self) -> dict[str, int]:
+        """The highest portal id that the ledger holds, by entity."""
+        sql = "select entity, max(bitrix_id) from sync.ledger where portal = ? group by all"
+        return {entity: number or 0 for entity, number in self.connection.execute(sql, [self.portal]).fetchall()}
+
+    def versions(self, entity: str, origin_ids: Iterable[str], since: int) -> dict[str, list[str]]:
+        """What was sent of parts before each change since a push, as JSON texts, the newest first."""
+        rows = self.connection.execute(
+            """select origin_id, list(sent_before::varchar order by sent_at desc) from sync.history
+               where portal = ? and entity = ? and action = 'update' and push >= ? and origin_id in (select unnest(?))
+               group by 1""",
+            [self.portal, entity, since, list(origin_ids)],
+        ).fetchall()
+        return dict(rows)
 
     def published(self) -> dict[str, int]:
         """How many parts the portal holds of ours, by entity."""

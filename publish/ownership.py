@@ -5,7 +5,7 @@ was never sent anything, so only its empty fields are ours.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -69,6 +69,31 @@ def decide(
             if translation is None or ours is None or ours in translation:
                 _decide_value(decision, field, owner, last, ours, current, translation)
     return decision
+
+
+def recalled(
+    part: Part,
+    versions: Sequence[Mapping[str, Any]],
+    current: Mapping[str, Any],
+    translations: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What was sent last as far as the portal still has it: field by field the newest of the versions sent that it
+    shows, so that ours of before is not taken for a manager's; the last one where it shows none of them."""
+    sent = dict(versions[0])
+    for field in part.fields:
+        for version in versions:
+            value = version.get(field.name)
+            if field.is_multiple:
+                there = {same_value(field.kind, text) for text in (current.get(field.name) or {}).values()}
+                is_shown = {same_value(field.kind, text) for text in value or []} <= there
+            else:
+                translation = translations.get(field.name)
+                translated = value if translation is None or value is None else translation.get(value)
+                is_shown = canonical(field.kind, translated) == canonical(field.kind, current.get(field.name))
+            if is_shown:
+                sent[field.name] = value
+                break
+    return sent
 
 
 def _decide_value(

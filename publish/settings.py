@@ -24,6 +24,7 @@ class Settings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     warehouse: Path = Path("warehouse/svod.duckdb")
+    machine: str = ""  # this machine's name in a portal's mark; the host's own unless set
     bitrix24_webhook: SecretStr | None = None
     bitrix24_rate: float = Field(2, ge=0)  # requests a second; 0: a self-hosted portal without limits
     bitrix24_burst: int = Field(50, ge=1)

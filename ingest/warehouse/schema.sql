@@ -77,6 +77,15 @@ select
     now() at time zone 'UTC'
 where not exists (from ops.period);
 
+create table if not exists ops.warehouse (
+    warehouse_id uuid not null,
+    made_at timestamp not null
+);
+comment on table ops.warehouse is 'One row: the id of this warehouse, by which portals know who wrote to them.';
+insert into ops.warehouse
+select uuid(), now()::timestamp
+where not exists (from ops.warehouse);
+
 create table if not exists raw.envelope (
     payload json,
     source_key varchar,
@@ -197,3 +206,17 @@ create table if not exists sync.adoption_duplicates (
 );
 comment on table sync.adoption_duplicates is
     'Records that several cards of a portal could be; a person has to join those.';
+
+create table if not exists sync.history (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    action varchar not null, -- update, remove
+    sent_before json,
+    sent json,
+    push bigint not null, -- the number of the portal's mark in that push, 0 where there is none
+    run_id varchar not null,
+    sent_at timestamp not null
+);
+comment on table sync.history is
+    'Parts changed or taken away, with what was sent before and after: tells ours in a portal put back from a copy.';

@@ -43,6 +43,7 @@ SETTINGS = frozenset(
         f"{PREFIX}FUSE_SHARE",
         f"{PREFIX}INN_FIELD",
         f"{PREFIX}FUSE_FLOOR",
+        f"{PREFIX}MACHINE",
     }
 )
 # Not for .env: which file that is, and what `make` and the tests tell the programs.

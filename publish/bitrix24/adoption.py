@@ -1,4 +1,4 @@
-"""Cards that are in the portal already: our own that the ledger lost, and those that managers typed in before us.
+"""Cards that are in the portal already: those that managers typed in before us, and what hangs on cards of ours.
 
 They are taken into the ledger as cards we never sent anything to. Companies are known by the INN of their requisite,
 people by a phone or e-mail among the people of an adopted company.
@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from publish.bitrix24.answers import entries_of, number_of, rows_of
 from publish.bitrix24.client import Command, list_by
 from publish.bitrix24.inns import Holders, Inns
-from publish.bitrix24.kinds import ORIGINATOR
 from publish.bitrix24.parts import COMPANY, COMPANY_CONTACT, CONTACT, REQUISITE
-from publish.bitrix24.recovery import by_origin, executed
+from publish.bitrix24.recovery import executed
 from publish.bitrix24.run import Run
 from publish.ledger import Duplicates, Entry, Intent
 from publish.parts import decoded, same_value
@@ -23,7 +22,6 @@ _PAGE = 2500  # look-ups that fit one request: 50 commands of 50 values
 
 async def adopt(run: Run, inns: Inns) -> dict[str, set[str]]:
     """Look for the cards that the plan would create, and adopt them; records, by entity, that several could be."""
-    await _own_cards(run)
     duplicates = await _companies(run, inns) + await _contacts(run)
     await _details(run)
     blocked: dict[str, set[str]] = defaultdict(set)
@@ -42,34 +40,6 @@ def _pages(run: Run, sql: str) -> Iterator[list[Any]]:
     rows = run.connection.execute(sql).fetchall()
     for at in range(0, len(rows), _PAGE):
         yield rows[at : at + _PAGE]
-
-
-# Cards of our own -----------------------------------------------------------------------------------------------------
-
-
-async def _own_cards(run: Run) -> None:
-    """Cards with our own key of kinds that the ledger knows none of: the warehouse was lost or put back from a copy."""
-    published = run.ledger.published()
-    unknown = [card for card in run.parts.cards if not published.get(card.entity)]
-    if not unknown:
-        return
-    commands = [
-        Command(
-            "crm.item.list",
-            {
-                "entityTypeId": card.type_id,
-                "filter": {"originatorId": ORIGINATOR},
-                "select": ["id"],
-                "order": {"id": "ASC"},
-                "start": -1,
-            },
-        )
-        for card in unknown
-    ]
-    for card, answer in zip(unknown, await run.client.read(commands), strict=True):
-        if rows_of("crm.item.list", answer):
-            for page in _pages(run, f"select origin_id from plan_{card.entity} where action = 'create' order by 1"):
-                _take(run, card.entity, await by_origin(run.client, card, [origin_id for (origin_id,) in page]))
 
 
 # Companies ------------------------------------------------------------------------------------------------------------

@@ -151,6 +151,8 @@ class CardLink(Link):
     holder as a list in its field `travels_as`, in the order of the mart's column `first`. `listing` answers the links
     of a holder."""
 
+    holder: Card
+    other: Card
     other_field: str
     travels_as: str
     listing: str

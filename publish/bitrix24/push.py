@@ -1,4 +1,4 @@
-"""One push: recover, plan, adopt, ask the change limit, then send in lanes under two limits.
+"""One push: recognise the portal, recover, plan, adopt, ask the change limit, then send in lanes under two limits.
 
 Lanes are creates of cards, creates of what hangs on them, and updates beside them; each works on methods of its own, so
 that one that has used up its operating time does not hold up the others. It reads its work from the plan page by page;
@@ -7,12 +7,14 @@ what it may do depends on the ledger and on how far the lane before it has got.
 
 import asyncio
 import dataclasses
+from datetime import datetime
 
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
-from publish import change_limit, plan, set_aside, setting_names
-from publish.bitrix24 import adoption, deletions, reference
-from publish.bitrix24.client import Client, Command
+from publish import change_limit, plan, portals, set_aside, setting_names
+from publish.bitrix24 import adoption, deletions, identity, reference
+from publish.bitrix24.catching_up import catch_up
+from publish.bitrix24.client import Client
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.holding import hold_back
 from publish.bitrix24.inns import Inns
@@ -25,7 +27,7 @@ from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run, Silent
 from publish.bitrix24.updates import update_parts
 from publish.change_limit import Limit
-from publish.ledger import Ledger, is_unclaimed
+from publish.ledger import Ledger
 from publish.parts import lanes
 from publish.settings import Settings
 
@@ -37,57 +39,100 @@ async def push(
     *,
     parts: Catalogue = PARTS,
     let_through: bool = False,
+    take_over: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Bring the portal of the ledger to what the marts say. The ledger's connection must be the only one that writes.
 
-    Raises OperatorError with exit status 3 when the change limit stops it, PortalRefused when the portal refuses
-    everything, PortalUnavailable when it is not to be reached; what was settled stays.
+    Raises OperatorError with exit status 3 when the change limit stops it or another warehouse publishes to the portal
+    (`take_over` makes that this one), PortalRefused when the portal refuses everything, PortalUnavailable when it is
+    not to be reached; what was settled stays.
     """
-    if is_unclaimed(ledger.connection):
-        await client.read([Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})])  # it answers us
-        ledger.claim()
     started_at = journal.utc_now()
     setting_names.check_fields(settings, parts)
     run = Run(client, ledger, settings, parts, progress or Silent())
-    intents = ledger.open_intents()
-    if intents:  # creates that a killed run had sent
-        await recover(run, intents)
-    await deletions.make_way(run)
-    run = dataclasses.replace(run, deleted=ledger.deleted())
-    for link in parts.links:
-        note_primaries(run, link)
-    plan.compute(ledger, parts)
+    _plan(run)
     setting_names.check_statuses(settings, ledger.connection, parts)
-    inns = Inns(client, settings.inn_field)
-    if any(plan.count(ledger.connection, part.entity, "create") for part in parts if not isinstance(part, CardLink)):
-        blocked = await adoption.adopt(run, inns)
-        run = dataclasses.replace(run, blocked=blocked)
-        if run.result.adopted:
-            plan.compute(ledger, parts)
-    run = await hold_back(run, inns)
-    set_aside.end_duplicates(ledger, started_at)
-    ledger.take_off("dead_letters", list(plan.no_longer_wanted(ledger, parts)))
-    if any(plan.count(ledger.connection, part.entity) for part in parts):
-        limit = Limit(settings.fuse_share, settings.fuse_floor)
-        change_limit.check(ledger, parts, limit, let_through=let_through)
-        lists = await reference.prepare(client, ledger, parts, settings)
-        run = dataclasses.replace(run, reference=lists)
-        if lists.is_refilling:  # an administrator deleted a custom field: all of its values are to be sent again
-            plan.compute(ledger, parts)
-            change_limit.check(ledger, parts, limit, let_through=let_through)
-        for part in parts:
-            run.progress.expect(part.entity, plan.count(ledger.connection, part.entity))
-        await _send(run)
-        await deletions.tell_deleted(run, started_at)
+    if take_over or ledger.open_intents() or ledger.is_any_wanted_again() or _is_sending(run):
+        await _publish(run, started_at, let_through=let_through, take_over=take_over)
+    else:
+        _end_set_aside(run, started_at)
     change_limit.sent(ledger)
     result = run.result
+    if client.moved_from:
+        run.note([f"{client.moved_from} redirects to {client.host}: put that address into SVOD_BITRIX24_WEBHOOK"])
     result.requests = client.requests
     result.dead_letters, result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
     result.deletions = ledger.count("deletions")
     result.conflicts = ledger.count("conflicts")
     result.duplicates = ledger.count("adoption_duplicates")
     return result
+
+
+async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_over: bool) -> None:
+    """All that asks the portal something."""
+    client, ledger, parts = run.client, run.ledger, run.parts
+    portal = await identity.recognise(ledger, client, parts, run.settings.machine, take_over=take_over)
+    run = dataclasses.replace(run, restored_at=portal.row.restored_at)
+    run.note(portal.notes)
+    newest = ledger.newest_ids()  # before recovery, which knows of the newest creates and of none before them
+    intents = ledger.open_intents()
+    if intents:  # creates that a killed run had sent
+        await recover(run, intents)
+    is_wanted_again = ledger.is_any_wanted_again()
+    await deletions.make_way(run)
+    run = dataclasses.replace(run, deleted=ledger.deleted())
+    if intents or is_wanted_again or portal.notes or portal.is_caught_up:
+        _plan(run)
+    if any(plan.count(run.connection, card.entity, "create") for card in parts.cards) and not portal.is_caught_up:
+        run.result.adopted += await catch_up(client, ledger, parts.cards, newest)
+    inns = Inns(client, run.settings.inn_field)
+    if any(plan.count(run.connection, part.entity, "create") for part in parts if not isinstance(part, CardLink)):
+        run = dataclasses.replace(run, blocked=await adoption.adopt(run, inns))
+    if run.result.adopted:
+        _plan(run)
+    run = await hold_back(run, inns)
+    _end_set_aside(run, started_at)
+    is_sending = _is_sending(run)
+    if is_sending:
+        run = await _prepare(run, let_through=let_through)
+    if take_over or is_sending:
+        signed = await identity.sign(portal, ledger, client, parts)
+        run.note(signed.notes)
+        if is_sending:
+            await _send(run)
+            await deletions.tell_deleted(run, started_at)
+        await identity.sign_off(signed, ledger, client, parts)
+    portals.set_filled(run.connection, ledger.portal)
+
+
+async def _prepare(run: Run, *, let_through: bool) -> Run:
+    """The run with the portal's lists, once the change limit lets it pass."""
+    limit = Limit(run.settings.fuse_share, run.settings.fuse_floor)
+    change_limit.check(run.ledger, run.parts, limit, let_through=let_through)
+    lists = await reference.prepare(run.client, run.ledger, run.parts, run.settings)
+    if lists.is_refilling:  # an administrator deleted a custom field: all of its values are to be sent again
+        _plan(run)
+        change_limit.check(run.ledger, run.parts, limit, let_through=let_through)
+    for part in run.parts:
+        run.progress.expect(part.entity, plan.count(run.connection, part.entity))
+    return dataclasses.replace(run, reference=lists)
+
+
+def _plan(run: Run) -> None:
+    for link in run.parts.links:
+        note_primaries(run, link)
+    plan.compute(run.ledger, run.parts)
+
+
+def _is_sending(run: Run) -> bool:
+    return any(plan.count(run.connection, part.entity) for part in run.parts)
+
+
+def _end_set_aside(run: Run, started_at: datetime) -> None:
+    """Take off the lists what the plan and adoption show to be over."""
+    set_aside.end_duplicates(run.ledger, started_at)
+    run.ledger.take_off("dead_letters", list(plan.no_longer_wanted(run.ledger, run.parts)))
 
 
 async def _send(run: Run) -> None:

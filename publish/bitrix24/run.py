@@ -27,7 +27,8 @@ _ATTEMPTS = 6
 @dataclass(slots=True)
 class Result:
     """What a push did: parts created and updated by kind, cards adopted, parts refused, requests sent; and what the
-    ledger lists after it: conflicts, dead letters (`dead_letters_now`: new or due ones), duplicates, deleted parts."""
+    ledger lists after it: conflicts, dead letters (`dead_letters_now`: new or due ones), duplicates, deleted parts.
+    `notes` tell what was found out about the portal."""
 
     created: dict[str, int] = dataclasses.field(default_factory=dict)
     updated: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -39,6 +40,7 @@ class Result:
     dead_letters_now: int = 0
     duplicates: int = 0
     deletions: int = 0
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 class Progress(Protocol):
@@ -46,6 +48,7 @@ class Progress(Protocol):
 
     def expect(self, entity: str, number: int) -> None: ...
     def settled(self, entity: str, number: int) -> None: ...
+    def note(self, text: str) -> None: ...
 
 
 class Silent:
@@ -55,6 +58,9 @@ class Silent:
         pass
 
     def settled(self, entity: str, number: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 
@@ -87,7 +93,8 @@ class Lanes:
 class Run:
     """One push of one plan to one portal. `blocked` are records by entity that are not to be created: they could be
     several cards of the portal. `deleted` are those whose cards somebody deleted there, `held` fields of published
-    parts that are not to be sent now."""
+    parts that are not to be sent now; `restored_at` is the push from which on the portal, put back from an older copy,
+    has lost what was sent to it."""
 
     client: Client
     ledger: Ledger
@@ -100,6 +107,7 @@ class Run:
     blocked: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
     deleted: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
     held: Mapping[Key, frozenset[str]] = dataclasses.field(default_factory=dict)
+    restored_at: int | None = None
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -108,6 +116,12 @@ class Run:
     def held_fields(self, key: Key) -> frozenset[str]:
         """Fields of a published part that are not to be sent now."""
         return self.held.get(key, frozenset())
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Tell the operator what was found out, a line each, also where the push ends in an error after that."""
+        for text in notes:
+            self.result.notes.append(text)
+            self.progress.note(text)
 
     def ids_referred_to(self, part: Part, records: Sequence[Mapping[str, Any]]) -> Translations:
         """Portal ids of the cards that these records of a part refer to, by field and our key; of a card that somebody

@@ -14,7 +14,7 @@ from publish.bitrix24.kinds import Card, Detail, Translations
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
 from publish.ledger import Conflict, Entry
-from publish.ownership import Decision, Ownership, decide
+from publish.ownership import Decision, Ownership, decide, recalled
 from publish.parts import Part, decoded, encoded
 from publish.plan import Change
 
@@ -47,7 +47,9 @@ async def update_parts(run: Run, part: Card | Detail) -> None:
 async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list[Change]:
     """Decide and send one page; changes whose answer was lost."""
     there = await part.read(run.client, sorted({change.bitrix_id for change in todo if change.bitrix_id is not None}))
+    earlier = _earlier(run, part, todo)
     records = [decoded(text) for change in todo for text in (change.wanted, change.sent)]
+    records += [version for versions in earlier.values() for version in versions]
     translations = {**run.reference.of(part), **run.ids_referred_to(part, records)}
     owners = Ownership(run.settings.field_owners)
     lines: list[Lines] = []
@@ -57,6 +59,9 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
         if current is None:
             lines.append(Lines(refused=[refusal(change, *_UNLISTED)]))
             continue
+        if change.origin_id in earlier:
+            sent = recalled(part, earlier[change.origin_id], current, translations)
+            change = change._replace(sent=encoded(sent))
         update = _decided(run, part, owners, change, current, translations)
         if update.is_empty:
             lines.append(update.lines)
@@ -67,6 +72,15 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
     for at in range(0, len(updates), BATCH):
         again += await _send(run, part, updates[at : at + BATCH])
     return again
+
+
+def _earlier(run: Run, part: Part, todo: Sequence[Change]) -> dict[str, list[dict[str, Any]]]:
+    """What was sent of these parts, the newest first, where the portal has been put back to one of those versions."""
+    if run.restored_at is None:
+        return {}
+    versions = run.ledger.versions(part.entity, [change.origin_id for change in todo], run.restored_at)
+    sent = {change.origin_id: change.sent for change in todo}
+    return {key: [decoded(text) for text in (sent[key], *texts)] for key, texts in versions.items()}
 
 
 def _decided(
@@ -83,7 +97,7 @@ def _decided(
     was_adopted = not sent  # nothing of ours went there so far
     own_key = part.own_key(current, change.origin_id) if was_adopted else {}
     dealt_with = _dealt_with(run, part, change, translations)
-    entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), dealt_with)
+    entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), dealt_with, sent_before=change.sent)
     conflicts = [
         Conflict(*change.key, change.bitrix_id, left.field, left.last_sent, left.in_portal, left.wanted)
         for left in decision.conflicts

@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,17 +83,17 @@ class Office:
     def faults(self) -> Faults:
         return self.app.state.engine.faults
 
-    def push(self, *, let_through: bool = False, **settings: Any) -> Result:
+    def push(self, *, let_through: bool = False, take_over: bool = False, **settings: Any) -> Result:
         """One push, journalled as the command line does it."""
         chosen = self.settings.model_copy(update=settings)
         with journal.step(self.connection, journal.PUBLISH_PUSH):
-            return self.clock.run(self._push(chosen, let_through))
+            return self.clock.run(self._push(chosen, let_through, take_over))
 
-    async def _push(self, settings: Settings, let_through: bool) -> Result:
+    async def _push(self, settings: Settings, let_through: bool, take_over: bool) -> Result:
         pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, self.clock)
         async with Client(SecretStr(WEBHOOK), pace, transport=httpx.ASGITransport(self.app)) as client:
             ledger = Ledger(self.connection, settings.portal)
-            return await push(ledger, client, settings, parts=self.parts, let_through=let_through)
+            return await push(ledger, client, settings, parts=self.parts, let_through=let_through, take_over=take_over)
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
         """What a manager (or a tester) does by hand: one REST call, which must succeed."""
@@ -112,7 +113,31 @@ class Office:
         return self.connection.execute(statement, list(params)).fetchall()
 
     def ids(self, entity: str) -> dict[str, int]:
-        return dict(self.sql("select origin_id, bitrix_id from sync.ledger where entity = ?", entity))
+        present = "select origin_id, bitrix_id from sync.ledger where entity = ? and portal not like '% (until %'"
+        return dict(self.sql(present, entity))
+
+    def swap_portal(self, state: Path | str = ":memory:") -> None:
+        """Another portal, or one put back from a copy, behind the same address."""
+        self.app = create_app(state, limits=Limits.none(), clock=self.clock)
+
+    def copy_warehouse(self, place: Path) -> Path:
+        """A copy of the warehouse's file as it is now."""
+        self.connection.execute("checkpoint")
+        (file,) = self.sql("select path from duckdb_databases() where database_name = current_database()")[0]
+        shutil.copy(file, place)
+        return place
+
+    def open_warehouse(self, place: Path) -> None:
+        """Go on with the warehouse at another place; the one so far is closed."""
+        self.connection.close()
+        self.connection = open_warehouse(place)
+
+    def put_back_warehouse(self, copy: Path) -> None:
+        """Put a copy back in the warehouse's place."""
+        (file,) = self.sql("select path from duckdb_databases() where database_name = current_database()")[0]
+        self.connection.close()
+        shutil.copy(copy, file)
+        self.connection = open_warehouse(Path(file))
 
     def differences(self) -> list[str]:
         return marts.differences(self.connection, self.portal)

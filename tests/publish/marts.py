@@ -149,8 +149,8 @@ def contact_id(n: int) -> str:
 def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[str]:
     """What portal and ledger disagree about, what is there twice or not at all; empty when all is well.
 
-    Compares every card with its mart and ledger row: keys, titles, requisites by INN, bank accounts, addresses, phones
-    and e-mails, links, the sums of deals.
+    Compares every card of ours with its mart and ledger row: keys, titles, requisites by INN, bank accounts, addresses,
+    phones and e-mails, links, the sums of deals.
     """
     disagreements: list[str] = []
     ids: dict[str, dict[str, int]] = {}
@@ -162,7 +162,10 @@ def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[s
         ids[entity] = {item["originId"]: item["id"] for item in ours}
         mart = {row[0] for row in connection.execute(f"select {entity}_id from marts.{_MARTS[entity]}").fetchall()}
         ledger = dict(
-            connection.execute("select origin_id, bitrix_id from sync.ledger where entity = ?", [entity]).fetchall()
+            connection.execute(
+                "select origin_id, bitrix_id from sync.ledger where entity = ? and portal not like '% (until %'",
+                [entity],
+            ).fetchall()
         )
         if mart - ids[entity].keys():
             disagreements.append(
@@ -175,7 +178,7 @@ def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[s
     disagreements += _same(
         "title",
         connection.execute("select company_id, title from marts.crm_companies").fetchall(),
-        [(item["originId"], item["title"]) for item in cards["company"]],
+        [(item["originId"], item["title"]) for item in cards["company"] if item["originatorId"] == "svod"],
     )
     origin = {card: key for key, card in ids["company"].items()}
     requisites = portal.requisites()
@@ -203,7 +206,12 @@ def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[s
         connection.execute("select contact_id, company_id from marts.crm_company_contacts").fetchall(),
         [(people.get(contact), origin.get(company)) for contact, company in portal.links()],
     )
-    values = [(item["originId"], entry["value"]) for item in cards["contact"] for entry in item["fm"]]
+    values = [
+        (item["originId"], entry["value"])
+        for item in cards["contact"]
+        if item["originatorId"] == "svod"
+        for entry in item["fm"]
+    ]
     disagreements += _same(
         "phone or e-mail",
         connection.execute("select contact_id, unnest(list_concat(phones, emails)) from marts.crm_contacts").fetchall(),
@@ -215,7 +223,7 @@ def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[s
             (key, float(amount))
             for key, amount in connection.execute("select deal_id, amount from marts.crm_deals").fetchall()
         ],
-        [(item["originId"], float(item["opportunity"])) for item in cards["deal"]],
+        [(item["originId"], float(item["opportunity"])) for item in cards["deal"] if item["originatorId"] == "svod"],
     )
     return disagreements
 

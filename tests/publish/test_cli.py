@@ -352,3 +352,23 @@ def test_the_sandbox_is_served_until_it_is_stopped(tmp_path):
         webhook = running.stdout.readline().strip()
         assert httpx.get(f"{webhook}crm.item.list?entityTypeId=4").json()["result"] == {"items": []}
         running.terminate()
+
+
+def test_status_names_the_portal_since_when_it_is_known_and_how_many_pushes_it_has_had(publish, sandbox):
+    assert "no push has reached it" in publish("status")[1]
+    publish("push")
+    out = publish("status")[1]
+    assert f"portal: {sandbox.webhook.split('/')[2]}" in out
+    assert "known since 20" in out and "marked " in out and "1 pushes that sent, first filled 20" in out
+
+
+def test_a_portal_that_another_warehouse_publishes_to_is_exit_status_3_and_may_be_taken_over(publish, monkeypatch):
+    monkeypatch.setenv("SVOD_MACHINE", "crm-1")
+    publish("push")
+    journal_of(publish, "update marts.crm_companies set title = title || '!'")
+    monkeypatch.setenv("SVOD_MACHINE", "crm-2")
+    status, _, err = publish("push")
+    assert status == 3
+    assert "on crm-1, last on 20" in err and "--take-over" in err
+    status, out, _ = publish("push", "--take-over")
+    assert (status, "taken over" in out) == (0, True)

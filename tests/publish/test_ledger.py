@@ -15,7 +15,7 @@ from tests.publish import marts
 
 def write_something_everywhere(ledger: Ledger, origin_id: str = "c-1") -> None:
     ledger.settle(
-        [Entry("company", origin_id, 7)],
+        [Entry("company", origin_id, 7, sent_before='{"title": "a"}')],
         [Refusal("contact", origin_id, "{}", "CODE", "text")],
         conflicts=[Conflict("deal", origin_id, 9, "title", "a", "b", "c")],
     )

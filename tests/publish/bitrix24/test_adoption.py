@@ -87,7 +87,7 @@ def test_a_lost_warehouse_does_not_publish_everything_again(office):
     marts.fill(office.connection, 30, 60, 20)
     office.push()
     before = office.portal.counts()
-    for table in ("ledger", "intents", "conflicts"):
+    for table in ("portals", "ledger", "intents", "conflicts", "history"):
         office.sql(f"delete from sync.{table}")
     office.push()
     assert office.portal.counts() == before

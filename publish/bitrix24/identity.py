@@ -1,0 +1,306 @@
+"""Which portal is this, who else writes to it, and is it as new as the ledger? Told by a mark that we keep in it.
+
+The mark is the external code (XML_ID) of the custom field that tells the state of our first kind of card: lists of
+custom fields return it, people do not see it, an administrator of CRM may set it (pages
+`companies/userfields/crm-company-userfield-list`, `-update`). The pages give it no longest length; the mark has about a
+hundred characters, and is read back after it is written, for an update passes over what it does not take.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+from uuid import uuid4
+
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.journal import utc_now
+from publish import portals
+from publish.bitrix24.answers import number_of, rows_of
+from publish.bitrix24.catching_up import catch_up
+from publish.bitrix24.client import Client, Command
+from publish.bitrix24.errors import PortalUnavailable
+from publish.bitrix24.kinds import Catalogue
+from publish.bitrix24.verification import drop_lost, put_back_links, verify
+from publish.ledger import Ledger, is_unclaimed
+from publish.portals import PortalRow, Writer
+
+_ATTEMPTS = 6
+_FORM = "svod1"
+_TIME = "%Y%m%dT%H%M%S"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What we keep in a portal: its id, who wrote last (fingerprint and machine), the number of that writing (odd while
+    a push goes on) and its time (UTC)."""
+
+    portal: str
+    writer: str
+    number: int
+    at: datetime
+    machine: str
+
+    @property
+    def text(self) -> str:
+        machine = re.sub(r"[^A-Za-z0-9._-]", "", self.machine)[:40]
+        return ";".join((_FORM, self.portal, self.writer, str(self.number), self.at.strftime(_TIME), machine))
+
+    @classmethod
+    def of(cls, text: str | None) -> Self | None:
+        """The mark in an external code; None where it is none of ours. Raises OperatorError for one of a later form."""
+        form, *told = (text or "").split(";")
+        if not re.fullmatch(r"svod\d+", form):
+            return None
+        if form != _FORM:
+            raise OperatorError("a later version of Svod publishes to this portal", hint="update this one")
+        try:
+            portal, writer, number, at, machine = told
+            return cls(portal, writer, int(number), datetime.strptime(at, _TIME), machine)
+        except ValueError:
+            return None
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.number % 2 == 1
+
+
+class Carrier(NamedTuple):
+    """The custom field whose external code is the mark: its family of methods, its name, its id where it exists."""
+
+    methods: str
+    name: str
+    id: int | None
+
+    def listing(self) -> Command:
+        return Command(f"{self.methods}.list", {"filter": {"FIELD_NAME": self.name}})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The portal as it was recognised. `row` is its row of sync.portals, `mark` what it carries; `is_caught_up` says
+    that all own cards that the ledger had missed are in it; `notes` are for the operator, a line each."""
+
+    row: PortalRow
+    writer: Writer
+    carrier: Carrier | None
+    mark: Mark | None
+    is_caught_up: bool = False
+    notes: tuple[str, ...] = ()
+
+
+async def recognise(
+    ledger: Ledger, client: Client, parts: Catalogue, machine: str = "", *, take_over: bool = False
+) -> Identity:
+    """Find out which portal answers, and bring the ledger to what that portal holds, before anything is written.
+
+    Raises OperatorError with exit status 3 when another warehouse publishes there and `take_over` is not set; nothing
+    has changed then.
+    """
+    connection = ledger.connection
+    writer = portals.writer_of(connection, machine)
+    carrier, mark = await _read_mark(client, parts)
+    is_ours = mark is None or mark.writer == writer.fingerprint
+    if mark is not None and not is_ours and not take_over:
+        raise _refusal(ledger.portal, mark)
+    notes = _rename(ledger, mark)
+    is_claimed = is_unclaimed(connection)
+    if is_claimed:
+        ledger.claim()
+    portals.saw(connection, ledger.portal, client.address)
+    row = _row(ledger)
+    identity = Identity(row, writer, carrier, mark, notes=tuple(notes))
+    if is_claimed or mark is None or row.mark != mark.portal or row.mark_refused_at:
+        is_known = mark is None or (row.mark == mark.portal and is_ours)
+        return await _without_proof(identity, ledger, client, parts, from_newest=is_known)
+    if not is_ours:
+        return await _after_another_writer(identity, ledger, client, parts)
+    return await _with_proof(identity, mark, ledger, client, parts)
+
+
+def _row(ledger: Ledger) -> PortalRow:
+    return portals.portal_row(ledger.connection, ledger.portal) or PortalRow(ledger.portal)
+
+
+def _rename(ledger: Ledger, mark: Mark | None) -> list[str]:
+    """Have the ledger of this name be that of the portal with this mark; a line for each ledger that moves."""
+    connection = ledger.connection
+    notes: list[str] = []
+    row = portals.portal_row(connection, ledger.portal)
+    if mark is None or (row is not None and row.mark == mark.portal):
+        return notes
+    if row is not None and row.mark is not None:
+        aside = ledger.put_aside()
+        notes.append(f"{ledger.portal} is another portal than before; what that one held is kept as {aside}")
+    known = portals.portal_with_mark(connection, mark.portal)
+    if known is not None:
+        if row is not None and row.mark is None and ledger.published():
+            ledger.put_aside()
+        portals.forget_portal(connection, ledger.portal)
+        ledger.take_over_from(known.portal)
+        notes.append(f"{ledger.portal} is the portal that was {known.portal}: its ledger goes by the new name")
+    return notes
+
+
+async def _without_proof(
+    identity: Identity, ledger: Ledger, client: Client, parts: Catalogue, *, from_newest: bool
+) -> Identity:
+    """No mark that we know, or one that we could not write of late: what the ledger holds counts as far as the portal
+    shows it, and our own cards that the ledger does not know are taken in, those above its newest or all."""
+    notes = list(identity.notes)
+    if ledger.published():
+        verdict = await verify(ledger, client, parts)
+        portals.set_filled_before(ledger.connection, ledger.portal)
+        if verdict.is_foreign:
+            aside = ledger.put_aside()
+            portals.saw(ledger.connection, ledger.portal, client.address)
+            notes.append(f"{ledger.portal} holds no card of the ledger: it starts empty, the ledger is kept as {aside}")
+        elif verdict.lost:
+            drop_lost(ledger, parts)
+            await _bring_up_to_date(ledger, client, parts, 0)
+            notes.append(f"{ledger.portal} lacks {verdict.lost:,} parts of the ledger: they are found or created again")
+    missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids() if from_newest else {})
+    return replace(identity, row=_row(ledger), is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
+
+
+async def _after_another_writer(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
+    """A portal of ours that another warehouse has written to since: what it has created and taken away is made good."""
+    verdict = await verify(ledger, client, parts)
+    drop_lost(ledger, parts)
+    missed = await catch_up(client, ledger, parts.cards, {})
+    notes = [f"{ledger.portal}: taken over", *_caught_up(ledger, missed)]
+    if verdict.lost:
+        notes.append(f"{ledger.portal} lacks {verdict.lost:,} parts of the ledger: they are found or created again")
+    return replace(identity, is_caught_up=True, notes=(*identity.notes, *notes))
+
+
+async def _with_proof(identity: Identity, mark: Mark, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
+    """The portal and its last writer are ours: is one of the two older than the other?"""
+    row, notes = identity.row, list(identity.notes)
+    if mark.number > row.highest:
+        missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids())
+        notes.append(f"this warehouse is older than what {ledger.portal} holds")
+        return replace(identity, is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
+    is_older = mark.number not in (row.counter, row.intended)
+    if is_older or mark.is_under_way:
+        # A push that never ended may have gone on after a copy of the portal was made under that same number.
+        verdict = await verify(ledger, client, parts, surely_until=mark.at, all_lines=is_older)
+        if verdict.lost:
+            drop_lost(ledger, parts)
+        if verdict.lost or is_older:
+            await _bring_up_to_date(ledger, client, parts, mark.number)
+            notes.append(
+                f"{ledger.portal} was put back from an older copy: it lacks {verdict.lost:,} parts of the ledger, "
+                "which are found or created again"
+            )
+    return replace(identity, row=_row(ledger), notes=tuple(notes))
+
+
+async def _bring_up_to_date(ledger: Ledger, client: Client, parts: Catalogue, since: int) -> None:
+    """Have everything that was changed since a push compared, and sent, once more."""
+    portals.set_restored(ledger.connection, ledger.portal, since)
+    await put_back_links(ledger, client, parts, since)
+    links = {link.entity for link in parts.links}
+    for part in parts:
+        if part.entity not in links:
+            ledger.decide_anew(part, since)
+
+
+def _caught_up(ledger: Ledger, missed: int) -> list[str]:
+    return [f"{missed:,} cards of ours in {ledger.portal} were not in the ledger; they are now"] if missed else []
+
+
+# The mark -------------------------------------------------------------------------------------------------------------
+
+
+async def sign(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
+    """Write the mark of a push that begins, before its first create: from then on every other warehouse and every older
+    copy of this one can tell. A portal that does not let us is published to all the same; `notes` say so the first
+    time."""
+    connection, row, mark = ledger.connection, identity.row, identity.mark
+    carrier = identity.carrier
+    if carrier is not None and carrier.id is None:  # the field is new
+        carrier, _ = await _read_mark(client, parts)
+    if carrier is None or carrier.id is None:
+        return replace(identity, mark=None, notes=())
+    number = max(row.highest, mark.number if mark else 0)
+    number += 1 if number % 2 == 0 else 2
+    portal = mark.portal if mark else row.mark or uuid4().hex
+    new = Mark(portal, identity.writer.fingerprint, number, utc_now().replace(microsecond=0), identity.writer.machine)
+    ledger.push = number
+    portals.intend_mark(connection, ledger.portal, portal, number)
+    if await _write(client, carrier, new):
+        portals.confirm_mark(connection, ledger.portal)
+        return replace(identity, carrier=carrier, mark=new, row=_row(ledger), notes=())
+    portals.refuse_mark(connection, row)
+    note = (
+        f"{ledger.portal} does not let us mark it, so every push checks all it holds: "
+        "let the webhook's user be an administrator of CRM"
+    )
+    return replace(identity, carrier=carrier, mark=None, notes=() if row.mark_refused_at else (note,))  # said once
+
+
+async def sign_off(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> None:
+    """Write the mark of a push that has ended.
+
+    Raises OperatorError with exit status 3 when another warehouse has written its own meanwhile: that one's stays.
+    """
+    mark, carrier = identity.mark, identity.carrier
+    if mark is None or carrier is None or not mark.is_under_way:
+        return
+    _, there = await _read_mark(client, parts)
+    if there is None:  # the field was deleted meanwhile: the next push makes and marks it again
+        return
+    if there.writer != mark.writer:
+        raise _refusal(ledger.portal, there)
+    ended = replace(mark, number=mark.number + 1, at=utc_now().replace(microsecond=0))
+    portals.intend_mark(ledger.connection, ledger.portal, mark.portal, ended.number)
+    if await _write(client, carrier, ended):
+        portals.confirm_mark(ledger.connection, ledger.portal)
+
+
+async def _read_mark(client: Client, parts: Catalogue) -> tuple[Carrier | None, Mark | None]:
+    """Where the mark is kept, and what it says; no carrier where no kind of card has a field for it."""
+    for card in parts.cards:
+        if card.user_fields and card.departed:
+            carrier = Carrier(card.user_fields, card.departed.state_field, None)
+            (answer,) = await client.read([carrier.listing()])
+            field = _field(carrier, answer)
+            return carrier._replace(id=number_of(carrier.methods, field, "ID")) if field else carrier, Mark.of(
+                field.get("XML_ID")
+            )
+    await client.read([Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})])  # it answers us
+    return None, None
+
+
+def _field(carrier: Carrier, answer: Any) -> dict[str, Any]:
+    rows = [row for row in rows_of(f"{carrier.methods}.list", answer) if row.get("FIELD_NAME") == carrier.name]
+    return rows[0] if rows else {}
+
+
+async def _write(client: Client, carrier: Carrier, mark: Mark) -> bool:
+    """Whether the portal took the mark. Raises PortalUnavailable when it cannot be found out."""
+    fields = {"XML_ID": mark.text}
+    commands = [Command(f"{carrier.methods}.update", {"id": carrier.id, "fields": fields}), carrier.listing()]
+    is_taken = None
+    for _ in range(_ATTEMPTS):
+        written, listed = await client.send(commands)
+        if listed.is_done and _field(carrier, listed.result).get("XML_ID") == mark.text:
+            return True
+        if written.error is not None and written.is_known:
+            return False
+        if written.is_done and listed.is_done:
+            is_taken = False  # once more: the two may have gone in two requests, the wrong way round
+    if is_taken is None:
+        raise PortalUnavailable(
+            f"{client.host} keeps losing our requests", hint="what was published stays; run it again later"
+        )
+    return is_taken
+
+
+def _refusal(portal: str, mark: Mark) -> OperatorError:
+    return OperatorError(
+        f"another warehouse publishes to {portal}: on {mark.machine or 'a machine without a name'}, "
+        f"last on {mark.at:%Y-%m-%d %H:%M} UTC",
+        hint="let one of the two publish; `publish push --take-over` makes it this one",
+        exit_status=3,
+    )

@@ -1,0 +1,214 @@
+"""Is what the ledger holds still there, and still ours? Asked in bulk of a portal that its mark does not vouch for.
+
+A portal put back from an older copy gives the numbers of cards that are gone to other people's cards; so does another
+portal. A line is kept where the portal shows our key on that card. Numbers only grow (they are the database's), so
+below the highest card that is there and ours the portal is the one that we wrote to: what is missing there was deleted
+by somebody and stays deleted; what is missing above it never reached this copy, and is created again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from publish.bitrix24.answers import number_of, whole
+from publish.bitrix24.client import Client, list_by
+from publish.bitrix24.kinds import ORIGINATOR, Card, CardLink, Catalogue, Detail
+from publish.bitrix24.pacing import BATCH, PAGE
+from publish.ledger import Entry, Ledger
+
+State = Literal["ours", "absent", "foreign"]
+_PAGE = BATCH * PAGE
+_EVER = datetime(1970, 1, 1)
+
+
+class Line(NamedTuple):
+    """A line of the ledger to look for: its ids, and the portal's id of what it hangs on or is linked to."""
+
+    origin_id: str
+    bitrix_id: int
+    owner_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How many cards were looked for and are ours; `lost` lines of all kinds are in the temporary table `lost`."""
+
+    cards: int
+    ours: int
+    lost: int
+
+    @property
+    def is_foreign(self) -> bool:
+        return self.cards > 0 and self.ours == 0
+
+
+async def verify(
+    ledger: Ledger, client: Client, parts: Catalogue, *, surely_until: datetime | None = None, all_lines: bool = True
+) -> Verdict:
+    """Compare the ledger with the portal; changes neither. 50 commands of 50 ids a request.
+
+    `surely_until`: what was settled before that time is in the portal for sure, so what is missing of it was deleted;
+    with `all_lines` unset nothing older is looked at. Links and addresses have no number of their own: they are looked
+    at only where that time is known.
+    """
+    connection = ledger.connection
+    connection.execute("create or replace temp table looked_for (entity varchar, origin_id varchar, state varchar)")
+    connection.execute("create or replace temp table lost (entity varchar, origin_id varchar)")
+    for part in parts:
+        if not isinstance(part, CardLink) or surely_until is not None:
+            only_younger = not all_lines or isinstance(part, CardLink)
+            await _look_for(ledger, client, parts, part, surely_until if only_younger else None)
+            _judge(ledger, part, surely_until)
+    _add_what_hangs_on_lost(ledger, parts)
+    kinds = [card.entity for card in parts.cards]
+    cards, ours = connection.execute(
+        """select count(*), count(*) filter (state = 'ours') from looked_for
+           where entity in (select unnest(?))""",
+        [kinds],
+    ).fetchone() or (0, 0)
+    lost = connection.execute("select count(*) from lost").fetchone() or (0,)
+    return Verdict(cards, ours, lost[0])
+
+
+def drop_lost(ledger: Ledger, parts: Catalogue) -> None:
+    """Let the lines that `verify` found lost leave the ledger, with what is known of them, and creates that were to
+    hang on them."""
+    ledger.drop("lost", {part.entity: part.owner for part in parts if isinstance(part, Detail)})
+
+
+async def _look_for(
+    ledger: Ledger, client: Client, parts: Catalogue, part: Card | Detail | CardLink, younger_than: datetime | None
+) -> None:
+    """Fill `looked_for` for one kind of part."""
+    lines = _lines(ledger, parts, part, younger_than or _EVER)
+    for at in range(0, len(lines), _PAGE):
+        page = lines[at : at + _PAGE]
+        states = await _states(client, part, page)
+        ledger.connection.execute(
+            "insert into looked_for select ?, unnest(?), unnest(?)",
+            [part.entity, [line.origin_id for line in page], states],
+        )
+
+
+def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, younger_than: datetime) -> list[Line]:
+    """Lines of one kind with the portal's ids of what belongs to them; a line without an id is not there for sure. What
+    somebody deleted is not looked for: it stays deleted, also where a copy has it again."""
+    if isinstance(part, CardLink):
+        sql = f"""
+            select line.origin_id, holder.bitrix_id, other.bitrix_id from portal_ledger as line
+            inner join portal_ledger as holder on holder.entity = '{part.holder.entity}'
+                and holder.origin_id = split_part(line.origin_id, '/', 1)
+            inner join portal_ledger as other on other.entity = '{part.other.entity}'
+                and other.origin_id = split_part(line.origin_id, '/', 2)
+            where line.entity = ? and line.synced_at >= ? order by 2"""
+    else:
+        sql = f"""
+            select line.origin_id, coalesce(line.bitrix_id, 0), owner.bitrix_id from portal_held as line
+            left join portal_ledger as owner
+                on owner.entity = '{part.owner}' and owner.origin_id = line.origin_id
+            where line.entity = ? and line.synced_at >= ? order by 2"""
+    return [Line(*row) for row in ledger.connection.execute(sql, [part.entity, younger_than]).fetchall()]
+
+
+async def _states(client: Client, part: Card | Detail | CardLink, lines: Sequence[Line]) -> list[State]:
+    """What the portal shows of up to 2,500 lines."""
+    ids = sorted({line.bitrix_id for line in lines})
+    if isinstance(part, Detail):
+        # Of an owner whose line has left, nothing of ours can be there.
+        column = part.id_field
+        rows = await list_by(client, part.listing, column, ids, where=part.constants)
+        owner_of = {number_of(part.listing, row, column): number_of(part.listing, row, "ENTITY_ID") for row in rows}
+        return [_state(owner_of.get(line.bitrix_id), line.owner_id) for line in lines]
+    if isinstance(part, CardLink):
+        type_id, select = part.holder.type_id, ["id", part.travels_as]
+    else:
+        type_id, select = part.type_id, ["id", "originatorId", "originId"]
+    rows = await list_by(client, "crm.item.list", "id", ids, where={}, entityTypeId=type_id, select=select)
+    card_of = {number_of("crm.item.list", row, "id"): row for row in rows}
+    if isinstance(part, CardLink):
+        return [_link_state(card_of.get(line.bitrix_id), part.travels_as, line) for line in lines]
+    return [_card_state(card_of.get(line.bitrix_id), line) for line in lines]
+
+
+def _state(there: int | None, expected: int | None) -> State:
+    return "absent" if there is None else "ours" if there == expected else "foreign"
+
+
+def _card_state(card: dict[str, Any] | None, line: Line) -> State:
+    if card is None:
+        return "absent"
+    is_ours = card.get("originatorId") == ORIGINATOR and str(card.get("originId")) == line.origin_id
+    return "ours" if is_ours else "foreign"
+
+
+def _link_state(holder: dict[str, Any] | None, field: str, line: Line) -> State:
+    if holder is None:
+        return "absent"
+    # A list answer that does not tell the links proves nothing about them.
+    others = holder.get(field)
+    return "ours" if not isinstance(others, list) or line.owner_id in map(whole, others) else "absent"
+
+
+def _judge(ledger: Ledger, part: Card | Detail | CardLink, surely_until: datetime | None) -> None:
+    """Lines of one kind that do not stand for anything of ours in the portal."""
+    has_number = isinstance(part, Card) or (isinstance(part, Detail) and part.has_own_id)
+    missing = "coalesce(line.bitrix_id, 0) > (from highest)" if has_number else "$since is not null"
+    ledger.connection.execute(
+        f"""insert into lost
+            with judged as (
+                select line.origin_id, line.bitrix_id, line.synced_at, looked.state
+                from portal_ledger as line
+                inner join looked_for as looked on looked.entity = line.entity and looked.origin_id = line.origin_id
+                where line.entity = $entity
+            ),
+            highest as (select coalesce(max(bitrix_id), 0) from judged where state = 'ours')
+            select $entity, origin_id from judged as line
+            where state = 'foreign'
+                or (state = 'absent' and {missing} and ($since is null or synced_at >= $since))""",
+        {"entity": part.entity, "since": surely_until},
+    )
+
+
+async def put_back_links(ledger: Ledger, client: Client, parts: Catalogue, since: int) -> None:
+    """Take links that we took away since a push, and that the portal has again, into the ledger: they go once more."""
+    for link in parts.links:
+        rows = ledger.connection.execute(
+            """select distinct past.origin_id, holder.bitrix_id, other.bitrix_id from portal_history as past
+               inner join portal_ledger as holder on holder.entity = $holder
+                   and holder.origin_id = split_part(past.origin_id, '/', 1)
+               inner join portal_ledger as other on other.entity = $other
+                   and other.origin_id = split_part(past.origin_id, '/', 2)
+               where past.entity = $link and past.action = 'remove' and past.push >= $since
+                   and past.origin_id not in (select origin_id from portal_ledger where entity = $link)
+               order by 1""",
+            {"link": link.entity, "holder": link.holder.entity, "other": link.other.entity, "since": since},
+        ).fetchall()
+        lines = [Line(*row) for row in rows]
+        for at in range(0, len(lines), _PAGE):
+            page = lines[at : at + _PAGE]
+            states = await _states(client, link, page)
+            there = [line for line, state in zip(page, states, strict=True) if state == "ours"]
+            ledger.settle([Entry(link.entity, line.origin_id, line.bitrix_id) for line in there])
+
+
+def _add_what_hangs_on_lost(ledger: Ledger, parts: Iterable[Card | Detail | CardLink]) -> None:
+    for part in parts:
+        if isinstance(part, Detail):
+            hangs_on = [(part.owner, "line.origin_id")]
+        elif isinstance(part, CardLink):
+            hangs_on = [
+                (part.holder.entity, "split_part(line.origin_id, '/', 1)"),
+                (part.other.entity, "split_part(line.origin_id, '/', 2)"),
+            ]
+        else:
+            continue
+        for owner, key in hangs_on:
+            ledger.connection.execute(
+                f"""insert into lost
+                    select line.entity, line.origin_id from portal_ledger as line
+                    inner join lost as owner on owner.entity = ? and owner.origin_id = {key}
+                    where line.entity = ? and not exists (from lost as known
+                        where known.entity = line.entity and known.origin_id = line.origin_id)""",
+                [owner, part.entity],
+            )
