@@ -73,6 +73,7 @@ def _next_day(warehouse: Path, day: int) -> None:
                     and company_id like 'c-0000%';
             """
         )
+        marts.stamp(connection)
 
 
 def run(companies: int, contacts: int, kills: int, *, seed: int, fault_rate: float, folder: Path) -> Outcome:
