@@ -41,6 +41,14 @@ def test_an_odd_answer_to_a_list_is_an_error_with_a_hint_or_nothing_at_all(offic
     assert len(ours) == len({*ours})
 
 
+@pytest.mark.parametrize("text", ["нет", "", None, "ИНН уточнить"], ids=repr)
+def test_a_requisite_whose_inn_is_none_is_nobodys_and_stops_nothing(office, answer, text):
+    marts.fill(office.connection, 2, 0)
+    answer("crm.requisite.list", [{"ID": "1", "ENTITY_ID": "1", "RQ_INN": text}])
+    office.push()
+    assert office.portal.counts()["company"] == 2
+
+
 def test_an_empty_list_of_stages_is_an_error_with_a_hint(office, answer):
     marts.fill(office.connection, 1, 1, 2)
     answer("crm.status.list", [])
