@@ -1,6 +1,6 @@
 {#- A table as one transaction of one statement. The adapter's own way builds it beside, renames it twice, asks for its
-    columns and indexes and drops what it was: ten statements, each of which dbt takes ten milliseconds for. DuckDB needs
-    none of them: whoever reads sees the old table until the commit. -#}
+    columns and indexes and drops what it was, and a statement costs dbt more than it costs DuckDB. None of it is needed:
+    whoever reads sees the old table until the commit. -#}
 {% materialization table, adapter='duckdb' -%}
     {%- set existing = load_cached_relation(this) %}
     {%- set target = this.incorporate(type='table') %}
