@@ -55,7 +55,10 @@ union all select 'two', * from two_contacts where person_key is not null;
 """
 
 CHANGED = """
-with company as (
+with gone as (
+    select source || ':' || source_id from true_orders where fault = 'gone'
+),
+company as (
     select 'company' as entity, i.before, i.after, t.inn, {company_fields} as fields,
            (select min((source, source_id)) from company_records r
             where r.company_key = coalesce(i.before, i.after) and day = if(i.before is null, 'two', 'one')
@@ -73,8 +76,9 @@ contact as (
 ),
 deal as (
     select 'deal' as entity, o.deal_id as before, t.deal_id as after, null as inn, {deal_fields} as fields,
-           (split_part(t.deal_id, ':', 1), split_part(t.deal_id, ':', 2)) as record
-    from two_sales t left join one_sales o using (deal_id)
+           (split_part(deal_id, ':', 1), split_part(deal_id, ':', 2)) as record
+    from two_sales t full join one_sales o using (deal_id)
+    where t.deal_id is not null or deal_id in (from gone) -- else its company left, and the deal stays as it is
 ),
 changed as (from company union all from contact union all from deal),
 placed as ( -- the companies where it happened

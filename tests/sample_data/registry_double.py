@@ -97,8 +97,8 @@ class RunningRegistry:
         self._verdicts.update(found)
 
     def fail_next(self, count: int, status: int) -> None:
-        """Answer the next `count` requests with `status`."""
-        self._failures.extend([status] * count)
+        """Answer the next `count` requests, and no others, with `status`."""
+        self._failures = deque([status] * count)
 
     def __enter__(self) -> Self:
         self._socket.bind(("127.0.0.1", 0))
