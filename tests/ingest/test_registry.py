@@ -135,6 +135,7 @@ def test_inns_that_the_service_dislikes_are_asked_for_last_the_next_time(warehou
         assert len(refused) >= 20
         assert {*asked[-len(refused) :]} == refused
         assert step.detail["waiting"] == len(asked)
+        double.fail_next(0, 400)
         land_verdicts(warehouse, Registry(double.url, double.token, 500), asked, step)
     assert sorted(verdicts(warehouse)) == KNOWN
 
