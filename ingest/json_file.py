@@ -18,6 +18,7 @@ from ingest.json_text import CHUNK_BYTES, DocumentText
 from ingest.raw import DeadLetter, RawRecord
 from ingest.sources import JSONSource
 from ingest.warehouse import journal
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 
 BATCH_BYTES = 8 << 20
@@ -245,7 +246,7 @@ def land_json_file(
     )
     disk_position = 0
     for batch in raw.read_ahead(file.batches(landed)):
-        with raw.transaction(connection):
+        with transaction(connection):
             step.rows_out += raw.append(connection, objects, batch.records, step.run_id, is_own_json=True)
             raw.append_dead_letters(connection, batch.dead_letters, step.run_id)
             if batch.header is not None:

@@ -19,6 +19,7 @@ from ingest import raw
 from ingest.raw import DeadLetter, RawRecord
 from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse import journal
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 
 POLL_RECORDS = 5_000
@@ -231,7 +232,7 @@ def land_topic(
                 if record.source_position in bad
             ]
             records = [record for record in records if record.source_position not in bad]
-        with raw.transaction(connection):
+        with transaction(connection):
             step.rows_out += raw.append(connection, raw_name, records, step.run_id)
             raw.append_dead_letters(connection, letters, step.run_id)
             for number, offset in batch.next_offsets.items():

@@ -58,18 +58,6 @@ def raw_table(connection: duckdb.DuckDBPyConnection, name: str, description: str
 
 
 @contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Rows and the position they bring the source to, together or not at all."""
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
-
-
-@contextmanager
 def visible(connection: duckdb.DuckDBPyConnection, name: str, batch: pa.Table) -> Iterator[None]:
     """Let SQL read an Arrow table under `name` for a while."""
     connection.register(name, batch)

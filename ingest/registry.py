@@ -23,6 +23,7 @@ import stamina
 from ingest import raw
 from ingest.raw import DeadLetter, RawRecord
 from ingest.warehouse import journal
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 
 TABLE = "registry__companies"
@@ -240,7 +241,7 @@ def land_verdicts(
         letters: list[DeadLetter] = []
 
         def land() -> None:
-            with raw.transaction(connection):
+            with transaction(connection):
                 step.rows_out += raw.append(connection, table, records, step.run_id)
             on_progress(len(records))
             records.clear()

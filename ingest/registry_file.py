@@ -8,6 +8,7 @@ import duckdb
 from ingest import raw
 from ingest.registry import DESCRIPTION, TABLE
 from ingest.warehouse import journal
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 
 
@@ -35,7 +36,7 @@ def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: j
         return None
     given_at = datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None)
     try:
-        with raw.transaction(connection):
+        with transaction(connection):
             connection.execute(f"create or replace temp table verdicts as {readers[suffix]}", [str(path)])
             ((rows, without_inn),) = connection.execute(
                 "select count(*), count(*) filter (coalesce(trim(verdict ->> '$.inn'), '') = '') from verdicts"

@@ -15,6 +15,7 @@ import pyarrow as pa
 from ingest import raw
 from ingest.sources import RelationalSource
 from ingest.warehouse import journal
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.variables import known_names_hint, most_alike
 
@@ -173,7 +174,7 @@ def land_table(
             where last.source_key = read.source_key and last.digest = md5(read.payload::varchar))"""
     read = landed = 0
     for batch in raw.read_ahead(table.batches(start)):
-        with raw.transaction(connection):
+        with transaction(connection):
             landed_now = raw.append_selected(connection, raw_name, batch, select, step.run_id)
             reached = table.reached(batch)
             if reached is not None:

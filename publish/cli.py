@@ -30,8 +30,9 @@ from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
 from publish.change_limit import Limit
 from publish.changes import PartChanges
-from publish.ledger import Ledger, is_unclaimed, last_portal
+from publish.ledger import Ledger
 from publish.parts import shown
+from publish.portals import is_unclaimed, last_portal
 from publish.settings import Settings, read_settings
 
 MEMORY_LIMIT = "1500MB"  # DuckDB's share; what does not fit goes to its temporary directory

@@ -5,106 +5,19 @@ The answer to one request and everything it settles is one transaction, so that 
 The tables' columns are in `ingest/warehouse/schema.sql`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import current_run_id, utc_now
+from publish.entries import Conflict, Duplicates, Entry, Intent, Refusal
 from publish.parts import Key, Part
-from publish.portals import name_for_put_aside, rename_portal
+from publish.portals import TABLES
 
-TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "history")
-_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
 _DELAYS_MINUTES = (15, 60, 240, 1440)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of the ledger: a part as the portal holds it now. `sent` and `wanted` are JSON texts; `sent_before` is
-    what was sent until now, where that was changed."""
-
-    entity: str
-    origin_id: str
-    bitrix_id: int | None
-    sent: str = "{}"
-    wanted: str = "{}"
-    is_adopted: bool = False
-    sent_before: str | None = None
-
-    @property
-    def key(self) -> Key:
-        return Key(self.entity, self.origin_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A create about to be sent. `owner_id` is the portal id it will hang on, `links` the keys of the cards that the
-    new card will be linked to."""
-
-    entity: str
-    origin_id: str
-    wanted: str
-    owner_id: int | None = None
-    links: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> Key:
-        return Key(self.entity, self.origin_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A part that the portal refused: the error's code (may be empty) and its text."""
-
-    entity: str
-    origin_id: str
-    wanted: str
-    error: str
-    description: str
-
-    @property
-    def key(self) -> Key:
-        return Key(self.entity, self.origin_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A field left to the manager: what we sent last, what the portal holds, what we would have sent."""
-
-    entity: str
-    origin_id: str
-    bitrix_id: int | None
-    field: str
-    last_sent: str | None
-    in_portal: str | None
-    wanted: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """A record that several cards of the portal could be, and what they were found by."""
-
-    entity: str
-    origin_id: str
-    found_by: str
-    bitrix_ids: list[int]
-
-
-def last_portal(connection: duckdb.DuckDBPyConnection) -> str:
-    """The portal that was published to last, '' when none was."""
-    row = connection.execute("select portal from sync.ledger order by synced_at desc limit 1").fetchone()
-    return row[0] if row else ""
-
-
-def is_unclaimed(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether rows of before the portal was kept wait for the first push to say whose they are."""
-    return any(
-        connection.execute(f"select 1 from sync.{table} where portal = '' limit 1").fetchone() for table in TABLES
-    )
 
 
 class Ledger:
@@ -131,51 +44,13 @@ class Ledger:
                select * from portal_ledger anti join portal_deletions using (entity, origin_id)"""
         )
 
-    def claim(self) -> None:
-        """Give the rows of no portal to this one."""
-        self._move("", self.portal)
-
-    def take_over_from(self, portal: str) -> None:
-        """Another name of this portal: its rows, those of sync.portals too, are this one's from now on."""
-        self._move(portal, self.portal)
-
-    def put_aside(self) -> str:
-        """Keep the rows of this portal under a name of their own, which is answered; it starts empty."""
-        aside = name_for_put_aside(self.connection, self.portal)
-        self._move(self.portal, aside)
-        return aside
-
-    def _move(self, old: str, new: str) -> None:
-        """Rows of one portal to another name; copied, for an update of a million keys takes far longer."""
-        with self.transaction():
-            for table in TABLES:
-                known = "on conflict do nothing" if table in _KEYED else ""
-                self.connection.execute(
-                    f"""insert into sync.{table} select * replace ($1 as portal) from sync.{table}
-                        where portal = $2 {known}""",
-                    [new, old],
-                )
-                self.connection.execute(f"delete from sync.{table} where portal = ?", [old])
-            rename_portal(self.connection, old, new)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """What is written within is there as a whole, or not at all."""
-        self.connection.execute("begin")
-        try:
-            yield
-        except BaseException:
-            self.connection.execute("rollback")
-            raise
-        self.connection.execute("commit")
-
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def intend(self, intents: Iterable[Intent]) -> None:
         """Write down creates before they are sent; they stay open until `settle`."""
         now = utc_now()
         rows = [(i.entity, i.origin_id, i.owner_id, i.wanted, list(i.links), now) for i in intents]
-        with self.transaction():
+        with transaction(self.connection):
             self._insert("intents", rows)
 
     def settle(
@@ -190,7 +65,7 @@ class Ledger:
         """Take over what an answer says, in one transaction: parts held, parts refused, intents proven not executed
         (`absent`), parts that are no longer there (`gone`), fields left to a manager."""
         now = utc_now()
-        with self.transaction():
+        with transaction(self.connection):
             self._insert(
                 "ledger",
                 [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now) for e in entries],
@@ -232,7 +107,7 @@ class Ledger:
         """List records that several cards could be, for a person to sort out. When they are `all_of` an entity, those
         listed before leave the list."""
         now = utc_now()
-        with self.transaction():
+        with transaction(self.connection):
             if all_of:
                 self.connection.execute(
                     """delete from sync.adoption_duplicates where portal = ? and entity = ?
@@ -249,7 +124,7 @@ class Ledger:
     def mark_deleted(self, deleted: Mapping[Key, int | None]) -> None:
         """Remember parts, with their portal ids, that somebody deleted in the portal."""
         now = utc_now()
-        with self.transaction():
+        with transaction(self.connection):
             self._insert(
                 "deletions",
                 [(*key, bitrix_id, now, False) for key, bitrix_id in deleted.items()],
@@ -258,7 +133,7 @@ class Ledger:
 
     def take_off(self, table: str, keys: Sequence[Key]) -> None:
         """Take entries off one of `TABLES`."""
-        with self.transaction():
+        with transaction(self.connection):
             self._delete(table, keys)
 
     def take_in(self, entity: str, ids: Mapping[str, int]) -> int:
@@ -267,14 +142,14 @@ class Ledger:
         known = self.ids(entity, ids)
         unknown = {origin_id: bitrix_id for origin_id, bitrix_id in ids.items() if origin_id not in known}
         now = utc_now()
-        with self.transaction():
+        with transaction(self.connection):
             self._insert("ledger", [(entity, key, card, "{}", "{}", True, now) for key, card in unknown.items()])
         return len(unknown)
 
     def drop(self, lines: str, owners: Mapping[str, str]) -> None:
         """Let lines leave, those of a table with columns `entity` and `origin_id`, and what is known of them; `owners`
         tells which part each detail hangs on: creates that wait to hang on a line that is not there leave as well."""
-        with self.transaction():
+        with transaction(self.connection):
             for table in ("ledger", "dead_letters", "conflicts"):
                 self.connection.execute(
                     f"""delete from sync.{table} as line using {lines} as gone

@@ -1,4 +1,5 @@
-"""Table sync.portals: each portal that the warehouse publishes to, how it is known again, and how far the two agree.
+"""Table sync.portals: each portal that the warehouse publishes to, how it is known again, and how far the two agree;
+and whose the rows of the other tables of schema sync are.
 
 Who a portal is, is told by a mark that the publisher keeps in it; `publish/bitrix24/identity.py` reads and writes that.
 The mark counts: an odd number is a push under way, the even one above it the same push at its end.
@@ -12,7 +13,11 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import PUBLISH_PUSH, utc_now
+
+TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "history")
+_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +132,56 @@ def set_filled_before(connection: duckdb.DuckDBPyConnection, portal: str) -> Non
     )
 
 
-def rename_portal(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
-    """Give a row another name that no row has; inside the caller's transaction."""
-    connection.execute("update sync.portals set portal = ? where portal = ?", [new, old])
-
-
 def forget_portal(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
     """Drop the row of a portal that nothing was ever written to."""
     connection.execute("delete from sync.portals where portal = ?", [portal])
 
 
-def name_for_put_aside(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
+def last_portal(connection: duckdb.DuckDBPyConnection) -> str:
+    """The portal that was published to last, '' when none was."""
+    row = connection.execute("select portal from sync.ledger order by synced_at desc limit 1").fetchone()
+    return row[0] if row else ""
+
+
+def is_unclaimed(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether rows of before the portal was kept wait for the first push to say whose they are."""
+    return any(
+        connection.execute(f"select 1 from sync.{table} where portal = '' limit 1").fetchone() for table in TABLES
+    )
+
+
+def claim(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
+    """Give the rows of no portal to this one."""
+    _move(connection, "", portal)
+
+
+def take_over(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
+    """Another name of a portal: its rows, those of sync.portals too, are the new name's from now on."""
+    _move(connection, old, new)
+
+
+def put_aside(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
+    """Keep the rows of a portal under a name of their own, which is answered; it starts empty."""
+    aside = _name_for_put_aside(connection, portal)
+    _move(connection, portal, aside)
+    return aside
+
+
+def _move(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
+    """Rows of one portal to another name; copied, for an update of a million keys takes far longer."""
+    with transaction(connection):
+        for table in TABLES:
+            known = "on conflict do nothing" if table in _KEYED else ""
+            connection.execute(
+                f"""insert into sync.{table} select * replace ($1 as portal) from sync.{table}
+                    where portal = $2 {known}""",
+                [new, old],
+            )
+            connection.execute(f"delete from sync.{table} where portal = ?", [old])
+        connection.execute("update sync.portals set portal = ? where portal = ?", [new, old])
+
+
+def _name_for_put_aside(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
     """A name that is still free for what a portal held until now: `host (until 2026-01-31)`."""
     name = f"{portal or 'unknown'} (until {utc_now():%Y-%m-%d})"
     sql = "select portal from sync.portals union select portal from sync.ledger where portal like '%(until %'"

@@ -14,7 +14,7 @@ from publish.bitrix24.inns import Holders, Inns
 from publish.bitrix24.parts import COMPANY, COMPANY_CONTACT, CONTACT, REQUISITE
 from publish.bitrix24.recovery import executed
 from publish.bitrix24.run import Run
-from publish.ledger import Duplicates, Entry, Intent
+from publish.entries import Duplicates, Entry, Intent
 from publish.parts import decoded, same_value
 
 _PAGE = 2500  # look-ups that fit one request: 50 commands of 50 values

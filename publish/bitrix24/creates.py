@@ -17,7 +17,7 @@ from publish.bitrix24.kinds import Card, Detail, Translations, origin
 from publish.bitrix24.pacing import BATCH
 from publish.bitrix24.recovery import created, recover
 from publish.bitrix24.run import END, Attempt, Lines, Run, settle, until_executed
-from publish.ledger import Entry, Intent
+from publish.entries import Entry, Intent
 from publish.parts import Field, Key, decoded, encoded
 from publish.plan import Change
 

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from ingest.warehouse.connection import transaction
 from publish.bitrix24.client import Command, Outcome
 from publish.bitrix24.kinds import Card, CardLink, Detail
 from publish.bitrix24.links import companions
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.recovery import by_origin
 from publish.bitrix24.run import Run
-from publish.ledger import Entry
+from publish.entries import Entry
 from publish.parts import Key, decoded
 
 _PAGE = BATCH * PAGE
@@ -190,7 +191,7 @@ def _forget(run: Run, part: Card | Detail, origin_ids: Sequence[str]) -> None:
     """Take lines of a part out of the ledger, with those of what hung on it and of its links, and references to it."""
     portal, keys = run.ledger.portal, list(origin_ids)
     hanging = [part.entity, *(detail.entity for detail in run.parts.details_on([part.entity]))]
-    with run.ledger.transaction():
+    with transaction(run.connection):
         run.connection.execute(
             """delete from sync.ledger
                where portal = ? and entity in (select unnest(?)) and origin_id in (select unnest(?))""",

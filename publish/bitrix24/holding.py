@@ -10,7 +10,7 @@ import dataclasses
 from publish.bitrix24.inns import Inns
 from publish.bitrix24.parts import COMPANY, REQUISITE
 from publish.bitrix24.run import Run
-from publish.ledger import Duplicates
+from publish.entries import Duplicates
 from publish.parts import Key
 
 _INN = "RQ_INN"

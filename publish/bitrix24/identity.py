@@ -21,7 +21,7 @@ from publish.bitrix24.client import Client, Command
 from publish.bitrix24.errors import PortalUnavailable
 from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.verification import drop_lost, put_back_links, verify
-from publish.ledger import Ledger, is_unclaimed
+from publish.ledger import Ledger
 from publish.portals import PortalRow, Writer
 
 _ATTEMPTS = 6
@@ -103,9 +103,9 @@ async def recognise(
     if mark is not None and not is_ours and not take_over:
         raise _refusal(ledger.portal, mark)
     notes = _rename(ledger, mark)
-    is_claimed = is_unclaimed(connection)
+    is_claimed = portals.is_unclaimed(connection)
     if is_claimed:
-        ledger.claim()
+        portals.claim(connection, ledger.portal)
     portals.saw(connection, ledger.portal, client.address)
     row = _row(ledger)
     identity = Identity(row, writer, carrier, mark, notes=tuple(notes))
@@ -129,14 +129,14 @@ def _rename(ledger: Ledger, mark: Mark | None) -> list[str]:
     if mark is None or (row is not None and row.mark == mark.portal):
         return notes
     if row is not None and row.mark is not None:
-        aside = ledger.put_aside()
+        aside = portals.put_aside(connection, ledger.portal)
         notes.append(f"{ledger.portal} is another portal than before; what that one held is kept as {aside}")
     known = portals.portal_with_mark(connection, mark.portal)
     if known is not None:
         if row is not None and row.mark is None and ledger.published():
-            ledger.put_aside()
+            portals.put_aside(connection, ledger.portal)
         portals.forget_portal(connection, ledger.portal)
-        ledger.take_over_from(known.portal)
+        portals.take_over(connection, known.portal, ledger.portal)
         notes.append(f"{ledger.portal} is the portal that was {known.portal}: its ledger goes by the new name")
     return notes
 
@@ -151,7 +151,7 @@ async def _without_proof(
         verdict = await verify(ledger, client, parts)
         portals.set_filled_before(ledger.connection, ledger.portal)
         if verdict.is_foreign:
-            aside = ledger.put_aside()
+            aside = portals.put_aside(ledger.connection, ledger.portal)
             portals.saw(ledger.connection, ledger.portal, client.address)
             notes.append(f"{ledger.portal} holds no card of the ledger: it starts empty, the ledger is kept as {aside}")
         elif verdict.lost:

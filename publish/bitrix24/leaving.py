@@ -13,7 +13,7 @@ from publish import plan
 from publish.bitrix24.kinds import Detail
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
-from publish.ledger import Conflict
+from publish.entries import Conflict
 from publish.ownership import Ownership
 from publish.parts import decoded, shown
 from publish.plan import Change

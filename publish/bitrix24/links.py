@@ -14,7 +14,7 @@ from publish.bitrix24.answers import number_of, rows_of
 from publish.bitrix24.kinds import CardLink
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, send_repeatable, settle, until_executed
-from publish.ledger import Conflict, Entry
+from publish.entries import Conflict, Entry
 from publish.parts import PRIMARY, Key
 
 _PAGE = BATCH * PAGE

@@ -10,7 +10,7 @@ from publish.bitrix24.client import Command
 from publish.bitrix24.kinds import Card, origin
 from publish.bitrix24.pacing import BATCH
 from publish.bitrix24.run import Attempt, Lines, Run, send_repeatable, settle
-from publish.ledger import Conflict
+from publish.entries import Conflict
 from publish.parts import Departed, Key
 
 _MERGED = "merge"  # the field under which a pair is listed

@@ -12,7 +12,7 @@ from publish.bitrix24.answers import number_of, text_of
 from publish.bitrix24.client import Client, list_by
 from publish.bitrix24.kinds import ORIGINATOR, Card, Catalogue, Detail
 from publish.bitrix24.run import Lines, Run, record
-from publish.ledger import Entry, Intent
+from publish.entries import Entry, Intent
 from publish.parts import PRIMARY, Key, canonical, decoded
 
 

@@ -16,7 +16,8 @@ from publish.bitrix24.client import Client, Command, Outcome
 from publish.bitrix24.errors import PortalError, PortalUnavailable, Reaction
 from publish.bitrix24.kinds import Catalogue, Translations
 from publish.bitrix24.reference import Reference
-from publish.ledger import Conflict, Entry, Ledger, Refusal
+from publish.entries import Conflict, Entry, Refusal
+from publish.ledger import Ledger
 from publish.parts import Key, Part
 from publish.settings import Settings
 

@@ -13,7 +13,7 @@ from publish import plan
 from publish.bitrix24.kinds import Card, Detail, Translations
 from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
-from publish.ledger import Conflict, Entry
+from publish.entries import Conflict, Entry
 from publish.ownership import Decision, Ownership, decide, recalled
 from publish.parts import Part, decoded, encoded
 from publish.plan import Change

@@ -15,7 +15,8 @@ from publish.bitrix24.answers import number_of, whole
 from publish.bitrix24.client import Client, list_by
 from publish.bitrix24.kinds import ORIGINATOR, Card, CardLink, Catalogue, Detail
 from publish.bitrix24.pacing import BATCH, PAGE
-from publish.ledger import Entry, Ledger
+from publish.entries import Entry
+from publish.ledger import Ledger
 
 State = Literal["ours", "absent", "foreign"]
 _PAGE = BATCH * PAGE

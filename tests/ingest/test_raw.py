@@ -7,6 +7,7 @@ import pytest
 
 from ingest import raw
 from ingest.raw import DeadLetter, RawRecord
+from ingest.warehouse.connection import transaction
 
 
 def test_records_land_with_their_envelope_and_run(warehouse):
@@ -28,11 +29,11 @@ def test_records_land_with_their_envelope_and_run(warehouse):
 
 def test_rows_and_position_are_kept_together_or_not_at_all(warehouse):
     table = raw.raw_table(warehouse, "t", "")
-    with pytest.raises(KeyError), raw.transaction(warehouse):
+    with pytest.raises(KeyError), transaction(warehouse):
         raw.append(warehouse, table, [RawRecord("{}", None, None, "x")], "run-1")
         raise KeyError
     assert warehouse.execute("select count(*) from raw.t").fetchone() == (0,)
-    with raw.transaction(warehouse):
+    with transaction(warehouse):
         raw.append(warehouse, table, [RawRecord("{}", None, None, "x")], "run-1")
     assert warehouse.execute("select count(*) from raw.t").fetchone() == (1,)
 

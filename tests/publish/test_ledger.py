@@ -4,11 +4,13 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.warehouse.errors import OperatorError
-from publish import plan
+from publish import plan, portals
 from publish.bitrix24.client import Client
 from publish.bitrix24.parts import PARTS
-from publish.ledger import TABLES, Conflict, Duplicates, Entry, Intent, Ledger, Refusal, last_portal
+from publish.entries import Conflict, Duplicates, Entry, Intent, Refusal
+from publish.ledger import Ledger
 from publish.parts import Key
+from publish.portals import TABLES, last_portal
 from publish.sandbox import Limits, create_app
 from tests.publish import marts
 
@@ -41,7 +43,7 @@ def test_what_one_portal_holds_is_not_seen_by_another(warehouse):
 def test_rows_of_before_the_portal_was_kept_belong_to_the_first_portal(warehouse):
     write_something_everywhere(Ledger(warehouse, ""))
     first = Ledger(warehouse, "one.bitrix24.ru:8443")
-    first.claim()
+    portals.claim(warehouse, first.portal)
     assert [first.count(table) for table in TABLES] == [1] * len(TABLES)
     second = Ledger(warehouse, "other.bitrix24.ru")
     assert [second.count(table) for table in TABLES] == [0] * len(TABLES)
@@ -53,7 +55,7 @@ def test_a_whole_ledger_of_before_is_claimed_and_nothing_is_sent_again(warehouse
     plan.compute(ledger, PARTS)
     marts.take_over(warehouse, portal="")
     claimed = Ledger(warehouse, "one.bitrix24.ru")
-    claimed.claim()
+    portals.claim(warehouse, claimed.portal)
     plan.compute(claimed, PARTS)
     assert sum(plan.count(warehouse, part.entity) for part in PARTS) == 0
 

@@ -5,7 +5,8 @@ import pytest
 from ingest.warehouse.errors import OperatorError, SettingsError
 from publish import set_aside
 from publish.bitrix24.parts import PARTS
-from publish.ledger import Ledger, Refusal
+from publish.entries import Refusal
+from publish.ledger import Ledger
 from publish.set_aside import Choice
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import inn, type_in
