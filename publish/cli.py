@@ -21,8 +21,9 @@ from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import console, say, say_aside
-from publish import change_limit, changes, forecast, gate, pipeline, portals, set_aside, setting_names
+from publish import change_limit, changes, forecast, gate, pipeline, set_aside, setting_names
 from publish import plan as plans
+from publish import status as statuses
 from publish.bitrix24 import pacing
 from publish.bitrix24 import push as pushes
 from publish.bitrix24.client import Client
@@ -300,45 +301,9 @@ def status() -> None:
     with reading(settings) as connection:
         ledger = ledger_of(connection, settings)
         say(f"portal: {ledger.portal or 'none yet'}")
-        say(_known_of(connection, ledger.portal))
-        for title, sql in _STATUS.items():
-            rows = connection.execute(sql)
-            names = [column[0] for column in rows.description]
-            terminal.print_table(title, names, rows.fetchall())
-
-
-def _known_of(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
-    row = portals.portal_row(connection, portal)
-    if row is None or row.first_seen_at is None:
-        return "no push has reached it since portals are told apart"
-    mark = f"marked {row.mark[:8]}" if row.mark else "not marked"
-    ended = f"first filled {row.filled_at:%Y-%m-%d %H:%M} UTC" if row.filled_at else "never filled to the end"
-    return f"known since {row.first_seen_at:%Y-%m-%d %H:%M} UTC, {mark}, {row.pushes:,} pushes that sent, {ended}"
-
-
-# Names of companies and people stay in the warehouse: only keys, fields and errors are shown.
-_STATUS = {
-    "portals": """select portal, count(*) as parts, max(line.synced_at) as last_sent,
-            known.first_seen_at as known_since, known.mark[:8] as mark
-        from sync.ledger as line left join sync.portals as known using (portal) group by all order by 3 desc""",
-    "published": """select entity, count(*) as parts, max(synced_at) as last_sent from portal_ledger
-        group by 1 order by 1""",
-    "last pushes": f"""select run_id, started_at, status, rows_out, detail ->> '$.error' as error from ops.steps
-        where step = '{journal.PUBLISH_PUSH}' order by started_at desc limit 5""",
-    "answers not seen yet": """select entity, count(*) as creates, min(intended_at) as since
-        from portal_intents group by 1""",
-    "refused (sync.dead_letters)": """select entity, error, error_description, count(*) as records,
-        max(attempts) as attempts, min(next_at) as next_at, min(origin_id) as example from portal_dead_letters
-        where not isinf(next_at) group by 1, 2, 3 order by 4 desc limit 20""",
-    "discarded until the record changes": """select entity, error, error_description, count(*) as records
-        from portal_dead_letters where isinf(next_at) group by 1, 2, 3 order by 4 desc limit 20""",
-    "deleted in the portal (sync.deletions)": """select entity, origin_id, bitrix_id, noticed_at, is_wanted_again
-        from portal_deletions order by noticed_at desc, entity, origin_id limit 20""",
-    "left to managers (sync.conflicts)": """select entity, field, count(*) as records, max(noticed_at) as noticed_at
-        from portal_conflicts group by 1, 2 order by 3 desc limit 20""",
-    "for a person to join (sync.adoption_duplicates)": """select entity, origin_id, found_by, bitrix_ids
-        from portal_adoption_duplicates order by noticed_at desc limit 20""",
-}
+        say(statuses.known_of(connection, ledger.portal))
+        for title, names, rows in statuses.tables(ledger):
+            terminal.print_table(title, names, rows)
 
 
 @app.command("gate")
