@@ -16,7 +16,7 @@ from ingest.warehouse import journal
 from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.snapshot import make_snapshot
-from ingest.warehouse.terminal import print_table, progress_of, run, say, say_aside
+from ingest.warehouse.terminal import print_table, progress_of, run, say, say_aside, warn_once
 
 if TYPE_CHECKING:
     from ingest.json_file import JSONFile
@@ -122,6 +122,8 @@ def kafka_command(source_name: SourceName = None) -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it comes as an error, in one line
     with landing(journal.INGEST_KAFKA) as work:
         sources = work.sources_of(KafkaSource, source_name)
+        if sources and work.settings.kafka_login.security_protocol == "SASL_PLAINTEXT":
+            warn_once("SVOD_KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT sends password and data in clear text: use SASL_SSL")
         warnings: list[str] = []
         for source in sources:
             with (
@@ -185,10 +187,11 @@ def status_command() -> None:
 @app.command("copy")
 def copy_command() -> None:
     """Make the copy that is read while a step holds the warehouse."""
-    path = read_settings().general.warehouse
+    settings = read_settings().general
+    path = settings.warehouse
     if not path.exists():
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
-    if not make_snapshot(path):
+    if not make_snapshot(path, settings.readers_group):
         say_aside(f"a step holds {path}: the copy stays as it is")
 
 

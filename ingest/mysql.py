@@ -101,6 +101,8 @@ def connect(source: MySQLSource) -> Iterator[MySQLServer]:
     Raises OperatorError when the server cannot be reached or refuses, now or in the middle of the work.
     """
     address = source.address
+    if source.ca_file and not source.ca_file.is_file():
+        raise OperatorError(f"there is no file {source.ca_file}", hint=f"check {source.variable('ca_file')}")
     try:
         connection = pymysql.connect(
             host=address.host,
@@ -114,7 +116,7 @@ def connect(source: MySQLSource) -> Iterator[MySQLServer]:
             cursorclass=SSCursor,
             connect_timeout=10,
             read_timeout=600,
-            ssl=ssl.create_default_context(cafile=address.ca_file) if address.ca_file else None,
+            ssl=ssl.create_default_context(cafile=source.ca_file) if source.ca_file else None,
         )
     except (pymysql.MySQLError, OSError, RuntimeError) as error:  # RuntimeError: the login needs what is not installed
         raise mysql_error(error, source) from None
@@ -140,4 +142,7 @@ def mysql_error(error: Exception, source: MySQLSource) -> OperatorError:
         2013: "the server or the network broke off; what was landed stays, run again",
     }
     problem = f"MySQL {source.address}: {text or error} ({code})"
-    return OperatorError(problem, hint=hints.get(code, "see the server's error log"))
+    hint = hints.get(code, "see the server's error log")
+    if source.ca_file and ("SSL" in problem or "certificate" in problem):
+        hint = f"it has to offer TLS, with a certificate for {source.address.host} by {source.variable('ca_file')}"
+    return OperatorError(problem, hint=hint)

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from ingest.sources import JSONSource, KafkaLogin, KafkaSource, MySQLSource, Source, SourceT, prefix_of
 from ingest.warehouse import variables
-from ingest.warehouse.environment import PREFIX, Day, EnvironmentSettings, read_environment
+from ingest.warehouse.environment import PREFIX, Day, EnvironmentSettings, read_environment, refuse_plain_http
 
 
 class Declaration(NamedTuple):
@@ -47,6 +47,8 @@ class General(EnvironmentSettings):
     """What belongs to no source: SVOD_…"""
 
     warehouse: Path = Field(Path("warehouse/svod.duckdb"), description="a path")
+    readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
+    allow_http: bool = False  # a registry on another machine in clear text
     since: Day | None = Field(None, description="a date like 2025-01-01")  # unset: as ops.period has it
 
 
@@ -69,9 +71,12 @@ def read_settings() -> Settings:
     variables.refuse_unknown(
         f"{prefix_of(name)}{field.upper()}" for name, kind, _ in DECLARATIONS for field in kind.model_fields
     )
+    general, registry = read_environment(General), read_environment(RegistrySettings, f"{PREFIX}REGISTRY_")
+    if not general.allow_http:
+        refuse_plain_http(f"{PREFIX}REGISTRY_URL", registry.url)
     return Settings(
-        read_environment(General),
-        read_environment(RegistrySettings, f"{PREFIX}REGISTRY_"),
+        general,
+        registry,
         read_environment(KafkaLogin, f"{PREFIX}KAFKA_"),
         tuple(read_environment(kind, prefix_of(name), name=name, **values) for name, kind, values in DECLARATIONS),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import NoDecode, PydanticBaseSettingsSource
@@ -109,7 +109,6 @@ class MySQLAddress:
     user: str
     password: SecretStr
     database: str
-    ca_file: str | None = None
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}/{self.database}"
@@ -120,7 +119,7 @@ class MySQLAddress:
         parts = urlsplit(url)
         database = parts.path.strip("/")
         is_mysql = parts.scheme.partition("+")[0] in {"mysql", "mariadb"}
-        if not (is_mysql and parts.hostname and parts.username and database) or "/" in database:
+        if not (is_mysql and parts.hostname and parts.username and database) or "/" in database or parts.query:
             raise ValueError("not a MySQL address")
         return cls(
             host=parts.hostname,
@@ -128,7 +127,6 @@ class MySQLAddress:
             user=unquote(parts.username),
             password=SecretStr(unquote(parts.password or "")),
             database=unquote(database),
-            ca_file=parse_qs(parts.query).get("ssl_ca", [None])[0],
         )
 
 
@@ -141,6 +139,8 @@ class MySQLSource(RelationalSource):
         None,
         description="mysql://user:password@host:3306/database, with special characters of the password percent-encoded",
     )
+    # Set, the server has to offer TLS, with a certificate that these CAs vouch for, made out to the host.
+    ca_file: Path | None = Field(None, description="a path")
 
     @field_validator("url")
     @classmethod

@@ -22,7 +22,7 @@ import dotenv
 import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
-from ingest.warehouse import journal, period, reads
+from ingest.warehouse import journal, period, private, reads
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.environment import env_file
 from ingest.warehouse.errors import OperatorError, SettingsError
@@ -71,18 +71,18 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         with _opened(settings.warehouse) as connection:
             if not since:
                 _say_where_period_begins(connection, moves_period=moves_period)
-        _copy_for_readers(settings.warehouse, only_if_outdated=True)
+        _copy_for_readers(settings, only_if_outdated=True)
         for name, can_be_full in INGESTERS:
             kind = name.removeprefix("ingest ")
             cycle.step(name, BIN / "ingest", kind, *(["--full"] if is_full and can_be_full else []))
         is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS)
         if not is_open:  # of the models, or of the registry alone? The gate knows
             is_open = not cycle.step(GATE, BIN / "publish", "gate")
-        _copy_for_readers(settings.warehouse)  # a first push takes hours
+        _copy_for_readers(settings)  # a first push takes hours
         if is_open:
             arguments = ["--let-through"] if let_through else []
             cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
-            _copy_for_readers(settings.warehouse)
+            _copy_for_readers(settings)
         _raise_what_failed(cycle, settings.warehouse)
 
 
@@ -99,7 +99,7 @@ def _only_one(warehouse: Path) -> Iterator[int]:
     path = warehouse.with_name(f"{warehouse.name}.run.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a")
+        lock = os.fdopen(private.create(path), "a")
     except OSError as error:
         raise OperatorError(f"{path} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
     with lock:
@@ -152,12 +152,12 @@ def _period_is_old(begins: date, by_calendar: date) -> str:
     )
 
 
-def _copy_for_readers(warehouse: Path, *, only_if_outdated: bool = False) -> None:
+def _copy_for_readers(settings: Settings, *, only_if_outdated: bool = False) -> None:
     """Make the copy; that it cannot be made is said, and is no reason to stop."""
-    if only_if_outdated and not is_outdated(warehouse):
+    if only_if_outdated and not is_outdated(settings.warehouse):
         return
     try:
-        make_snapshot(warehouse)
+        make_snapshot(settings.warehouse, settings.readers_group)
     except OperatorError as error:
         print_error(error)
 

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from ingest.warehouse import variables
-from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment
+from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
 
 Owner = Literal["source", "manager", "last_sent"]
@@ -24,6 +24,8 @@ class Settings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     warehouse: Path = Path("warehouse/svod.duckdb")
+    readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
+    allow_http: bool = False  # a webhook of a portal on another machine in clear text
     machine: str = ""  # this machine's name in a portal's mark; the host's own unless set
     bitrix24_webhook: SecretStr | None = None
     bitrix24_rate: float = Field(2, ge=0)  # requests a second; 0: a self-hosted portal without limits
@@ -101,4 +103,7 @@ def _names_a_host(address: str) -> bool:
 def read_settings() -> Settings:
     """Settings from the environment. Raises SettingsError naming a wrong or unknown variable, never its value."""
     variables.refuse_unknown()
-    return read_environment(Settings)
+    settings = read_environment(Settings)
+    if settings.bitrix24_webhook and not settings.allow_http:
+        refuse_plain_http(f"{PREFIX}BITRIX24_WEBHOOK", settings.bitrix24_webhook.get_secret_value())
+    return settings

@@ -103,9 +103,10 @@ class MariaDB:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[MariaDB]:
-    """The server at SVOD_TEST_MYSQL_URL, else one started here. Raises ServerMissing when there is neither."""
-    if address := os.environ.get("SVOD_TEST_MYSQL_URL"):
+def mariadb_server(*more_options: str) -> Iterator[MariaDB]:
+    """The server at SVOD_TEST_MYSQL_URL, else one started here, which gets `more_options` and is started in any case
+    when there are some. Raises ServerMissing when there is neither."""
+    if not more_options and (address := os.environ.get("SVOD_TEST_MYSQL_URL")):
         parts = urlsplit(address)
         yield MariaDB(parts.hostname, parts.port or 3306, unquote(parts.username), unquote(parts.password or ""))
         return
@@ -124,6 +125,7 @@ def mariadb_server() -> Iterator[MariaDB]:
         options = ["--bind-address=127.0.0.1", f"--port={mariadb.port}", f"--socket={folder}/socket"]
         options += [f"--pid-file={folder}/pid", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"]
         options += ["--local-infile=1", "--innodb-buffer-pool-size=256M", "--max-allowed-packet=64M"]
+        options += more_options
         with running([server, "--no-defaults", *user, data, *options], Path(folder, "log"), mariadb.answers):
             with mariadb.connect() as connection, connection.cursor() as cursor:
                 cursor.execute("alter user root@localhost identified by 'p@ss:word/1'")

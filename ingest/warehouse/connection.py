@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from ingest.warehouse import private
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from ingest.warehouse.schema import ensure_schema, is_current
 from ingest.warehouse.snapshot import snapshot_path
@@ -27,7 +28,8 @@ class Reading(NamedTuple):
 
 
 def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PATIENCE_S) -> duckdb.DuckDBPyConnection:
-    """Open the DuckDB file, creating it and what `schema.sql` has when they are missing.
+    """Open the DuckDB file, creating it (0600) and what `schema.sql` has when they are missing. Whoever opens it to
+    write makes files for himself alone from then on, for DuckDB makes its log when it is first needed.
 
     Raises WarehouseBusy when another process holds the file (DuckDB allows one writer) and still does after `patience`
     seconds, OperatorError when the file is absent (read only) or is no DuckDB file.
@@ -95,8 +97,13 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     if not read_only:
         config["storage_compatibility_version"] = STORAGE_VERSION
     try:
+        if read_only:
+            return duckdb.connect(str(path), read_only=True, config=config)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path), read_only=read_only, config=config)
+        private.keep_new_files_private()
+        connection = duckdb.connect(str(path), config=config)
+        private.close_to_others(path)  # one made before that was seen to
+        return connection
     except OSError as error:
         raise OperatorError(f"{path.parent} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
     except duckdb.IOException as error:

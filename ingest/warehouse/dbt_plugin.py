@@ -6,6 +6,7 @@ Named in dbt_project/profiles.yml; see dbt.adapters.duckdb.plugins.
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from ingest.warehouse import private
 from ingest.warehouse.schema import ensure_schema
 
 
@@ -14,4 +15,5 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Called with each connection that dbt opens, before any model is built."""
+        private.keep_new_files_private()  # DuckDB makes its log when something is first written
         ensure_schema(conn)

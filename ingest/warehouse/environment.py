@@ -1,10 +1,12 @@
 """Reads the settings of all programs from the environment and from `.env`; says in one line what is wrong there."""
 
+import ipaddress
 import os
 import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -54,3 +56,20 @@ def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: 
         raise SettingsError(f"{prefix}{field.upper()} is not usable", hint=f"expected: {form}")
     problem = wrong["msg"].removeprefix("Value error, ")
     raise SettingsError(f"{prefix}{field.upper()}: {problem}", hint="see .env.example for every setting")
+
+
+def refuse_plain_http(variable: str, url: str) -> None:
+    """Raise SettingsError for an address whose secret would cross a network in clear text; it is not in the text."""
+    address = urlsplit(url)
+    if address.scheme == "http" and not _is_loopback(address.hostname or ""):
+        raise SettingsError(
+            f"{variable} begins with http://: its key and all data would go to {address.hostname} in clear text",
+            hint=f"use https://, or, on a network that you trust, set {PREFIX}ALLOW_HTTP=true",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761, section 6.3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.warehouse import private
 from ingest.warehouse.errors import OperatorError
 
 # Not shutil: where the file system can, the copy shares its blocks and takes no time.
@@ -25,10 +26,11 @@ def is_outdated(warehouse: Path) -> bool:
     return not copy.exists() or copy.stat().st_mtime < warehouse.stat().st_mtime
 
 
-def make_snapshot(warehouse: Path) -> bool:
+def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
     """Copy the warehouse; whoever reads the copy of before keeps reading that. False when somebody writes to it now.
 
-    Raises OperatorError when there is no room.
+    The copy is for whoever may read the warehouse, and for `readers_group`. Raises OperatorError when there is no room,
+    or no such group.
     """
     try:
         reader = duckdb.connect(str(warehouse), read_only=True)  # it keeps writers out until the copy is whole
@@ -36,6 +38,7 @@ def make_snapshot(warehouse: Path) -> bool:
         return False
     copy = snapshot_path(warehouse)
     new = copy.with_name(f"{copy.name}.new")
+    private.keep_new_files_private()
     with reader:
         copied = subprocess.run([*COPY, warehouse, new], capture_output=True, text=True)
     if copied.returncode:
@@ -44,5 +47,11 @@ def make_snapshot(warehouse: Path) -> bool:
             f"the copy for readers cannot be made: {copied.stderr.strip().rpartition(': ')[2]}",
             hint=f"is there room beside {warehouse} for as much again?",
         )
+    if readers_group:
+        try:
+            private.give_to_readers(new, readers_group)
+        except OperatorError:
+            new.unlink()
+            raise
     new.replace(copy)
     return True

@@ -1,6 +1,8 @@
 """How all programs speak to the operator: lines, tables, progress bars, errors as two lines and an exit status."""
 
+import os
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +24,7 @@ from rich.text import Text
 
 from ingest.warehouse.errors import OperatorError
 
+WARNED = "SVOD_WARNED"  # of what was warned, for the programs that this one starts
 LOG_WIDTH = 160  # a log file has no width to fold tables to
 
 console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
@@ -36,6 +39,14 @@ def say(text: str) -> None:
 def say_aside(text: str) -> None:
     """One plain line on standard error: what belongs to no result."""
     errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn_once(text: str) -> None:
+    """One line on standard error, once for a run and all its steps."""
+    name, warned = f"{zlib.crc32(text.encode()):08x}", os.environ.get(WARNED, "").split()
+    if name not in warned:
+        os.environ[WARNED] = " ".join([*warned, name])
+        say_aside(f"warning: {text}")
 
 
 def print_error(error: OperatorError) -> None:

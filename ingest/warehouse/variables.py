@@ -11,8 +11,10 @@ from difflib import get_close_matches
 
 from dotenv import dotenv_values
 
+from ingest.warehouse import private
 from ingest.warehouse.environment import PREFIX, env_file
 from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.terminal import WARNED, warn_once
 
 SETTINGS = frozenset(
     {
@@ -44,26 +46,31 @@ SETTINGS = frozenset(
         f"{PREFIX}INN_FIELD",
         f"{PREFIX}FUSE_FLOOR",
         f"{PREFIX}MACHINE",
+        f"{PREFIX}READERS_GROUP",
+        f"{PREFIX}ALLOW_HTTP",
     }
 )
 # Not for .env: which file that is, and what `make` and the tests tell the programs.
-OF_THE_CALLER = frozenset({f"{PREFIX}ENV_FILE", f"{PREFIX}RUN_ID"})
+OF_THE_CALLER = frozenset({f"{PREFIX}ENV_FILE", f"{PREFIX}RUN_ID", WARNED})
 _OF_THE_TESTS = f"{PREFIX}TEST_"
 # What a source may be told, after its own name: a program that does not know the sources takes any name before these.
 SOURCE_FIELDS = ("URL", "TABLES", "CHANGED_COLUMN", "OVERLAP_MINUTES", "CHARSETS", "FILES", "ARRAY", "CHARSET", "KAFKA",
-                 "KAFKA_TOPIC")  # fmt: skip
+                 "KAFKA_TOPIC", "CA_FILE")  # fmt: skip
 _OF_A_SOURCE = re.compile(f"{PREFIX}[A-Z0-9_]+_({'|'.join(SOURCE_FIELDS)})")
 _MOST_LISTED = 12
 
 
 def refuse_unknown(of_sources: Iterable[str] | None = None) -> None:
-    """Raise SettingsError for the first SVOD_ name, of the environment or of the file, that no program reads.
+    """Raise SettingsError for the first SVOD_ name, of the environment or of the file, that no program reads; warn of a
+    file that everybody can read.
 
     `of_sources` are the variables of the sources; whoever does not know these lets everything pass that looks like one.
     """
     variables = None if of_sources is None else frozenset(of_sources)
     known = SETTINGS | OF_THE_CALLER | (variables or frozenset())
     file = env_file()
+    if private.is_open_to_others(file):
+        warn_once(f"everybody on this machine can read {file}, which has passwords in it: chmod 600 {file}")
     for place, names in (("the environment", os.environ), (str(file), dotenv_values(file) if file.is_file() else {})):
         for name in names:
             wanted = name.upper()  # settings are read whatever their case is

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import pymysql
 import pytest
+import trustme
 
 from ingest import mysql, relational
 from ingest.sources import MySQLSource
 from ingest.warehouse import journal
-from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.environment import read_environment
+from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.journal import Step
 from tests.ingest.conftest import Ingest
-from tests.servers import MariaDB
+from tests.servers import MariaDB, mariadb_server
 
 CLIENTS = """create table clients (
     id int unsigned not null auto_increment primary key, name varchar(255), total decimal(14, 2) not null default 0,
@@ -311,3 +314,65 @@ def test_select_is_all_that_the_account_needs(shop):
     finally:
         shop.execute("drop user reader")
     assert isinstance(shop.connection, pymysql.Connection)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
+    """A CA of the tests' own; its certificate is in ca.pem."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path_factory.getbasetemp() / "ca.pem"))
+    return authority
+
+
+@pytest.fixture(scope="module")
+def server_with_tls(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB whose certificate is made out to `localhost`, and not to 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    with mariadb_server(f"--ssl-cert={folder}/cert.pem", f"--ssl-key={folder}/key.pem") as server:
+        yield server
+
+
+def cipher(url: str, ca_file: Path | None) -> str:
+    """What the server says of the encryption of a connection; '' for none."""
+    source = MySQLSource("shop_a", _env_file=None, url=url, ca_file=ca_file)
+    with mysql.connect(source) as server, server.connection.cursor() as cursor:
+        cursor.execute("show session status like 'Ssl_cipher'")
+        ((_, name),) = cursor.fetchall()
+        return name.decode()
+
+
+def test_a_server_with_a_certificate_for_its_host_name_is_read_encrypted(server_with_tls, tmp_path_factory):
+    ca_file = tmp_path_factory.getbasetemp() / "ca.pem"
+    assert cipher(server_with_tls.url("mysql").replace("127.0.0.1", "localhost"), ca_file)
+
+
+def test_a_certificate_for_another_host_or_by_another_authority_is_refused(server_with_tls, tmp_path_factory, tmp_path):
+    url = server_with_tls.url("mysql")
+    with pytest.raises(OperatorError, match="certificate") as caught:
+        cipher(url, tmp_path_factory.getbasetemp() / "ca.pem")
+    assert caught.value.hint == "it has to offer TLS, with a certificate for 127.0.0.1 by SVOD_SHOP_A_CA_FILE"
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    with pytest.raises(OperatorError, match="certificate"):
+        cipher(url.replace("127.0.0.1", "localhost"), tmp_path / "other.pem")
+
+
+def test_a_server_without_tls_is_refused_where_a_ca_is_set(authority, tmp_path_factory):
+    with mariadb_server("--skip-ssl") as server:
+        assert cipher(server.url("mysql"), None) == ""
+        with pytest.raises(OperatorError, match="SSL is required") as caught:
+            cipher(server.url("mysql"), tmp_path_factory.getbasetemp() / "ca.pem")
+    assert "SVOD_SHOP_A_CA_FILE" in caught.value.hint
+
+
+def test_a_ca_file_that_is_not_there_is_named_with_its_setting(tmp_path):
+    with pytest.raises(OperatorError, match=r"there is no file .*no\.pem") as caught:
+        cipher("mysql://u:p@127.0.0.1:1/d", tmp_path / "no.pem")
+    assert "SVOD_SHOP_A_CA_FILE" in caught.value.hint
+
+
+def test_options_at_the_end_of_an_address_are_refused_for_nobody_would_heed_them():
+    with pytest.raises(SettingsError, match="SVOD_SHOP_A_URL is not usable"):
+        read_environment(MySQLSource, "SVOD_SHOP_A_", name="shop_a", url="mysql://u:p@h:1/d?ssl_mode=REQUIRED")
