@@ -17,6 +17,8 @@ from pydantic import SecretStr
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from ingest.bitrix24 import pacing
+from ingest.bitrix24.client import Client
 from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError
@@ -24,9 +26,8 @@ from ingest.warehouse.terminal import console, say, say_aside
 from publish import change_limit, changes, forecast, gate, pipeline, set_aside, setting_names
 from publish import plan as plans
 from publish import status as statuses
-from publish.bitrix24 import pacing
+from publish.bitrix24 import costs
 from publish.bitrix24 import push as pushes
-from publish.bitrix24.client import Client
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
 from publish.change_limit import Limit
@@ -101,7 +102,7 @@ def plan(
         ledger = ledger_of(connection, settings)
         plans.compute(ledger, PARTS)
         setting_names.check_statuses(settings, connection, PARTS)
-        limits = pacing.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
+        limits = costs.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
         figures = forecast.summary(ledger, PARTS, limits)
         examples = list(plans.examples(connection, PARTS, show))
         summary = changes.summary(ledger, PARTS)

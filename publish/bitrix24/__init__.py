@@ -1,5 +1,5 @@
-"""All that is Bitrix24: its parts as data, its client and limits, and how a plan is sent to it.
+"""All that is Bitrix24 but its client: its parts as data, and how a plan is sent to it.
 
-Imports run one way: errors and pacing, client, kinds, parts, reference, run, recovery; then adoption, links, creates,
+Imports run one way: kinds, parts, reference, run, recovery; then adoption, links, creates,
 updates and merge, which know nothing of each other but that creates takes the links of a new card; push on top.
 """

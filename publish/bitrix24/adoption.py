@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from publish.bitrix24.answers import entries_of, number_of, rows_of
-from publish.bitrix24.client import Command, list_by
+from ingest.bitrix24.answers import entries_of, number_of, rows_of
+from ingest.bitrix24.client import Command, list_by
 from publish.bitrix24.inns import Holders, Inns
 from publish.bitrix24.parts import COMPANY, COMPANY_CONTACT, CONTACT, REQUISITE
 from publish.bitrix24.recovery import executed

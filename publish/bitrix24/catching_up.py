@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from publish.bitrix24.answers import number_of, rows_of
-from publish.bitrix24.client import Client, Command
+from ingest.bitrix24.answers import number_of, rows_of
+from ingest.bitrix24.client import Client, Command
+from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import ORIGINATOR, Card
-from publish.bitrix24.pacing import BATCH, PAGE
 from publish.ledger import Ledger
 
 _METHOD = "crm.item.list"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ingest.bitrix24.answers import whole
+from ingest.bitrix24.client import LOST, Outcome, elements_of
+from ingest.bitrix24.pacing import BATCH
 from publish import plan
 from publish.bitrix24 import links
-from publish.bitrix24.answers import whole
-from publish.bitrix24.client import LOST, Outcome, elements_of
 from publish.bitrix24.kinds import Card, Detail, Translations, origin
-from publish.bitrix24.pacing import BATCH
 from publish.bitrix24.recovery import created, recover
 from publish.bitrix24.run import END, Attempt, Lines, Run, settle, until_executed
 from publish.entries import Entry, Intent

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from ingest.bitrix24.client import Command, Outcome
+from ingest.bitrix24.pacing import BATCH, PAGE
 from ingest.warehouse.connection import transaction
-from publish.bitrix24.client import Command, Outcome
 from publish.bitrix24.kinds import Card, CardLink, Detail
 from publish.bitrix24.links import companions
-from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.recovery import by_origin
 from publish.bitrix24.run import Run
 from publish.entries import Entry

@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
+from ingest.bitrix24.answers import number_of, rows_of
+from ingest.bitrix24.client import Client, Command
+from ingest.bitrix24.errors import PortalUnavailable
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
 from publish import portals
-from publish.bitrix24.answers import number_of, rows_of
 from publish.bitrix24.catching_up import catch_up
-from publish.bitrix24.client import Client, Command
-from publish.bitrix24.errors import PortalUnavailable
 from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.verification import drop_lost, put_back_links, verify
 from publish.ledger import Ledger

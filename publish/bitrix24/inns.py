@@ -11,10 +11,10 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ingest.bitrix24.answers import number_of, rows_of
+from ingest.bitrix24.client import Client, Command, list_by
+from ingest.bitrix24.pacing import BATCH, PAGE
 from ingest.warehouse.errors import SettingsError
-from publish.bitrix24.answers import number_of, rows_of
-from publish.bitrix24.client import Client, Command, list_by
-from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.parts import COMPANY, REQUISITE
 
 Holders = Mapping[int, int | None]  # company card -> its oldest requisite with the INN, None where only a field has it

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from publish.bitrix24.answers import entries_of, number_of
-from publish.bitrix24.client import Client, Command, list_by
+from ingest.bitrix24.answers import entries_of, number_of
+from ingest.bitrix24.client import Client, Command, list_by
 from publish.parts import Link, Part, ValueChange, canonical
 
 ORIGINATOR = "svod"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-from publish.bitrix24.answers import number_of, rows_of
+from ingest.bitrix24.answers import number_of, rows_of
+from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import CardLink
-from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, send_repeatable, settle, until_executed
 from publish.entries import Conflict, Entry
 from publish.parts import PRIMARY, Key

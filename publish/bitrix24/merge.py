@@ -6,9 +6,9 @@ A pair that it cannot join without a person (CONFLICT) is listed once and left a
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from publish.bitrix24.client import Command
+from ingest.bitrix24.client import Command
+from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.kinds import Card, origin
-from publish.bitrix24.pacing import BATCH
 from publish.bitrix24.run import Attempt, Lines, Run, send_repeatable, settle
 from publish.entries import Conflict
 from publish.parts import Departed, Key

@@ -9,12 +9,12 @@ import asyncio
 import dataclasses
 from datetime import datetime
 
+from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import change_limit, plan, portals, set_aside, setting_names
 from publish.bitrix24 import adoption, deletions, identity, reference
 from publish.bitrix24.catching_up import catch_up
-from publish.bitrix24.client import Client
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.holding import hold_back
 from publish.bitrix24.inns import Inns

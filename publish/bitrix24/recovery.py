@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from publish.bitrix24.answers import number_of, text_of
-from publish.bitrix24.client import Client, list_by
+from ingest.bitrix24.answers import number_of, text_of
+from ingest.bitrix24.client import Client, list_by
 from publish.bitrix24.kinds import ORIGINATOR, Card, Catalogue, Detail
 from publish.bitrix24.run import Lines, Run, record
 from publish.entries import Entry, Intent

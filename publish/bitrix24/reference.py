@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.bitrix24.answers import number_of, rows_of, text_of
+from ingest.bitrix24.client import Client, Command
+from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.variables import known_names_hint
-from publish.bitrix24.answers import number_of, rows_of, text_of
-from publish.bitrix24.client import Client, Command
-from publish.bitrix24.errors import PortalError, Reaction
 from publish.bitrix24.kinds import Card, Catalogue, Translations
 from publish.bitrix24.parts import CURRENCIES, PRESETS
 from publish.ledger import Ledger

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import duckdb
 
-from publish.bitrix24.client import Client, Command, Outcome
-from publish.bitrix24.errors import PortalError, PortalUnavailable, Reaction
+from ingest.bitrix24.client import Client, Command, Outcome
+from ingest.bitrix24.errors import PortalError, PortalUnavailable, Reaction
 from publish.bitrix24.kinds import Catalogue, Translations
 from publish.bitrix24.reference import Reference
 from publish.entries import Conflict, Entry, Refusal

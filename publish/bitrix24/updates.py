@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ingest.bitrix24.pacing import BATCH, PAGE
 from publish import plan
 from publish.bitrix24.kinds import Card, Detail, Translations
-from publish.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
 from publish.entries import Conflict, Entry
 from publish.ownership import Decision, Ownership, decide, recalled

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from publish.bitrix24.answers import number_of, whole
-from publish.bitrix24.client import Client, list_by
+from ingest.bitrix24.answers import number_of, whole
+from ingest.bitrix24.client import Client, list_by
+from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import ORIGINATOR, Card, CardLink, Catalogue, Detail
-from publish.bitrix24.pacing import BATCH, PAGE
 from publish.entries import Entry
 from publish.ledger import Ledger
 

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from ingest.bitrix24.client import Client
+from ingest.bitrix24.pacing import Pace
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
-from publish.bitrix24.client import Client
 from publish.bitrix24.kinds import Catalogue
-from publish.bitrix24.pacing import Pace
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.push import push
 from publish.bitrix24.run import Result

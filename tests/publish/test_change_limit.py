@@ -5,9 +5,9 @@ import json
 import pytest
 from pydantic import SecretStr
 
+from ingest.bitrix24.errors import PortalRefused
 from ingest.warehouse.errors import OperatorError
 from publish import changes, plan
-from publish.bitrix24.errors import PortalRefused
 from publish.bitrix24.parts import PARTS
 from publish.change_limit import ChangeLimitReached
 from publish.ledger import Ledger

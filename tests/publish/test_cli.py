@@ -134,7 +134,7 @@ def test_a_wrong_webhook_is_a_wrong_setting(publish, monkeypatch, sandbox):
 
 
 def test_a_portal_that_is_not_there_ends_the_run_with_a_hint(publish, monkeypatch, sandbox):
-    monkeypatch.setattr("publish.bitrix24.client._PATIENCE", 2)
+    monkeypatch.setattr("ingest.bitrix24.client._PATIENCE", 2)
     sandbox.stop()
     status, _, err = publish("push")
     assert status == 1

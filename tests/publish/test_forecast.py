@@ -1,7 +1,7 @@
 """What a plan comes to: requests and seconds, told before the first request."""
 
 from publish import forecast, plan
-from publish.bitrix24.pacing import limits
+from publish.bitrix24.costs import limits
 from publish.bitrix24.parts import PARTS
 from publish.ledger import Ledger
 from tests.publish import marts

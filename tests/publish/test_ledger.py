@@ -3,9 +3,9 @@
 import pytest
 from pydantic import SecretStr
 
+from ingest.bitrix24.client import Client
 from ingest.warehouse.errors import OperatorError
 from publish import plan, portals
-from publish.bitrix24.client import Client
 from publish.bitrix24.parts import PARTS
 from publish.entries import Conflict, Duplicates, Entry, Intent, Refusal
 from publish.ledger import Ledger

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from ingest.bitrix24.answers import OddAnswer, entries_of, number_of, rows_of, text_of, whole
 from ingest.warehouse.errors import OperatorError
-from publish.bitrix24.answers import OddAnswer, entries_of, number_of, rows_of, text_of, whole
 from publish.sandbox.methods import METHODS
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import inn, type_in

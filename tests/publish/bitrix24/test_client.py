@@ -4,9 +4,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from publish.bitrix24.client import Client, Command, query
-from publish.bitrix24.errors import PortalRefused, PortalUnavailable
-from publish.bitrix24.pacing import Pace
+from ingest.bitrix24.client import Client, Command, query
+from ingest.bitrix24.errors import PortalRefused, PortalUnavailable
+from ingest.bitrix24.pacing import Pace
 from tests.publish import marts
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from publish.bitrix24.errors import PortalError, Reaction
+from ingest.bitrix24.errors import PortalError, Reaction
 from tests.publish import marts
 
 # Method, error code, description, what it asks of us. From "Possible Error Codes" of the methods' pages and the page of

@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 from pydantic import SecretStr
 
+from ingest.bitrix24.errors import PortalRefused
 from ingest.warehouse.errors import OperatorError
 from publish import portals
-from publish.bitrix24.errors import PortalRefused
 from publish.bitrix24.identity import Mark
 from tests.publish import marts
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from publish.bitrix24.errors import PortalUnavailable
+from ingest.bitrix24.errors import PortalUnavailable
 from tests.publish import marts
 
 

@@ -14,9 +14,9 @@ from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
 import httpx
 from pydantic import SecretStr
 
-from publish.bitrix24.answers import number_of, rows_of, whole
-from publish.bitrix24.errors import PortalError, PortalRefused, PortalUnavailable, Reaction
-from publish.bitrix24.pacing import BATCH, PAGE, Pace
+from ingest.bitrix24.answers import number_of, rows_of, whole
+from ingest.bitrix24.errors import WEBHOOK, PortalError, PortalRefused, PortalUnavailable, Reaction
+from ingest.bitrix24.pacing import BATCH, PAGE, Pace
 
 _REDIRECTS = (301, 302, 307, 308)
 _PATIENCE = 9  # failures in a row before the portal counts as unreachable
@@ -33,11 +33,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a command: its result, its error, or neither where the answer was lost."""
+    """What became of a command: its result, its error, or neither where the answer was lost.
+
+    Of a list that counted its rows, `total` is their number, `next` where its next page begins.
+    """
 
     result: Any = None
     error: PortalError | None = None
     is_known: bool = True
+    total: int | None = None
+    next: int | None = None
 
     @property
     def is_done(self) -> bool:
@@ -81,13 +86,21 @@ def query(params: Mapping[str, Any]) -> str:
 class Client:
     """A portal behind an inbound webhook. Use as an asynchronous context manager; calls may run concurrently."""
 
-    def __init__(self, webhook: SecretStr, pace: Pace, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        webhook: SecretStr,
+        pace: Pace,
+        *,
+        variable: str = WEBHOOK,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         # httpx logs every address at INFO, and ours ends with the secret.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self._batch_url = webhook.get_secret_value().rstrip("/") + "/batch"
         self.host = urlsplit(self._batch_url).hostname or "the portal"
         self.moved_from = ""
+        self._variable = variable
         self.pace = pace
         self.requests = 0
         self._failures = 0
@@ -116,7 +129,11 @@ class Client:
         Raises PortalRefused for an error that is not a limit: a reading command of ours has no record to blame. Of the
         methods in `optional`, one that is refused has the result None.
         """
-        results: list[Any] = [None] * len(commands)
+        return [outcome.result for outcome in await self.read_outcomes(commands, optional=optional)]
+
+    async def read_outcomes(self, commands: Sequence[Command], *, optional: Container[str] = ()) -> list[Outcome]:
+        """The same with what lists say of their rows."""
+        outcomes = [LOST] * len(commands)
         todo = list(range(len(commands)))
         while todo:
             turn, todo = todo[:BATCH], todo[BATCH:]
@@ -124,13 +141,13 @@ class Client:
                 if not outcome.is_known:
                     todo.append(index)
                 elif outcome.error is None or commands[index].method in optional:
-                    results[index] = outcome.result
+                    outcomes[index] = outcome
                 elif outcome.error.reaction is Reaction.STOP:
-                    raise outcome.error.stop()
+                    raise outcome.error.stop(self._variable)
                 else:
                     problem = f"{commands[index].method}: {outcome.error.code} {outcome.error.description}".strip()
                     raise PortalRefused(problem, hint="please report this")
-        return results
+        return outcomes
 
     async def send(self, commands: Sequence[Command]) -> list[Outcome]:
         """Outcomes of up to 50 commands, in order. What a limit held back is sent when there is room.
@@ -216,8 +233,7 @@ class Client:
             to = f"{target.scheme}://{target.hostname}" if location else "nowhere"
             raise PortalRefused(
                 f"{self.host} redirects to {to}, where the webhook cannot be followed",
-                hint="open the portal in a browser and put the webhook's present https address into "
-                "SVOD_BITRIX24_WEBHOOK",
+                hint=f"open the portal in a browser and put the webhook's present https address into {self._variable}",
                 exit_status=2,
             )
         self.moved_from, self.host = self.host, target.hostname or self.host
@@ -227,7 +243,7 @@ class Client:
         """React to an error of the whole request: None means "the same again"."""
         error = PortalError(str(body.get("error", "")), str(body.get("error_description", "")))
         if error.reaction is Reaction.STOP:
-            raise error.stop()
+            raise error.stop(self._variable)
         if error.reaction is Reaction.LIMIT:
             if error.code == "QUERY_LIMIT_EXCEEDED":
                 self.pace.request_refused()
@@ -251,14 +267,15 @@ class Client:
         if self._failures >= _PATIENCE:
             raise PortalUnavailable(
                 f"{self.host} {problem}, {self._failures} times in a row",
-                hint="what was published stays; run the same command again later",
+                hint="what was done stays; run the same command again later",
             )
         await self.pace.clock.sleep(min(30.0, 0.25 * 2**self._failures))
 
     def _outcomes(self, commands: list[Command], result: Any, started: float) -> list[Outcome]:
         """Outcomes of a batch answer, whose maps are PHP arrays: `[]` when empty."""
         result = result if isinstance(result, dict) else {}
-        results, errors, times = (_map(result.get(name)) for name in ("result", "result_error", "result_time"))
+        names = ("result", "result_error", "result_time", "result_total", "result_next")
+        results, errors, times, totals, following = (_map(result.get(name)) for name in names)
         outcomes: list[Outcome] = []
         told: dict[str, _Told] = defaultdict(_Told)
         for index, command in enumerate(commands):
@@ -276,7 +293,7 @@ class Client:
                     self.pace.method_refused(command.method, command.elements)
                     continue
             elif key in results:
-                outcomes.append(Outcome(result=results[key]))
+                outcomes.append(Outcome(results[key], total=whole(totals.get(key)), next=whole(following.get(key))))
             else:
                 outcomes.append(LOST)
             method.elements += command.elements

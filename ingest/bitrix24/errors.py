@@ -27,12 +27,13 @@ class Reaction(Enum):
     RECORD = "it concerns this record: a dead letter"
 
 
+WEBHOOK = "SVOD_BITRIX24_WEBHOOK"  # of the portal that is published to
 _LIMIT = {"QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"}
 _UNKNOWN = {"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"}
 _IS_THERE = "TypeAddress exists"  # an address of that type: ours, whose answer was lost, or a manager's
 _STOP = {
-    "NO_AUTH_FOUND": "the webhook is wrong or was deleted: check SVOD_BITRIX24_WEBHOOK",
-    "INVALID_CREDENTIALS": "the webhook is wrong or its user may not: check SVOD_BITRIX24_WEBHOOK",
+    "NO_AUTH_FOUND": "the webhook is wrong or was deleted: check {variable}",
+    "INVALID_CREDENTIALS": "the webhook is wrong or its user may not: check {variable}",
     "EXPIRED_TOKEN": "the webhook has expired: create another one",
     "INSUFFICIENT_SCOPE": "give the webhook the right `crm`",
     "ACCESS_DENIED": "the webhook's user needs the rights to read, add, change and import in CRM; a paid plan",
@@ -71,9 +72,11 @@ class PortalError:
             return Reaction.STOP
         return Reaction.RECORD
 
-    def stop(self) -> PortalRefused:
-        """The exception of an error that concerns everything."""
+    def stop(self, variable: str = WEBHOOK) -> PortalRefused:
+        """The exception of an error that concerns everything; `variable` is the setting that has the webhook."""
         code = self.code.upper() if self.code.upper() in _STOP else "ACCESS_DENIED"
         said = " ".join(text for text in (self.code, self.description) if text)
         status = 2 if code in _WRONG_WEBHOOK else 1
-        return PortalRefused(f"the portal refuses: {said}", hint=_STOP[code], exit_status=status)
+        return PortalRefused(
+            f"the portal refuses: {said}", hint=_STOP[code].format(variable=variable), exit_status=status
+        )

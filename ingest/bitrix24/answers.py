@@ -8,7 +8,7 @@ it was.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from publish.bitrix24.errors import PortalUnavailable
+from ingest.bitrix24.errors import PortalUnavailable
 
 
 class OddAnswer(PortalUnavailable):

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from publish.forecast import Limits
-
 BATCH = 50  # commands a request, page `settings/how-to-call-rest-api/batch`
 PAGE = 50  # rows a list answer, always
 WINDOW = 600.0
@@ -25,22 +23,6 @@ FIRST_GUESS: Mapping[str, float] = MappingProxyType(
 OTHER_GUESS = 0.02
 # The portal cuts a request after 60 seconds (page `limits`); what we send together should take less by its known cost.
 LONGEST_REQUEST = 50.0
-
-
-def limits(rate: float, burst: int, operating: float) -> Limits:
-    """What the forecast of a plan reckons with: the portal's limits as set, and our first guesses."""
-    return Limits(
-        rate=rate,
-        burst=burst,
-        operating=operating,
-        window=WINDOW,
-        costs=FIRST_GUESS,
-        other_cost=OTHER_GUESS,
-        batch=BATCH,
-        listing="crm.*.list",
-        page=PAGE,
-        longest_request=LONGEST_REQUEST,
-    )
 
 
 class Clock(Protocol):
