@@ -5,7 +5,6 @@ registry whose quota is spent fail their step, and everything else goes on to th
 the gate says stops the cycle before the portal.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -22,10 +21,11 @@ import dotenv
 import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
-from ingest.warehouse import journal, period, private, reads
+from ingest.warehouse import journal, period, reads
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.environment import env_file
 from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.lock import only_one
 from ingest.warehouse.snapshot import is_outdated, make_snapshot
 from ingest.warehouse.terminal import print_error, say
 from publish.settings import Settings
@@ -33,7 +33,6 @@ from publish.settings import Settings
 BIN = Path(sys.executable).parent
 MODELS = Path(__file__).parents[1] / "dbt_project" / "passes.py"
 GRAVEST_FIRST = (2, 3, 1, 4)  # exit statuses: which of several the cycle ends with
-OVERLAPS = 75  # EX_TEMPFAIL of sysexits.h, as flock(1) is told to end in the Makefile
 MODEL_STEPS, GATE = "the models", "publish gate"
 
 # How each kind of source is read, and whether a full run reads more of it.
@@ -61,12 +60,14 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
     """One cycle. Settings that are wrong are told before anything runs.
 
     Raises OperatorError at its end when a step did not end well, which names those; its exit status is the gravest of
-    theirs (2, 3, 1, 4 in this order). Raises it at once, with OVERLAPS, when another cycle runs on this warehouse.
+    theirs (2, 3, 1, 4 in this order). Raises it at once, with status 75, when another cycle runs on this warehouse.
     """
     since = read_ingest_settings().general.since
     if moves_period and since:
         raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
-    with _only_one(settings.warehouse) as lock, _stopped_by_sigterm():
+    lock_path = settings.warehouse.with_name(f"{settings.warehouse.name}.run.lock")
+    busy = "`make status` tells what it has done"
+    with only_one(lock_path, setting="SVOD_WAREHOUSE", hint=busy) as lock, _stopped_by_sigterm():
         cycle = Cycle(lock, _environment(settings), {})
         with _opened(settings.warehouse) as connection:
             if not since:
@@ -91,25 +92,6 @@ def _environment(settings: Settings) -> dict[str, str]:
     said = dotenv.dotenv_values(env_file())
     run_id = {"SVOD_RUN_ID": journal.current_run_id(), "SVOD_WAREHOUSE": str(settings.warehouse)}
     return {name: value for name, value in said.items() if value is not None} | os.environ | run_id
-
-
-@contextmanager
-def _only_one(warehouse: Path) -> Iterator[int]:
-    """The lock that keeps a second cycle from beginning; a descriptor for the steps to inherit."""
-    path = warehouse.with_name(f"{warehouse.name}.run.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(private.create(path), "a")
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OperatorError(
-                f"another run holds {path}", hint="`make status` tells what it has done", exit_status=OVERLAPS
-            ) from None
-        yield lock.fileno()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ INGEST_MYSQL = "ingest mysql"
 INGEST_JSON = "ingest json"
 INGEST_KAFKA = "ingest kafka"
 INGEST_REGISTRY = "ingest registry"
+INGEST_BACKUP = "ingest backup"
 DBT_ALL = "dbt"
 DBT_SELECTED = "dbt selected"
 DBT_BEFORE_REGISTRY = "dbt before_registry"
@@ -44,55 +45,75 @@ class Step:
     rows_in: int = 0
     rows_out: int = 0
     detail: dict[str, Any] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=utc_now)
+    status: str = "running"
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Keep how it ends: `done`, `gated` (an OperatorError with exit status 3) or `failed`.
+
+        The error's own text is kept in `detail.error`; callers make sure it holds no secret.
+        """
+        try:
+            yield
+            self.status = "done"
+        except OperatorError as error:
+            self.status = "gated" if error.exit_status == 3 else "failed"
+            self.detail["error"] = error.problem
+            raise
+        except BaseException as error:
+            self.status = "failed"
+            self.detail["error"] = type(error).__name__
+            raise
 
 
 @contextmanager
 def step(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[Step]:
-    """Journal a step: `running` while it works, then `done`, `gated` (an OperatorError with exit status 3) or `failed`.
-
-    The error's own text is kept in `detail.error`; callers make sure it holds no secret. A `running` row left by a
-    killed process of the same step is closed as `failed`: DuckDB's lock proves that its process is gone.
-    """
+    """Journal a step: `running` while it works, then as `Step.going_on` says."""
     current = Step(current_run_id(), name)
-    started_at = utc_now()
+    begin(connection, current)
+    try:
+        with current.going_on():
+            yield current
+    finally:
+        with suppress(duckdb.TransactionException):  # a failed insert leaves its transaction open
+            connection.rollback()
+        update(connection, current)
+
+
+def begin(connection: duckdb.DuckDBPyConnection, current: Step) -> None:
+    """Write down that a step runs. One of the same name that was killed and left running is closed as `failed`.
+
+    The caller holds a lock that proves that its process is gone: the warehouse's own, or one of the step's.
+    """
     connection.execute(
         """update ops.steps set status = 'failed', finished_at = ?,
                detail = json_merge_patch(coalesce(detail, '{}'), '{"error": "killed before it ended"}')
            where step = ? and status = 'running'""",
-        [started_at, name],
+        [current.started_at, current.name],
     )
     connection.execute(
         "insert into ops.steps (run_id, step, started_at, status) values (?, ?, ?, 'running')",
-        [current.run_id, name, started_at],
+        [current.run_id, current.name, current.started_at],
     )
-    status = "failed"
-    try:
-        yield current
-        status = "done"
-    except OperatorError as error:
-        status = "gated" if error.exit_status == 3 else "failed"
-        current.detail["error"] = error.problem
-        raise
-    except BaseException as error:
-        current.detail["error"] = type(error).__name__
-        raise
-    finally:
-        with suppress(duckdb.TransactionException):  # a failed insert leaves its transaction open
-            connection.rollback()
-        connection.execute(
-            """update ops.steps set status = ?, finished_at = ?, rows_in = ?, rows_out = ?, detail = ?
-               where run_id = ? and step = ? and started_at = ?""",
-            [
-                status,
-                utc_now(),
-                current.rows_in,
-                current.rows_out,
-                msgspec.json.encode(current.detail).decode(),
-                current.run_id,
-                name,
-                started_at,
-            ],
-        )
+
+
+def update(connection: duckdb.DuckDBPyConnection, current: Step) -> None:
+    """Write down what a step has done so far, and how it ended if it did."""
+    connection.execute(
+        """update ops.steps set status = ?, finished_at = ?, rows_in = ?, rows_out = ?, detail = ?
+           where run_id = ? and step = ? and started_at = ?""",
+        [
+            current.status,
+            None if current.status == "running" else utc_now(),
+            current.rows_in,
+            current.rows_out,
+            msgspec.json.encode(current.detail).decode(),
+            current.run_id,
+            current.name,
+            current.started_at,
+        ],
+    )
 
 
 def watermark(connection: duckdb.DuckDBPyConnection, source: str) -> str | None:
