@@ -25,11 +25,11 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
 LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
-.PHONY: help setup services demo test lint full incremental plan inspect status docs bench compare lock quality chaos clean
+.PHONY: help setup services demo test lint full incremental plan inspect status docs bench compare lock quality chaos clean transfer-backup
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
 setup: $(READY) ## virtual environment and pinned packages (other targets call it)
 
@@ -84,6 +84,9 @@ inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run hold
 status: $(READY) ## what ran, how far each source has been read, what waits, what was refused; also while a run goes on
 	@$(INGEST) status
 	@$(PUBLISH) status
+
+transfer-backup: $(READY) ## fetches the parts of a portal's backup and proves them; goes on where it stopped
+	@$(INGEST) backup
 
 docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)

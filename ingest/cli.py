@@ -1,4 +1,4 @@
-"""`ingest mysql | json | kafka | registry | status | copy`."""
+"""`ingest mysql | json | kafka | registry | backup | status | copy`."""
 
 import gc
 import logging
@@ -166,6 +166,22 @@ def registry_command() -> None:
             with progress_of("registry", len(inns)) as advance:
                 registry.land_verdicts(work.connection, service, inns, step, advance)
             say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")
+
+
+@app.command("backup")
+def backup_command() -> None:
+    """Fetch the parts of a portal's backup and prove them; goes on where it stopped. The links are in a file."""
+    from ingest.backup.run import fetch_backup
+
+    logging.getLogger("stamina").setLevel(logging.ERROR)
+    settings = read_settings()
+    fetch_backup(
+        settings.general.warehouse,
+        settings.parts_folder,
+        settings.transfer.backup_links,
+        streams=settings.transfer.backup_streams,
+        allow_http=settings.general.allow_http,
+    )
 
 
 @app.command("status")

@@ -43,6 +43,14 @@ class RegistrySettings(EnvironmentSettings):
     ttl_days: int = Field(30, ge=0, description="a whole number of days, 0 or more")
 
 
+class TransferSettings(EnvironmentSettings):
+    """The move from a cloud portal to one's own server: SVOD_TRANSFER_…"""
+
+    backup_links: Path | None = Field(None, description="a path")
+    backup_streams: int = Field(4, ge=1, le=16, description="a whole number from 1 to 16")  # parts fetched at once
+    parts: Path | None = Field(None, description="a path")  # unset: transfer/parts beside the warehouse
+
+
 class General(EnvironmentSettings):
     """What belongs to no source: SVOD_…"""
 
@@ -60,6 +68,12 @@ class Settings:
     registry: RegistrySettings
     kafka_login: KafkaLogin
     sources: tuple[Source, ...]
+    transfer: TransferSettings
+
+    @property
+    def parts_folder(self) -> Path:
+        """Where the parts of a backup are."""
+        return self.transfer.parts or self.general.warehouse.parent / "transfer" / "parts"
 
     def sources_of(self, kind: type[SourceT]) -> Iterator[SourceT]:
         """The sources of a kind in the order of their declarations."""
@@ -79,4 +93,5 @@ def read_settings() -> Settings:
         registry,
         read_environment(KafkaLogin, f"{PREFIX}KAFKA_"),
         tuple(read_environment(kind, prefix_of(name), name=name, **values) for name, kind, values in DECLARATIONS),
+        read_environment(TransferSettings, f"{PREFIX}TRANSFER_"),
     )

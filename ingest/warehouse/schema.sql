@@ -1,10 +1,12 @@
--- Schemas that programs write to: ops (what ran), raw (what the sources gave), sync (what the portals hold of ours).
+-- Schemas that programs write to: ops (what ran), raw (what the sources gave), sync (what the portals hold of ours),
+-- transfer (the move from a cloud portal to one's own server).
 -- Run whenever the warehouse is opened for writing: every statement leaves what is there as it is.
 -- All timestamps are UTC. The schemas of the models (staging, intermediate, marts, failures) are dbt's.
 
 create schema if not exists ops;
 create schema if not exists raw;
 create schema if not exists sync;
+create schema if not exists transfer;
 
 create table if not exists ops.steps (
     run_id varchar not null,
@@ -220,3 +222,21 @@ create table if not exists sync.history (
 );
 comment on table sync.history is
     'Parts changed or taken away, with what was sent before and after: tells ours in a portal put back from a copy.';
+
+create table if not exists transfer.parts (
+    name varchar primary key, -- the file's name: links are secrets and change, a part keeps it
+    archive varchar not null, -- the name of the first part
+    number integer not null, -- 0 is the first
+    bytes bigint, -- null: not known yet
+    unpacked_bytes bigint,
+    sha256 varchar,
+    proof varchar, -- what was proven: crc, size, order; null: not all there
+    problem varchar, -- why it did not come in its last run
+    attempts integer not null, -- requests made for it, of all runs
+    fetched_bytes bigint not null, -- over the network, of all runs
+    rate double, -- bytes a second while it was last fetched
+    run_id varchar not null,
+    updated_at timestamp not null
+);
+comment on table transfer.parts is
+    'Parts of the backup of a cloud portal: what was fetched and proven of each, and what it took.';

@@ -71,9 +71,10 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)[:19] if isinstance(value, datetime) else str(value)
 
 
-def progress_bars(counter: ProgressColumn | None = None) -> Progress:
-    """Bars, one a task, on a terminal; nothing elsewhere. They show `done/total` unless `counter` is set."""
-    columns = (TextColumn("{task.description}"), BarColumn(), counter or MofNCompleteColumn(), TimeElapsedColumn())
+def progress_bars(*counters: ProgressColumn) -> Progress:
+    """Bars, one a task, on a terminal; nothing elsewhere. They show `done/total` and the time unless `counters` say."""
+    shown = counters or (MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), *shown)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
@@ -82,7 +83,7 @@ def progress_of(
     what: str, total: int | None = None, unit: Literal["records", "bytes"] = "records"
 ) -> Iterator[Callable[[int], None]]:
     """One bar; what is yielded moves it on by a number of records or bytes."""
-    with progress_bars(TaskProgressColumn() if unit == "bytes" else None) as bars:
+    with progress_bars(*((TaskProgressColumn(), TimeElapsedColumn()) if unit == "bytes" else ())) as bars:
         task = bars.add_task(what, total=total)
         yield lambda number: bars.advance(task, number)
 

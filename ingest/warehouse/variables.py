@@ -48,6 +48,9 @@ SETTINGS = frozenset(
         f"{PREFIX}MACHINE",
         f"{PREFIX}READERS_GROUP",
         f"{PREFIX}ALLOW_HTTP",
+        f"{PREFIX}TRANSFER_BACKUP_LINKS",
+        f"{PREFIX}TRANSFER_BACKUP_STREAMS",
+        f"{PREFIX}TRANSFER_PARTS",
     }
 )
 # Not for .env: which file that is, and what `make` and the tests tell the programs.

@@ -86,7 +86,7 @@ def test_settings_come_from_a_file_and_the_environment_wins(ingest: Ingest):
 def test_no_secret_shows_in_a_repr():
     source = MySQLSource("shop_a", _env_file=None, url="mysql://u:s3cret@h/d")
     login, registry = KafkaLogin(_env_file=None, password="s3cret"), RegistrySettings(_env_file=None, token="s3cret")
-    settings = Settings(read_settings().general, registry, login, (source,))
+    settings = Settings(read_settings().general, registry, login, (source,), read_settings().transfer)
     for told in (settings, source, source.address, login, registry):
         assert "s3cret" not in repr(told) + str(told)
 

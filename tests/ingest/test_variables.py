@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 CLASSES = {
     settings.General: "SVOD_",
     settings.RegistrySettings: "SVOD_REGISTRY_",
+    settings.TransferSettings: "SVOD_TRANSFER_",
     sources.KafkaLogin: "SVOD_KAFKA_",
     PublishSettings: "SVOD_",
 }

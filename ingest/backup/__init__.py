@@ -1,0 +1,1 @@
+"""Fetches and proves the parts of a portal's backup."""
