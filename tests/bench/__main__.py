@@ -86,6 +86,7 @@ def landed_and_modelled(scale: float, *, with_peers: bool = False) -> tuple[Inst
             "SVOD_SHOP_B_FILES": str(folder / "shop_b" / "history-*.json*"),
             "SVOD_REGISTRY_FILE": str(folder / "registry.csv"),
             "SVOD_BITRIX24_RATE": "2",
+            "DBT_WRITE_JSON": "true",
         },
     )
     stages = []

@@ -102,6 +102,7 @@ def test_a_mart_that_shrank_stops_the_run_and_a_setting_lets_it_through(tmp_path
     assert warehouse.rows("select rows_then, rows_now from failures.within_change_limit_crm_companies_") == [(60, 30)]
 
     assert warehouse.dbt("--full-refresh", SVOD_MART_CHANGE_LIMIT="0.6") == 0
+    assert warehouse.rows("select table_name from duckdb_tables() where schema_name = 'failures'") == []
     assert warehouse.rows(last)[0][0] == "done"
     left = dict(warehouse.rows("select inn, company_id from marts.crm_companies"))
     assert left == {inn: ids[inn] for inn in inns[30:]}
