@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,7 @@ PUBLISHED = ("crm_companies", "crm_contacts", "crm_company_contacts", "crm_deals
              "departed_companies", "departed_contacts", "departed_deals")  # fmt: skip
 
 
+@cache
 def contracts() -> dict[str, dict[str, str]]:
     """Columns and types of every mart with a contract, as its YAML says."""
     marts = {}
