@@ -87,11 +87,14 @@ class Download:
         """Bytes a second in this run."""
         return self.fetched / self.seconds if self.seconds else None
 
-    def take_what_is_there(self) -> None:
-        """Prove what the folder has, without fetching: a whole part, or the beginning of one, to go on from."""
+    def take_what_is_there(self, on_bytes: Callable[[int], None]) -> None:
+        """Prove what the folder has, without fetching: a whole part, or the beginning of one, to go on from.
+
+        `on_bytes` is told of what was read.
+        """
         if self.file.whole.exists():
             try:
-                self.proof.feed_file(self.file.whole)
+                self.proof.feed_file(self.file.whole, on_bytes)
                 self.proven = self.proof.finish()
                 return
             except Truncated:
@@ -105,7 +108,7 @@ class Download:
             return
         self.version = self.file.version()
         try:
-            self.proof.feed_file(self.file.partial)
+            self.proof.feed_file(self.file.partial, on_bytes)
         except Broken as error:
             say(f"{self.name}, what is there of it: {error}; it is fetched from its beginning")
             self.start_over()
@@ -155,7 +158,7 @@ class Fetcher:
         self,
         client: httpx.AsyncClient,
         links: Links,
-        on_bytes: Callable[[Download, int], None],
+        on_bytes: Callable[[int], None],
         patience: float = PATIENCE_S,
     ) -> None:
         self._client, self._links, self._on_bytes, self._patience = client, links, on_bytes, patience
@@ -236,7 +239,7 @@ class Fetcher:
         try:
             async with self._client.stream("GET", link.get_secret_value(), headers=headers) as response:
                 has_range = judge(response, download)
-                check_room(download.file.whole.parent, (download.version.size or 0) - there)
+                check_room(download.file.whole.parent, max(0, (download.version.size or 0) - there))
                 download.file.remember(download.version)
                 await self._take(download, response, 0 if has_range else there)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
@@ -258,7 +261,7 @@ class Fetcher:
                 if fresh:
                     file.write(fresh)
                     download.proof.feed(fresh)
-                    self._on_bytes(download, len(fresh))
+                    self._on_bytes(len(fresh))
 
     @property
     def is_down(self) -> bool:

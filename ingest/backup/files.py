@@ -40,6 +40,11 @@ class PartFile:
         """Whether anything of it is there."""
         return self.whole.exists() or self.partial.exists()
 
+    @property
+    def size(self) -> int:
+        """Bytes that are there, all of it or a piece."""
+        return next((path.stat().st_size for path in (self.whole, self.partial) if path.exists()), 0)
+
     def version(self) -> Version:
         """The version that the bytes in `partial` are of; nothing is known of a file that a person cut short."""
         with suppress(OSError, msgspec.DecodeError):

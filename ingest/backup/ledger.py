@@ -1,7 +1,7 @@
 """transfer.parts and the step in ops.steps, kept over short connections.
 
 A backup takes half a day, and the warehouse has one writer: nobody may be kept out of it that long. It is opened for a
-moment every few seconds when there is something new, and left alone while somebody else has it. What could not be
+moment every half minute when there is something new, and left alone while somebody else has it. What could not be
 written waits; what a kill took is proven again from the disk by the next run.
 """
 

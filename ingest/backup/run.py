@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ingest.backup.fetch import PATIENCE_S, Download, Fetcher, LinkRefused, Links, PartFailed, new_client
@@ -18,7 +19,7 @@ from ingest.warehouse.errors import OperatorError, SettingsError, WarehouseBusy
 from ingest.warehouse.lock import only_one
 from ingest.warehouse.terminal import say, say_aside, warn_once
 
-WRITE_EVERY_S = 5.0  # seconds between looks whether there is something for the ledger
+WRITE_EVERY_S = 30.0  # each time the warehouse is held for some tens of milliseconds
 WAREHOUSE_PATIENCE_S = 600.0  # at the end
 _AGAIN = "run it again: what is there is proven without fetching, the rest goes on from where it stopped"
 
@@ -123,7 +124,13 @@ class Backup:
         await _each([each for each in self._missing() if each.is_refused], fetch, streams)
 
     async def _take_what_is_there(self, download: Download) -> None:
-        await asyncio.to_thread(download.take_what_is_there)
+        if not download.file.is_begun:
+            return
+        self.screen.part_begins(download, "is proven")
+        try:
+            await asyncio.to_thread(download.take_what_is_there, partial(self.screen.read, download))
+        finally:
+            self.screen.part_ends(download)
 
     async def _trying(self, download: Download, fetcher: Fetcher, work: Coroutine[None, None, None]) -> None:
         """Keep why a part did not come."""

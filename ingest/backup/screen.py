@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.progress import DownloadColumn, TaskID, TextColumn
 
 from ingest.backup.fetch import Download
+from ingest.backup.links import PartName
 from ingest.warehouse.terminal import progress_bars, say
 
 RATE_WINDOW_S = 300.0  # the line is uneven: the rate is that of the last minutes
@@ -52,7 +53,7 @@ class Screen:
         self._bars = progress_bars(DownloadColumn(), TextColumn("{task.fields[note]}"))
         self._all: TaskID | None = None
         self._wanted: Sequence[Download] = ()
-        self._tasks: dict[object, TaskID] = {}
+        self._tasks: dict[PartName, TaskID] = {}
         self._rate = MovingRate()
         self._drawn_at = 0.0
         self._done = self._count = 0  # parts
@@ -68,26 +69,31 @@ class Screen:
         """These parts of so many are fetched from now on."""
         self._wanted, self._rate = wanted, MovingRate()
         self._done, self._count = count - len(wanted), count
-        self._all = self._bars.add_task("all of them", note="")
+        self._all = self._bars.add_task("all of them", total=None, note="")
 
-    def part_begins(self, download: Download) -> None:
+    def part_begins(self, download: Download, note: str = "") -> None:
         """A part is under way now."""
-        self._tasks[download.name] = self._bars.add_task(str(download.name), note="")
+        self._tasks[download.name] = self._bars.add_task(str(download.name), total=None, note=note)
+
+    def read(self, download: Download, number: int) -> None:
+        """So many bytes of a part that is there were read."""
+        self._bars.update(self._tasks[download.name], total=download.file.size, advance=number)
 
     def part_ends(self, download: Download) -> None:
         """It is there, or did not come."""
         self._bars.remove_task(self._tasks.pop(download.name))
 
-    def advance(self, download: Download, number: int) -> None:
-        """So many bytes of a part came."""
+    def advance(self, number: int) -> None:
+        """So many bytes of one of the parts came."""
         self._rate.add(number)
         if self._all is None or time.monotonic() - self._drawn_at < DRAW_EVERY_S:
             return
         self._drawn_at = time.monotonic()
         total, there = sum(part.size or 0 for part in self._wanted), sum(part.proof.size for part in self._wanted)
         self._bars.update(self._all, total=total, completed=there, note=self._forecast())
-        if download.name in self._tasks:
-            self._bars.update(self._tasks[download.name], total=download.size, completed=download.proof.size)
+        for part in self._wanted:
+            if part.name in self._tasks:
+                self._bars.update(self._tasks[part.name], total=part.size, completed=part.proof.size)
 
     def tell(self, download: Download) -> None:
         """One line about a part that is there now."""

@@ -232,8 +232,8 @@ create table if not exists transfer.parts (
     sha256 varchar,
     proof varchar, -- what was proven: crc, size, order; null: not all there
     problem varchar, -- why it did not come in its last run
-    attempts integer not null, -- requests made for it, of all runs
-    fetched_bytes bigint not null, -- over the network, of all runs
+    attempts integer not null, -- requests made for it; a run that is killed may lose its last half minute
+    fetched_bytes bigint not null, -- over the network, likewise
     rate double, -- bytes a second while it was last fetched
     run_id varchar not null,
     updated_at timestamp not null
