@@ -8,8 +8,10 @@ import asyncio
 import email
 import email.policy
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from starlette.applications import Starlette
@@ -18,8 +20,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from publish.sandbox import php
-from publish.sandbox.engine import Engine
+from publish.sandbox import files, php
+from publish.sandbox.engine import SCOPES, Engine
 from publish.sandbox.faults import Faults
 from publish.sandbox.limits import Clock, Limits
 from publish.sandbox.methods import ApiError
@@ -117,6 +119,8 @@ async def _rest(request: Request) -> Response:
         status, body = turned_away
         engine.refuse(name, status, body, fault)
         return _json(body, status)
+    if name == "download":
+        return _file(engine, str(params.get("token")))
     status, body, _ = engine.request(name, params, fault=fault)
     if fault in ("lose_answer", "cut"):
         return _Dropped()
@@ -128,6 +132,16 @@ async def _rest(request: Request) -> Response:
     if fault == "slow":
         await asyncio.sleep(engine.faults.delay)
     return _json(body, status)
+
+
+def _file(engine: Engine, token: str) -> Response:
+    with engine.store.lock:
+        found = files.content(engine.store, token)
+    if found is None:
+        return _json(ApiError("NOT_FOUND", "File not found").body, 404)
+    name, content = found
+    headers = {"content-disposition": f"attachment; filename*=utf-8''{quote(name)}"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 def _turned_away(
@@ -166,10 +180,12 @@ def create_app(
     clock: Clock | None = None,
     secret: str = "sandbox",
     user: int = 1,
+    scopes: Iterable[str] = SCOPES,
 ) -> Starlette:
     """The portal as an ASGI application.
 
-    `state` is a file that outlives the process, or `:memory:`. Its webhook is `/rest/{user}/{secret}/`. Faults are
+    `state` is a file that outlives the process, or `:memory:`. Its webhook is `/rest/{user}/{secret}/`; it has the
+    scope `crm` and those of `scopes`. Faults are
     changed at run time by `POST /_sandbox/faults` (see `Faults.configure`), counts read from `GET /_sandbox/stats`.
     `app.state.portal` is a view of the state for tests, `app.state.engine.faults` the faults in force.
     """
@@ -182,7 +198,7 @@ def create_app(
     app = Starlette(routes=routes)
     app.state.secret = secret
     app.state.connections = {}
-    install_engine(app, state, limits=limits, faults=faults, clock=clock, user=user)
+    install_engine(app, state, limits=limits, faults=faults, clock=clock, user=user, scopes=scopes)
     return app
 
 
@@ -194,7 +210,10 @@ def install_engine(
     faults: Faults | None = None,
     clock: Clock | None = None,
     user: int = 1,
+    scopes: Iterable[str] = SCOPES,
 ) -> None:
     """Put a portal behind the application, in the place of the one that was there."""
-    app.state.engine = Engine(state, limits or Limits.standard(), faults or Faults(), clock, user)
+    app.state.engine = Engine(
+        state, limits or Limits.standard(), faults or Faults(), clock, user, scopes, app.state.secret
+    )
     app.state.portal = Portal(app.state.engine.store)

@@ -5,7 +5,7 @@ Pages `status/*`, `universal/category/*`, `currency/*`. Books and codes are thos
 
 from typing import Any
 
-from publish.sandbox import php
+from publish.sandbox import php, users
 from publish.sandbox.fields import CARDS, Card
 from publish.sandbox.listing import select_documents
 from publish.sandbox.methods import ApiError, Call, Page, method
@@ -268,7 +268,8 @@ def has_funnel(store: Store, funnel_id: int) -> bool:
 @method("crm.category.list")
 def category_list(call: Call) -> Page:
     _funnel_card(call)
-    found = [{"id": key} | body for key, body in call.store.documents(CATEGORY).items()]
+    hidden = users.rights(call).hidden_funnels
+    found = [{"id": key} | body for key, body in call.store.documents(CATEGORY).items() if key not in hidden]
     found.sort(key=lambda item: (item["sort"], item["id"]))
     return Page({"categories": found}, len(found))
 

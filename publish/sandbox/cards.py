@@ -47,7 +47,8 @@ def search_key(type_id: str, value: str) -> str:
     return "7" + digits[1:] if len(digits) == 11 and digits[0] == "8" else digits
 
 
-def _default(store: Store, card: Card, item: Field, draft: Draft, user: int, now: float) -> Any:
+def default(store: Store, card: Card, item: Field, draft: Draft, user: int, now: float) -> Any:
+    """What a field takes that a new card is not given."""
     match item.default:
         case None:
             return None
@@ -88,7 +89,7 @@ def create(store: Store, card: Card, draft: Draft, user: int, now: float) -> int
     for item in card.columns:
         value = draft.values.get(item.name)
         if value is None and item.name not in draft.values:
-            value = _default(store, card, item, draft, user, now)
+            value = default(store, card, item, draft, user, now)
         row[item.name] = value
     del row["ID"]
     row["DATE_CREATE"] = row["DATE_CREATE"] or at
@@ -231,6 +232,11 @@ def delete(store: Store, card: Card, card_id: int) -> None:
     for requisite_id in owned:
         delete_requisite(store, requisite_id)
     store.write("delete from address where ENTITY_TYPE_ID = ? and ENTITY_ID = ?", card.type_id, card_id)
+    store.write("delete from requisite_link where ENTITY_TYPE_ID = ? and ENTITY_ID = ?", card.type_id, card_id)
+    store.write("delete from product_row where ownerType = ? and ownerId = ?", card.letter, card_id)
+    store.write("delete from comment where ENTITY_TYPE = ? and ENTITY_ID = ?", card.table, card_id)
+    store.write("delete from activity_binding where entity_type_id = ? and entity_id = ?", card.type_id, card_id)
+    store.write("delete from activity where OWNER_TYPE_ID = ? and OWNER_ID = ?", card.type_id, card_id)
 
 
 def delete_requisite(store: Store, requisite_id: int) -> None:

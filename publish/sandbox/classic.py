@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from publish.sandbox import cards, items, links, php, userfields, values
+from publish.sandbox import automation, cards, items, links, php, userfields, users, values
 from publish.sandbox.cards import Draft, Multi
 from publish.sandbox.fields import CARDS, MULTIFIELDS, Card, Field
 from publish.sandbox.listing import Column, condition, ordering, select, start_of
@@ -81,7 +81,9 @@ def _add(call: Call, card: Card) -> int:
     created, latest = draft.values.get("DATE_CREATE"), cards.latest_creation(call.store, card)
     if created and latest and created < latest:
         draft.values["DATE_CREATE"] = latest
-    return cards.create(call.store, card, draft, call.user, call.now)
+    card_id = cards.create(call.store, card, draft, call.user, call.now)
+    automation.start(call.store, card, automation.ON_ADD)
+    return card_id
 
 
 def _held(call: Call, card: Card, missing: str) -> sqlite3.Row:
@@ -93,6 +95,7 @@ def _held(call: Call, card: Card, missing: str) -> sqlite3.Row:
 
 def _get(call: Call, card: Card) -> dict[str, Any]:
     held = _held(call, card, "Not found")
+    users.check_readable(call, card, [held["ID"]])
     fm = cards.multifields(call.store, card, held["ID"]) if card.has_multifields else []
     return _shown(call, card, held) | _grouped(fm)
 
@@ -101,6 +104,7 @@ def _update(call: Call, card: Card) -> bool:
     held = _held(call, card, _MISSING.get(card.name, "Not found"))
     draft = _decode(call, card, call.fields(), importing=False, is_new=False)
     cards.update(call.store, card, held, draft, call.user, call.now, only_if_changed=False)
+    automation.start(call.store, card, automation.ON_CHANGE)
     return True
 
 
@@ -152,7 +156,8 @@ def _list(call: Call, card: Card) -> Page:
     known = _columns(call, card)
     where, bound = condition(call.mapping("filter"), known.get, strict=False)
     order = ordering(call.mapping("order"), known.get)
-    rows, total, following = select(call.store, card.table, where, bound, order, start_of(call))
+    visible = users.rights(call).visible(card)
+    rows, total, following = select(call.store, card.table, where, bound, order, start_of(call), visible=visible)
     chosen = {name for _, name in php.pairs(call.get("select") or ["*", "UF_*"])} or {"*", "UF_*"}
     named_multi = chosen & set(MULTIFIELDS)
     fm = cards.multifields_of(call.store, card, [row["ID"] for row in rows]) if named_multi else {}

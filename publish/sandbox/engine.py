@@ -3,13 +3,17 @@
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from publish.sandbox import (  # noqa: F401 - the modules of methods register themselves
+    activities,
+    automation,
     batch,
     books,
     classic,
+    comments,
     duplicates,
     forms,
     items,
@@ -17,8 +21,10 @@ from publish.sandbox import (  # noqa: F401 - the modules of methods register th
     metadata,
     php,
     presets,
+    products,
     requisites,
     userfields,
+    users,
 )
 from publish.sandbox.faults import Faults
 from publish.sandbox.limits import Clock, Limits, Meter
@@ -26,19 +32,32 @@ from publish.sandbox.methods import METHODS, ApiError, Call, Method, Page
 from publish.sandbox.store import Store, moment
 
 log = logging.getLogger(__name__)
+SCOPES = ("bizproc", "user")
 
 
 class Engine:
     """Methods, limits, faults and state of one portal. `request` is one HTTP request and one transaction."""
 
-    def __init__(self, state: Path | str, limits: Limits, faults: Faults, clock: Clock | None, user: int):
+    def __init__(
+        self,
+        state: Path | str,
+        limits: Limits,
+        faults: Faults,
+        clock: Clock | None,
+        user: int,
+        scopes: Iterable[str] = SCOPES,
+        secret: str = "sandbox",
+    ):
         self.store = Store(state)
         self.meter = Meter(limits, clock)
         self.faults = faults
         self.user = user
+        self.scopes = frozenset({"basic", "crm", *scopes})
+        self.webhook = f"/rest/{user}/{secret}"
         with self.store.lock, self.store.transaction():
             presets.seed(self.store, self.meter.now())
             books.seed(self.store, self.meter.now())
+            users.seed(self.store, self.meter.now())
 
     def request(
         self, name: str, params: dict[str, Any], *, fault: str | None = None
@@ -91,8 +110,8 @@ class Engine:
     def _command(self, name: str, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Run one method under the operating limit: its answer and its `time`."""
         method = METHODS.get(name.lower())
-        if method is None:
-            if name.lower().split(".")[0] in metadata.OTHER_SCOPES:
+        if method is None or not self._is_in_scope(method):
+            if method is not None or name.lower().split(".")[0] in metadata.OTHER_SCOPES:
                 raise ApiError(
                     "insufficient_scope",
                     "The request requires higher privileges than provided by the webhook token",
@@ -108,7 +127,7 @@ class Engine:
         cost = self._cost(method, params)
         operating = self.meter.of(name)
         operating.add(now, cost)
-        call = Call(method.name, params, self.store, now, self.user)
+        call = Call(method.name, params, self.store, now, self.user, self.scopes, self.webhook)
         try:
             with self.store.savepoint():
                 answer = method.handler(call)
@@ -118,6 +137,11 @@ class Engine:
             log.exception("the sandbox failed in %s", method.name)
             raise ApiError("INTERNAL_SERVER_ERROR", "Internal server error", 500) from None
         return answer, _times(now, cost, operating.reset_at(now), operating.total(now))
+
+    def _is_in_scope(self, method: Method) -> bool:
+        """Users come with three scopes: `user`, `user_basic`, `user_brief`."""
+        wanted = method.scope
+        return wanted is None or any(scope == wanted or scope.startswith(f"{wanted}_") for scope in self.scopes)
 
     def _cost(self, method: Method, params: dict[str, Any]) -> float:
         cost = self.meter.cost(method.name, method.writes)

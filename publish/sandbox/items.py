@@ -7,7 +7,7 @@ multifields are `fm` here and upper-case lists in the import methods, and the ot
 import sqlite3
 from typing import Any
 
-from publish.sandbox import books, cards, links, php, userfields, values
+from publish.sandbox import automation, books, cards, files, links, php, userfields, users, values
 from publish.sandbox.cards import Draft, Multi
 from publish.sandbox.fields import CARDS, MULTIFIELDS, Card, Field
 from publish.sandbox.listing import Column, NotAllowed, condition, ordering, select, start_of
@@ -30,6 +30,7 @@ def _load(call: Call, card: Card) -> sqlite3.Row:
     held = cards.load(call.store, card, php.integer(call.required("id")))
     if held is None:
         raise ApiError("NOT_FOUND", "Item not found")
+    users.check_readable(call, card, [held["ID"]])
     return held
 
 
@@ -58,6 +59,10 @@ def _decode(call: Call, card: Card, sent: dict[str, Any], *, importing: bool = F
             _decode_field(call, card, draft, item, value, importing=importing)
         elif name in by_name:
             definition = by_name[name]
+            if definition["USER_TYPE_ID"] == "file":
+                keep = files.keep_all if definition["MULTIPLE"] == "Y" else files.keep
+                draft.user_values[definition["FIELD_NAME"]] = keep(call.store, value)
+                continue
             try:
                 kept = userfields.keep(definition, value, loosely=False)
             except values.Invalid:
@@ -185,6 +190,11 @@ def _shown(
     }
     fields = userfields.definitions(call.store, card)
     item |= userfields.show(fields, row["UF"], universal=True, original=_original_names(call))
+    for name, definition in fields.items():
+        if definition["USER_TYPE_ID"] == "file":
+            key = name if _original_names(call) else userfields.camel(name)
+            kept = item[key]
+            item[key] = [files.shown(call, one) for one in kept] if isinstance(kept, list) else files.shown(call, kept)
     if fm is not None:
         item["fm"] = [
             {"id": one["id"], "valueType": one["value_type"], "value": one["value"], "typeId": one["type_id"]}
@@ -210,6 +220,7 @@ def item_add(call: Call) -> dict[str, Any]:
     draft = _decode(call, card, call.required_array("fields"))
     _require_name(card, draft)
     card_id = cards.create(call.store, card, draft, call.user, call.now)
+    automation.start(call.store, card, automation.ON_ADD)
     return {"item": shown_card(call, card, card_id)}
 
 
@@ -224,7 +235,8 @@ def item_update(call: Call) -> dict[str, Any]:
     card = _card(call)
     held = _load(call, card)
     draft = _decode(call, card, call.required_array("fields"), held=held)
-    cards.update(call.store, card, held, draft, call.user, call.now, only_if_changed=True)
+    if cards.update(call.store, card, held, draft, call.user, call.now, only_if_changed=True):
+        automation.start(call.store, card, automation.ON_CHANGE)
     return {"item": shown_card(call, card, held["ID"])}
 
 
@@ -320,7 +332,17 @@ def item_list(call: Call) -> Page:
     except values.Invalid as error:
         raise _invalid_filter(str(error), "has invalid value") from None
     order = _order(call, known)
-    rows, total, following = select(call.store, card.table, where, bound, order, start_of(call))
+    rights = users.rights(call)
+    rows, total, following = select(
+        call.store,
+        card.table,
+        where,
+        bound,
+        order,
+        start_of(call),
+        visible=rights.visible(card),
+        counts_hidden=rights.counts_hidden,
+    )
     chosen = [name for _, name in php.pairs(call.params.get("select") or ["*"])]
     everything = "*" in chosen
     ids = [row["ID"] for row in rows]

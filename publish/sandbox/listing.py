@@ -9,7 +9,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from publish.sandbox import php, values
 from publish.sandbox.methods import Call, Page
@@ -113,17 +113,35 @@ def _kept_flag(kind: str, value: Any) -> str:
     return "Y" if php.integer(value) else "N"
 
 
+class Found(NamedTuple):
+    """One page of a table: its rows, their total (0 when it is not counted), the start of the next page."""
+
+    rows: list[sqlite3.Row]
+    total: int
+    next: int | None
+
+
 def select(
-    store: Store, table: str, where: str, bound: list[Any], order: list[tuple[str, str]], start: int
-) -> tuple[list[sqlite3.Row], int, int | None]:
-    """One page of a table: rows, total (0 when it is not counted), start of the next page."""
+    store: Store,
+    table: str,
+    where: str,
+    bound: list[Any],
+    order: list[tuple[str, str]],
+    start: int,
+    *,
+    visible: str = "1",
+    counts_hidden: bool = False,
+) -> Found:
+    """One page of the rows that are wanted and `visible`; `counts_hidden`: the total counts the others as well."""
     by = ", ".join([f"{sql} {direction}" for sql, direction in order] + ([] if order else ["ID asc"]))
-    page = f"select * from {table} where {where} order by {by} limit {PAGE} offset {max(start, 0)}"
+    wanted = f"({where}) and {visible}"
+    page = f"select * from {table} where {wanted} order by {by} limit {PAGE} offset {max(start, 0)}"
     rows = store.rows(page, *bound)
     if start < 0:
-        return rows, 0, None
-    total = store.value(f"select count(*) from {table} where {where}", *bound)
-    return rows, total, start + PAGE if start + PAGE < total else None
+        return Found(rows, 0, None)
+    counted = where if counts_hidden else wanted
+    total = store.value(f"select count(*) from {table} where {counted}", *bound)
+    return Found(rows, total, start + PAGE if start + PAGE < total else None)
 
 
 def ordering(call_order: Any, resolve: Resolve) -> list[tuple[str, str]]:
@@ -155,13 +173,7 @@ def _matches(held: Any, operation: str, wanted: Any) -> bool:
 def select_documents(call: Call, kind: str, fixed: dict[str, Any] | None = None) -> Page:
     """Documents of one kind that a classic list call wants, each with its `ID` as text."""
     found = [{"ID": str(key)} | body for key, body in call.store.documents(kind).items()]
-    found = [item for item in found if all(item.get(key) == value for key, value in (fixed or {}).items())]
-    for key, wanted in call.mapping("filter").items():
-        prefix, name = split_key(key)
-        operation, negated = _NEGATED.get(prefix, prefix), prefix in _NEGATED
-        known = [item for item in found if name in item]
-        if known or name == "ID":
-            found = [item for item in found if _matches(item.get(name), operation, wanted) != negated]
+    found = select_rows(call, [item for item in found if (fixed or {}).items() <= item.items()])
     for name, direction in reversed(call.mapping("order").items()):
         found.sort(
             key=lambda item: (_number(item.get(name, "")) or 0, str(item.get(name, ""))),
@@ -175,3 +187,14 @@ def select_documents(call: Call, kind: str, fixed: dict[str, Any] | None = None)
     if start < 0:
         return Page(rows, 0)
     return Page(rows, len(found), start + PAGE if start + PAGE < len(found) else None)
+
+
+def select_rows(call: Call, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of some rows that the filter of a classic list call lets through; what it does not know, it passes over."""
+    for key, wanted in call.mapping("filter").items():
+        prefix, name = split_key(key)
+        operation, negated = _NEGATED.get(prefix, prefix), prefix in _NEGATED
+        known = [item for item in found if name in item]
+        if known or name == "ID":
+            found = [item for item in found if _matches(item.get(name), operation, wanted) != negated]
+    return found

@@ -1,18 +1,16 @@
-"""Methods about the portal itself: time, scopes, user, enumerations, currencies, product rows.
+"""Methods about the portal itself: time, scopes, enumerations, currencies.
 
-Pages `common/system/*`, `common/users/*`, `auxiliary/*`, `currency/*`, `deals/crm-deal-productrows-*`.
+Pages `common/system/*`, `auxiliary/*`, `currency/*`.
 """
 
-from functools import partial
 from typing import Any
 
-from publish.sandbox import books, php
+from publish.sandbox import books
 from publish.sandbox.fields import CARDS
 from publish.sandbox.methods import METHODS, ApiError, Call, method
 from publish.sandbox.presets import ADDRESS_TYPES
 from publish.sandbox.store import moment
 
-SCOPES = ["basic", "crm"]
 # First words of methods that a real portal has and this one has not: outside the webhook's scope, not unknown.
 OTHER_SCOPES = frozenset(
     {
@@ -36,34 +34,12 @@ def method_get(call: Call) -> dict[str, bool]:
 
 @method("scope")
 def scope(call: Call) -> list[str]:
-    return SCOPES
+    return sorted(call.scopes)
 
 
 @method("server.time")
 def server_time(call: Call) -> str:
     return moment(call.now)
-
-
-@method("profile")
-def profile(call: Call) -> dict[str, Any]:
-    return {
-        "ID": str(call.user),
-        "ADMIN": True,
-        "NAME": "Песочница",
-        "LAST_NAME": "",
-        "PERSONAL_GENDER": "",
-        "TIME_ZONE": "",
-    }
-
-
-@method("user.current")
-def user_current(call: Call) -> dict[str, Any]:
-    return {"ID": str(call.user), "ACTIVE": True, "NAME": "Песочница", "LAST_NAME": "", "EMAIL": ""}
-
-
-@method("user.admin")
-def user_admin(call: Call) -> bool:
-    return True
 
 
 @method("app.info")
@@ -150,38 +126,3 @@ def currency_fields(call: Call) -> dict[str, Any]:
     kinds = {"CURRENCY": "string", "AMOUNT_CNT": "int", "AMOUNT": "double", "BASE": "char r", "SORT": "int"}
     kinds |= {"DATE_UPDATE": "datetime r", "LID": "string r", "FORMAT_STRING": "string r", "FULL_NAME": "string r"}
     return books.describe(kinds | {"DEC_POINT": "string r", "THOUSANDS_SEP": "string r", "DECIMALS": "int r"})
-
-
-def _rows_of(call: Call, name: str) -> tuple[str, int]:
-    owner_id = php.integer(call.get("id"))
-    if owner_id <= 0:
-        raise ApiError("", "The parameter id is invalid or not defined.")
-    if not call.store.exists(name, owner_id):
-        raise ApiError("", "Not found")
-    return f"rows of {name}", owner_id
-
-
-def _product_rows(call: Call, name: str) -> list[dict[str, Any]]:
-    kind, owner_id = _rows_of(call, name)
-    return [item for body in call.store.documents(kind).values() if body["owner"] == owner_id for item in body["rows"]]
-
-
-def _set_product_rows(call: Call, name: str) -> bool:
-    kind, owner_id = _rows_of(call, name)
-    held = next((key for key, body in call.store.documents(kind).items() if body["owner"] == owner_id), None)
-    letter = name[0].upper()
-    rows: list[dict[str, Any]] = [
-        {"ID": str(number), "OWNER_ID": str(owner_id), "OWNER_TYPE": letter, "PRODUCT_ID": 0}
-        | dict(php.pairs(row))
-        | {"PRICE": float(row.get("PRICE") or 0), "QUANTITY": float(row.get("QUANTITY") or 1)}
-        for number, (_, row) in enumerate(php.pairs(call.get("rows") or []), 1)
-    ]
-    call.store.put_document(kind, {"owner": owner_id, "rows": rows}, held)
-    total = sum(row["PRICE"] * row["QUANTITY"] for row in rows)
-    call.store.write(f"update {name} set OPPORTUNITY = ? where ID = ? and IS_MANUAL_OPPORTUNITY = 'N'", total, owner_id)
-    return True
-
-
-for _name in ("deal", "lead"):
-    method(f"crm.{_name}.productrows.get")(partial(_product_rows, name=_name))
-    method(f"crm.{_name}.productrows.set", writes=True)(partial(_set_product_rows, name=_name))

@@ -38,6 +38,8 @@ class Call:
     store: Store
     now: float
     user: int
+    scopes: frozenset[str]
+    webhook: str  # the path of the webhook's address, `/rest/1/secret`
 
     def get(self, name: str, default: Any = None) -> Any:
         """A parameter of the classic methods, which take names in any case."""
@@ -94,16 +96,17 @@ class Method:
     name: str
     handler: Handler
     writes: bool
+    scope: str | None  # other than `crm` and `basic`, which every webhook here has
 
 
 METHODS: dict[str, Method] = {}
 
 
-def method(name: str, *, writes: bool = False) -> Callable[[Handler], Handler]:
+def method(name: str, *, writes: bool = False, scope: str | None = None) -> Callable[[Handler], Handler]:
     """Register a handler under a method name (names are not case-sensitive on the wire)."""
 
     def register(handler: Handler) -> Handler:
-        METHODS[name.lower()] = Method(name, handler, writes)
+        METHODS[name.lower()] = Method(name, handler, writes, scope)
         return handler
 
     return register

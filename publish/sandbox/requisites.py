@@ -262,9 +262,7 @@ def address_fields(call: Call) -> dict[str, Any]:
     return _fields(call, ADDRESS)
 
 
-def _links(call: Call) -> dict[tuple[int, int], tuple[int, dict[str, Any]]]:
-    found = call.store.documents(LINK)
-    return {(body["ENTITY_TYPE_ID"], body["ENTITY_ID"]): (key, body) for key, body in found.items()}
+_LINK_COLUMNS = {name: Column(name, "integer") for name in ("ENTITY_TYPE_ID", "ENTITY_ID", *_LINK_PARTS)}
 
 
 @method("crm.requisite.link.register", writes=True)
@@ -277,13 +275,14 @@ def link_register(call: Call) -> bool:
     parts = {name: php.integer(sent.get(name)) for name in _LINK_PARTS}
     if parts["REQUISITE_ID"] and not call.store.exists("requisite", parts["REQUISITE_ID"]):
         raise ApiError("", f"The Requisite with ID '{parts['REQUISITE_ID']}' is not found")
-    held = _links(call).get((card.type_id, owner_id), (None, {}))[0]
-    call.store.put_document(LINK, {"ENTITY_TYPE_ID": card.type_id, "ENTITY_ID": owner_id} | parts, held)
+    call.store.write(f"delete from {LINK} where ENTITY_TYPE_ID = ? and ENTITY_ID = ?", card.type_id, owner_id)
+    call.store.insert(LINK, {"ENTITY_TYPE_ID": card.type_id, "ENTITY_ID": owner_id} | parts)
     return True
 
 
-def _link(call: Call) -> tuple[int, dict[str, Any]] | None:
-    return _links(call).get((php.integer(call.get("entityTypeId")), php.integer(call.get("entityId"))))
+def _link(call: Call) -> sqlite3.Row | None:
+    key = (php.integer(call.get("entityTypeId")), php.integer(call.get("entityId")))
+    return call.store.row(f"select * from {LINK} where ENTITY_TYPE_ID = ? and ENTITY_ID = ?", *key)
 
 
 @method("crm.requisite.link.get")
@@ -291,18 +290,20 @@ def link_get(call: Call) -> dict[str, Any]:
     held = _link(call)
     if held is None:
         raise ApiError("", "Not found")
-    return {key: str(value) if key in _LINK_PARTS else value for key, value in held[1].items()}
+    return {name: str(held[name]) if name in _LINK_PARTS else held[name] for name in _LINK_COLUMNS}
 
 
 @method("crm.requisite.link.unregister", writes=True)
 def link_unregister(call: Call) -> bool:
     held = _link(call)
     if held is not None:
-        call.store.drop_document(LINK, held[0])
+        call.store.write(f"delete from {LINK} where ID = ?", held["ID"])
     return True
 
 
 @method("crm.requisite.link.list")
 def link_list(call: Call) -> Page:
-    found = [{key: str(value) for key, value in body.items()} for _, body in _links(call).values()]
-    return Page(found, len(found))
+    where, bound = condition(call.mapping("filter"), _LINK_COLUMNS.get, strict=False)
+    order = ordering(call.mapping("order"), _LINK_COLUMNS.get)
+    found = select(call.store, LINK, where, bound, order, start_of(call))
+    return Page([{name: str(row[name]) for name in _LINK_COLUMNS} for row in found.rows], found.total, found.next)

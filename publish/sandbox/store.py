@@ -44,6 +44,36 @@ create table if not exists stage_history (
     id integer primary key autoincrement, card text, owner_id integer, type_id integer, created_time text,
     category_id integer, stage_semantic_id text, stage_id text
 );
+create table if not exists activity (
+    ID integer primary key autoincrement, OWNER_ID integer, OWNER_TYPE_ID integer, TYPE_ID integer, PROVIDER_ID text,
+    PROVIDER_TYPE_ID text, SUBJECT text, CREATED text, LAST_UPDATED text, START_TIME text, END_TIME text, DEADLINE text,
+    COMPLETED text, STATUS integer, RESPONSIBLE_ID integer, PRIORITY integer, DESCRIPTION text,
+    DESCRIPTION_TYPE integer, DIRECTION integer, LOCATION text, ORIGINATOR_ID text, ORIGIN_ID text, AUTHOR_ID integer,
+    EDITOR_ID integer, SETTINGS text not null default '[]', PROVIDER_PARAMS text not null default '[]',
+    COMMUNICATIONS text not null default '[]', FILES text not null default '[]'
+);
+create table if not exists activity_binding (
+    activity_id integer, entity_type_id integer, entity_id integer, primary key (activity_id, entity_type_id, entity_id)
+) without rowid;
+create table if not exists comment (
+    ID integer primary key autoincrement, ENTITY_TYPE text, ENTITY_ID integer, CREATED text, COMMENT text,
+    AUTHOR_ID integer, FILES text not null default '[]'
+);
+create index if not exists comment_of_card on comment (ENTITY_TYPE, ENTITY_ID);
+create table if not exists product_row (
+    id integer primary key autoincrement, ownerId integer, ownerType text, productId integer, productName text,
+    price real, quantity real, discountTypeId integer, discountRate real, discountSum real, taxRate real,
+    taxIncluded text, measureCode integer, measureName text, sort integer, xmlId text
+);
+create index if not exists product_row_of_card on product_row (ownerType, ownerId);
+create table if not exists requisite_link (
+    ID integer primary key autoincrement, ENTITY_TYPE_ID integer, ENTITY_ID integer, REQUISITE_ID integer,
+    BANK_DETAIL_ID integer, MC_REQUISITE_ID integer, MC_BANK_DETAIL_ID integer
+);
+create unique index if not exists requisite_link_of_card on requisite_link (ENTITY_TYPE_ID, ENTITY_ID);
+create table if not exists portal_user (ID integer primary key, body text);
+create table if not exists file (ID integer primary key autoincrement, NAME text, CONTENT blob);
+create table if not exists counter (name text primary key, number integer);
 create table if not exists document (id integer primary key autoincrement, kind text, body text);
 create index if not exists document_of_kind on document (kind);
 create table if not exists request_log (

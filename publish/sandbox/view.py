@@ -1,11 +1,12 @@
 """The portal's state as tests and the demo read it: past the REST API, without a trace in the request log."""
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from publish.sandbox import links, values
+from publish.sandbox import automation, filling, links, users, values
 from publish.sandbox.fields import CARDS, RECORDS, Card, Record
 from publish.sandbox.methods import METHODS
 from publish.sandbox.store import Store
@@ -83,6 +84,51 @@ class Portal:
     def addresses(self) -> list[dict[str, Any]]:
         return self._records(RECORDS["address"])
 
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Rows of `activity`, `activity_binding`, `comment`, `product_row`, `requisite_link` as they are kept."""
+        with self._store.lock:
+            return [dict(row) for row in self._store.rows(f"select * from {table} order by 1, 2, 3")]
+
+    def users(self) -> list[dict[str, Any]]:
+        """All users in id order."""
+        with self._store.lock:
+            return [json.loads(row["body"]) for row in self._store.rows("select body from portal_user order by ID")]
+
+    def documents(self, kind: str) -> dict[int, dict[str, Any]]:
+        """The entries of a small dictionary by id: `status`, `category`, `currency`, `preset`, `userfield`,
+        `workflow_template`."""
+        with self._store.lock:
+            return dict(self._store.documents(kind))
+
+    def fill(self, *, every: int = 1, now: float | None = None, **counts: int) -> None:
+        """Add cards and their parts by the thousand, past the methods: see `filling.fill`."""
+        with self._store.lock, self._store.transaction():
+            filling.fill(self._store, now or time.time(), counts, every)
+
+    def set_user(self, user_id: int = 1, **fields: Any) -> None:
+        """Add a user or change fields of one."""
+        with self._store.lock, self._store.transaction():
+            users.put(self._store, time.time(), user_id, **fields)
+
+    def set_rights(self, user_id: int = 1, **rights: Any) -> None:
+        """Give a user other rights: `is_admin`, `hidden_funnels`, `counts_hidden` (see `users.Rights`)."""
+        self.set_user(user_id, rights=rights)
+
+    def add_template(self, document_type: str, auto_execute: int, name: str = "Шаблон") -> int:
+        """Add a workflow template to a type of card (`DEAL`) that starts by itself: 1 when one is added, 2 changed."""
+        with self._store.lock, self._store.transaction():
+            return automation.add_template(self._store, time.time(), document_type, auto_execute, name)
+
+    def automation_started(self) -> int:
+        """How many workflows have started by themselves."""
+        with self._store.lock:
+            return automation.counted(self._store, automation.STARTED)
+
+    def mail_sent(self) -> int:
+        """How many e-mails have been sent, copies included."""
+        with self._store.lock:
+            return automation.counted(self._store, automation.MAIL)
+
     def links(self) -> set[tuple[int, int]]:
         """Pairs of (contact id, company id)."""
         with self._store.lock:
@@ -142,6 +188,8 @@ class Portal:
             "requests": len(lines),
             "calls": dict(self.calls()),
             "writes": dict(self.writes()),
+            "automation": self.automation_started(),
+            "mail": self.mail_sent(),
             "refused": dict(sum((Counter({one["error"]: one["count"]}) for one in self.refused()), Counter())),
             "faults": dict(Counter(line["fault"] for line in lines if line["fault"])),
         }
