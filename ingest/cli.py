@@ -1,16 +1,16 @@
-"""`ingest mysql | json | kafka | registry | backup | status | copy`."""
+"""`ingest mysql | json | kafka | registry | bitrix24 | backup | status | copy`."""
 
 import gc
 import logging
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from ingest.landing import Landing, landing
-from ingest.settings import read_settings
+from ingest.settings import portals_of, read_settings
 from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_for_reading
@@ -182,6 +182,32 @@ def backup_command() -> None:
         streams=settings.transfer.backup_streams,
         allow_http=settings.general.allow_http,
     )
+
+
+@app.command("bitrix24")
+def bitrix24_command(
+    names: Annotated[
+        list[str] | None, typer.Option("--portal", help="cloud or box; both that are set, at once, unless named.")
+    ] = None,
+    label: Annotated[str, typer.Option("--label", help="What this snapshot is called, such as baseline.")] = "",
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--active-since", formats=["%Y-%m-%d"], help="Comments and bindings only of what was active since."
+        ),
+    ] = None,
+    gone: Annotated[
+        list[str] | None,
+        typer.Option("--gone", help="What really is no longer there, as funnel:7 or leads; it counts as deleted."),
+    ] = None,
+) -> None:
+    """Land Bitrix24 portals whole, as snapshots, of which only what changed lands; nothing is written to them."""
+    from ingest.portal.landing import land_portals
+    from ingest.portal.source import Wishes
+
+    with landing(journal.INGEST_BITRIX24) as work:
+        sources = portals_of(work.settings, names)
+        land_portals(work, sources, label, Wishes(since.date() if since else None, tuple(gone or ())))
 
 
 @app.command("status")

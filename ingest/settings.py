@@ -1,15 +1,26 @@
 """The sources, declared, and what `ingest` is told of them: environment variables, or the same names in `.env`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import Field, SecretStr
 
-from ingest.sources import JSONSource, KafkaLogin, KafkaSource, MySQLSource, Source, SourceT, prefix_of
+from ingest.sources import (
+    JSONSource,
+    KafkaLogin,
+    KafkaSource,
+    MySQLSource,
+    PortalSource,
+    Source,
+    SourceT,
+    prefix_of,
+)
 from ingest.warehouse import variables
 from ingest.warehouse.environment import PREFIX, Day, EnvironmentSettings, read_environment, refuse_plain_http
+from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.variables import known_names_hint
 
 
 class Declaration(NamedTuple):
@@ -30,6 +41,8 @@ DECLARATIONS = (
     declare("shop_a", MySQLSource, tables="clients:whole,client_contacts:whole,orders"),
     declare("shop_b", JSONSource, array="companies.item"),
     declare("shop_b", KafkaSource, kafka_topic="shop-b.companies"),
+    declare("cloud", PortalSource),  # a company moves from it
+    declare("box", PortalSource, rate=0),  # to its own server
 )
 
 
@@ -78,6 +91,28 @@ class Settings:
     def sources_of(self, kind: type[SourceT]) -> Iterator[SourceT]:
         """The sources of a kind in the order of their declarations."""
         return (source for source in self.sources if isinstance(source, kind))
+
+
+def portals_of(settings: Settings, names: Collection[str] | None) -> list[PortalSource]:
+    """The portals of these names, or all that are set. Raises SettingsError when there is none, when one that is named
+    is not set, or when two are one portal: what is read there would be compared with itself."""
+    declared = {source.name: source for source in settings.sources_of(PortalSource)}
+    for name in names or ():
+        if name not in declared:
+            raise SettingsError(f"there is no portal {name}", hint=known_names_hint(name, declared))
+    chosen = [source for name, source in declared.items() if name in (names or declared)]
+    there = [source for source in chosen if names or source.is_set]
+    if not there:
+        variables_of = " nor ".join(source.variable("webhook") for source in chosen)
+        raise SettingsError(f"neither {variables_of} is set", hint="see .env.example")
+    by_portal: dict[str, PortalSource] = {}
+    for source in declared.values():
+        if source.is_set and not settings.general.allow_http:
+            refuse_plain_http(source.variable("webhook"), source.address.get_secret_value())
+        if source.is_set and (other := by_portal.setdefault(source.portal, source)) is not source:
+            ours, theirs = source.variable("webhook"), other.variable("webhook")
+            raise SettingsError(f"{theirs} and {ours} name one portal", hint="a company moves from one to another")
+    return there
 
 
 def read_settings() -> Settings:

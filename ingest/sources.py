@@ -1,4 +1,4 @@
-"""Kinds of sources: what has to be known of a MySQL server, of JSON files, of a Kafka topic. No source by its name."""
+"""Kinds of sources: what has to be known of a MySQL server, JSON files, a Kafka topic, a portal. None by its name."""
 
 import re
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import NoDecode, PydanticBaseSettingsSource
 
+from ingest.bitrix24.webhook import FORM, has_its_form, portal_of
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.variables import known_names_hint
@@ -185,6 +186,37 @@ class KafkaSource(Source):
     def brokers(self) -> list[str]:
         """Bootstrap servers as host:port; none when the source is not set."""
         return self.kafka.split(",") if self.kafka else []
+
+
+class PortalSource(Source):
+    """A Bitrix24 portal that is read whole, through the webhook of an administrator."""
+
+    kind = "Bitrix24"
+    place_field = "webhook"
+    webhook: SecretStr | None = Field(None, description=FORM)
+    rate: float = Field(2, ge=0, description="requests per second, 0 for no limit")
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_webhook(cls, webhook: SecretStr | None) -> SecretStr | None:
+        if webhook is not None and not has_its_form(webhook.get_secret_value()):
+            raise ValueError("not a webhook")
+        return webhook
+
+    @property
+    def address(self) -> SecretStr:
+        """The webhook. Raises SettingsError when the source is not set."""
+        if self.webhook is None:
+            raise SettingsError(
+                f"{self.variable('webhook')} is not set",
+                hint="create an inbound webhook of an administrator with the rights crm, user and bizproc",
+            )
+        return self.webhook
+
+    @property
+    def portal(self) -> str:
+        """The portal's name, `host` or `host:port`. Raises SettingsError when the source is not set."""
+        return portal_of(self.address.get_secret_value())
 
 
 class KafkaLogin(EnvironmentSettings):

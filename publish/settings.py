@@ -1,21 +1,18 @@
 """Where the portal is, how fast it may be used, and what belongs to whom, from the environment or `.env`."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from ingest.bitrix24.webhook import FORM, has_its_form, portal_of
 from ingest.warehouse import variables
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
 
 Owner = Literal["source", "manager", "last_sent"]
-_WEBHOOK = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Settings(EnvironmentSettings):
@@ -46,8 +43,8 @@ class Settings(EnvironmentSettings):
     def _webhook_has_its_form(cls, value: Any) -> Any:
         if value in (None, ""):
             return None
-        if not _WEBHOOK.fullmatch(str(value)) or not _names_a_host(str(value)):
-            raise ValueError("is not of the form https://portal/rest/USER/SECRET/")
+        if not has_its_form(str(value)):
+            raise ValueError(f"is not of the form {FORM}")
         return value
 
     @field_validator("field_owners", "deal_stages", mode="before")
@@ -70,9 +67,7 @@ class Settings(EnvironmentSettings):
         """The portal's name in the ledger: `host`, or `host:port` where that is not the scheme's; '' when not set."""
         if self.bitrix24_webhook is None:
             return ""
-        address = urlsplit(self.bitrix24_webhook.get_secret_value())
-        is_usual = address.port in (None, _DEFAULT_PORTS[address.scheme])
-        return f"{address.hostname}" if is_usual else f"{address.hostname}:{address.port}"
+        return portal_of(self.bitrix24_webhook.get_secret_value())
 
     def stages_of(self, entity: str) -> Mapping[str, str]:
         """Stages of the portal that are chosen by hand for a kind of card: status -> stage."""
@@ -90,14 +85,6 @@ class Settings(EnvironmentSettings):
                 hint="create an inbound webhook with the right `crm` in the portal; `publish plan` works without one",
             )
         return self.bitrix24_webhook
-
-
-def _names_a_host(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number, or too large a one
-        return False
 
 
 def read_settings() -> Settings:

@@ -35,7 +35,7 @@ _STOP = {
     "NO_AUTH_FOUND": "the webhook is wrong or was deleted: check {variable}",
     "INVALID_CREDENTIALS": "the webhook is wrong or its user may not: check {variable}",
     "EXPIRED_TOKEN": "the webhook has expired: create another one",
-    "INSUFFICIENT_SCOPE": "give the webhook the right `crm`",
+    "INSUFFICIENT_SCOPE": "give the webhook the right `crm`; one of a portal that is read whole, `user` as well",
     "ACCESS_DENIED": "the webhook's user needs the rights to read, add, change and import in CRM; a paid plan",
     "ALLOWED_ONLY_INTRANET_USER": "the webhook must belong to an employee, not to a guest",
     "USER_ACCESS_ERROR": "the administrator has not let this user use the application",

@@ -108,6 +108,50 @@ create table if not exists raw.dead_letters (
 );
 comment on table raw.dead_letters is 'Input that could not be landed, as bytes, with its place and the reason.';
 
+create table if not exists ops.snapshots (
+    source varchar not null,
+    snapshot_id bigint not null,
+    portal varchar not null, -- host[:port] of the webhook
+    label varchar not null,
+    started_at timestamp not null,
+    completed_at timestamp, -- null: under way, or broken off
+    detail json, -- by entity: records read, landed, gone
+    primary key (source, snapshot_id)
+);
+comment on table ops.snapshots is
+    'Sources that are read whole, such as a portal to move from: every complete snapshot, and the one under way.';
+
+create table if not exists ops.snapshot_keys (
+    source varchar not null,
+    entity varchar not null,
+    source_key varchar not null,
+    digest varchar not null, -- of what counts of the content; empty: an owner without parts
+    from_snapshot bigint not null, -- the first complete snapshot with this version: source_position of its raw row
+    to_snapshot bigint -- the first complete snapshot without it; null: the newest has it
+);
+comment on table ops.snapshot_keys is
+    'Versions of records of sources that are read whole: a record was there in a snapshot from from_snapshot on and before to_snapshot. One with no version in the newest complete snapshot is gone.';
+
+create table if not exists ops.snapshot_reads (
+    source varchar not null,
+    entity varchar not null,
+    position json not null,
+    is_done boolean not null,
+    primary key (source, entity)
+);
+comment on table ops.snapshot_reads is 'How far the snapshot under way has been read.';
+
+create table if not exists ops.snapshot_rows (
+    source varchar not null,
+    entity varchar not null,
+    source_key varchar not null,
+    changed_at timestamp, -- the source's own time of change, unconverted
+    active_at timestamp,
+    digest varchar not null,
+    payload varchar -- null where it is what was landed last
+);
+comment on table ops.snapshot_rows is 'Rows of the snapshot under way; landed when it is complete.';
+
 create table if not exists sync.portals (
     portal varchar primary key, -- host[:port] of the webhook
     url varchar not null, -- without its path, which is a secret

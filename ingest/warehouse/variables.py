@@ -39,6 +39,11 @@ SETTINGS = frozenset(
         f"{PREFIX}BITRIX24_OPERATING",
         f"{PREFIX}BITRIX24_REQUEST_LIMIT",
         f"{PREFIX}BITRIX24_MERGE_CARDS",
+        # The portals of a move, by their full names: other names that end like these are slips of the pen.
+        f"{PREFIX}CLOUD_WEBHOOK",
+        f"{PREFIX}CLOUD_RATE",
+        f"{PREFIX}BOX_WEBHOOK",
+        f"{PREFIX}BOX_RATE",
         f"{PREFIX}FIELD_OWNERS",
         f"{PREFIX}DEAL_DEPARTED_STAGE",
         f"{PREFIX}DEAL_STAGES",

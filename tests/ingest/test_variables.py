@@ -10,7 +10,7 @@ import pytest
 
 from ingest import settings, sources
 from ingest.settings import declare
-from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource, Source
+from ingest.sources import JSONSource, KafkaSource, MySQLSource, PortalSource, RelationalSource, Source
 from ingest.warehouse import variables
 from ingest.warehouse.environment import EnvironmentSettings, read_environment
 from ingest.warehouse.errors import SettingsError
@@ -41,14 +41,15 @@ def all_subclasses(kind: type) -> set[type]:
 
 def test_the_list_of_names_is_complete_and_has_no_other():
     of_sources = {Source, RelationalSource, MySQLSource, JSONSource, KafkaSource}
+    portals = {f"SVOD_{name}_{field.upper()}" for name in ("CLOUD", "BOX") for field in PortalSource.model_fields}
     ours = {
         kind for kind in all_subclasses(EnvironmentSettings) if kind.__module__.split(".")[0] in ("ingest", "publish")
     }
-    assert ours == {EnvironmentSettings, *CLASSES, *of_sources}, "a new class of settings has to be named here"
+    assert ours == {EnvironmentSettings, *CLASSES, *of_sources, PortalSource}, "name a new class of settings here"
     of_classes = {f"{prefix}{field.upper()}" for kind, prefix in CLASSES.items() for field in kind.model_fields}
     models = [path for kind in ("*.sql", "*.yml") for path in (ROOT / "dbt_project").rglob(kind)]
     read_by_dbt = {name for path in models for name in re.findall(r"env_var\('(SVOD_\w+)'", path.read_text("utf-8"))}
-    assert of_classes | read_by_dbt - variables.OF_THE_CALLER == variables.SETTINGS
+    assert of_classes | portals | read_by_dbt - variables.OF_THE_CALLER == variables.SETTINGS
     assert {field.upper() for kind in of_sources for field in kind.model_fields} == {*variables.SOURCE_FIELDS}
 
 

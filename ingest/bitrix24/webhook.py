@@ -1,0 +1,34 @@
+"""The address of an inbound webhook, `https://portal/rest/USER/SECRET/`: its form, the portal it names, its secret."""
+
+import re
+from urllib.parse import quote, urlsplit
+
+_FORM = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+FORM = "https://portal/rest/USER/SECRET/"
+
+
+def has_its_form(address: str) -> bool:
+    """Whether it is the address of a webhook."""
+    if not _FORM.fullmatch(address):
+        return False
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or too large a one
+        return False
+
+
+def portal_of(address: str) -> str:
+    """The portal's name: `host`, or `host:port` where that is not the scheme's."""
+    parts = urlsplit(address)
+    is_usual = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
+    return f"{parts.hostname}" if is_usual else f"{parts.hostname}:{parts.port}"
+
+
+def without_secret(text: bytes, address: str) -> bytes:
+    """A text in which the webhook's path is blotted out: addresses of files for programs hold it."""
+    path = urlsplit(address).path.rstrip("/")
+    for written in (path, quote(path, safe="")):
+        text = text.replace(written.encode(), b"/rest/-/-")
+    return text

@@ -1,0 +1,73 @@
+"""Portals of a landing step: read at once, each within its own limits; one that fails does not keep the other."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from time import monotonic
+
+from rich.progress import Progress, TaskID
+
+from ingest.bitrix24.pacing import Pace
+from ingest.bitrix24.reading import ReadingClient
+from ingest.landing import Landing
+from ingest.portal.snapshots import Figures, Snapshot
+from ingest.portal.source import Reading, Wishes
+from ingest.sources import PortalSource
+from ingest.warehouse import journal
+from ingest.warehouse.connection import transaction
+from ingest.warehouse.terminal import progress_bars, say, say_aside
+
+BURST = 50  # requests at once, of every plan but the largest (page `limits`)
+OPERATING = 480.0  # seconds of work a method may take in ten minutes (page `limits`)
+
+
+def land_portals(work: Landing, sources: Sequence[PortalSource], label: str, wishes: Wishes) -> None:
+    """Read portals and land what changed. Raises what `landing` raises at its end."""
+    with progress_bars() as bars:
+        outcomes = asyncio.run(_read_all(work, sources, label, wishes, bars))
+    for source, outcome in zip(sources, outcomes, strict=True):
+        with work.going_on(source, work.step.detail.setdefault(source.name, {})):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+async def _read_all(
+    work: Landing, sources: Sequence[PortalSource], label: str, wishes: Wishes, bars: Progress
+) -> list[BaseException | None]:
+    readings = [_read(work, source, label, wishes, bars, bars.add_task(source.name, total=None)) for source in sources]
+    return await asyncio.gather(*readings, return_exceptions=True)
+
+
+async def _read(work: Landing, source: PortalSource, label: str, wishes: Wishes, bars: Progress, bar: TaskID) -> None:
+    pace = Pace(source.rate, BURST, OPERATING if source.rate else 0.0)
+    pace.on_wait = lambda what, until: say_aside(f"{source.name}: waiting for {what}")
+    started = monotonic()
+    async with ReadingClient(source.address, pace, variable=source.variable("webhook")) as client:
+        snapshot = Snapshot(work.connection, source.name, source.portal, label)
+        if snapshot.is_resumed:
+            say(f"{source.name}: going on with snapshot {snapshot.snapshot_id}, which broke off")
+        reading = Reading(client, snapshot, wishes, partial(bars.advance, bar))
+        figures = await reading.run(work.step.run_id)
+        seconds = monotonic() - started
+    _tell(work, source, snapshot, figures, client.requests, seconds)
+    for name in reading.unread:
+        say(f"{source.name}: {name} could not be read, the webhook has no right for them")
+
+
+def _tell(
+    work: Landing, source: PortalSource, snapshot: Snapshot, figures: dict[str, Figures], requests: int, seconds: float
+) -> None:
+    """The figures of a snapshot in the journal, and on the terminal."""
+    read, landed, gone = (sum(numbers) for numbers in zip(*figures.values(), strict=True))
+    work.step.rows_in += read
+    work.step.rows_out += landed
+    work.step.detail[source.name] = {"snapshot": snapshot.snapshot_id, "requests": requests, **figures}
+    with transaction(work.connection):
+        position = f"snapshot {snapshot.snapshot_id}"
+        journal.set_watermark(work.connection, source.name, position, work.step.run_id)
+    took = timedelta(seconds=round(seconds))
+    say(
+        f"{source.name}: snapshot {snapshot.snapshot_id} of {source.portal} is complete: {read} records read in "
+        f"{requests} requests and {took}, {landed} new or changed landed, {gone} gone"
+    )
