@@ -200,7 +200,7 @@ def test_a_new_version_of_the_file_lands_only_what_changed(warehouse, step, tmp_
         ("v.xlsx", b"PK", "is no verdict file"),
         ("v.csv", b"status\nACTIVE\n", "has no column inn"),
         ("v.parquet", b"not parquet", "cannot be read"),
-        ("v.ndjson", gzip.compress(b"{}"), "cannot be read"),
+        ("v.ndjson", gzip.compress(b"{}", mtime=0), "cannot be read"),
     ],
 )
 def test_an_unusable_verdict_file_is_one_line(warehouse, step: Step, tmp_path, name, content, problem):
