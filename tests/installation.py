@@ -95,7 +95,8 @@ class Installation:
         return Ended(process.returncode, "".join(lines), time.monotonic() - started, peak.mb)
 
     def make(self, target: str, *arguments: str, echo: bool = False) -> Ended:
-        return self.run("make", "--no-print-directory", target, *arguments, echo=echo)
+        """Run a make target. A virtual environment that is out of date stays: this program itself may run in it."""
+        return self.run("make", "--no-print-directory", "--old-file=.venv/.ready", target, *arguments, echo=echo)
 
     def tool(self, name: str, *arguments: str) -> Ended:
         """Run one of the project's own commands (`ingest`, `publish`, `dbt`) from the virtual environment."""
