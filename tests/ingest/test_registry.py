@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import stamina
 
-from ingest.registry import Registry, land_verdicts, wanted_inns
+from ingest.registry import GIVE_UP_AFTER, Registry, land_verdicts, wanted_inns
 from ingest.registry_file import land_verdict_file
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
@@ -125,14 +125,15 @@ def test_one_inn_without_an_answer_is_a_dead_letter_and_the_rest_lands(warehouse
 
 def test_inns_that_the_service_dislikes_are_asked_for_last_the_next_time(warehouse, step, sample, wanted):
     with stamina.set_testing(True, attempts=1), RunningRegistry(sample, rate=1000) as double:
-        double.fail_next(25, 400)  # more in a row than make a service count as down
+        registry = Registry(double.url, double.token, 20)
+        double.fail_next(GIVE_UP_AFTER + registry.in_flight, 400)  # no answer can overtake the last of these
         with pytest.raises(OperatorError, match=r"does not answer \(status 400\); \d+ of 60 INNs wait"):
-            land_verdicts(warehouse, Registry(double.url, double.token, 500), wanted(*KNOWN), step)
+            land_verdicts(warehouse, registry, wanted(*KNOWN), step)
         refused = {
             inn for (inn,) in warehouse.execute("select right(source_position, 10) from raw.dead_letters").fetchall()
         }
         asked = wanted(*KNOWN)
-        assert len(refused) >= 20
+        assert GIVE_UP_AFTER <= len(refused) < len(KNOWN)
         assert {*asked[-len(refused) :]} == refused
         assert step.detail["waiting"] == len(asked)
         double.fail_next(0, 400)
