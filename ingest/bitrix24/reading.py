@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import httpx
 from pydantic import SecretStr
 
 from ingest.bitrix24 import webhook as webhooks
 from ingest.bitrix24.client import Client, Command
-from ingest.bitrix24.errors import PortalError, PortalRefused, Reaction
+from ingest.bitrix24.errors import PortalError
 from ingest.bitrix24.pacing import Pace
 
 
@@ -74,7 +74,6 @@ class ReadingClient:
     ) -> None:
         self.__client = Client(webhook, pace, variable=variable, transport=transport)
         self.__webhook = webhook
-        self._variable = variable
 
     def __repr__(self) -> str:
         return f"ReadingClient({self.host})"
@@ -111,12 +110,6 @@ class ReadingClient:
         optional = {read.method.value for read in reads} if may_refuse else ()
         outcomes = await self.__client.read_outcomes(commands, optional=optional)
         return [Answer(outcome.result, outcome.total, outcome.next, outcome.error) for outcome in outcomes]
-
-    def refused(self, error: PortalError, what: str) -> NoReturn:
-        """Raise for an error that an answer was allowed to have."""
-        if error.reaction is Reaction.STOP:
-            raise error.stop(self._variable)
-        raise PortalRefused(f"{what}: {error.code} {error.description}".strip(), hint="please report this")
 
 
 def _check(reads: Iterable[Read]) -> None:

@@ -121,6 +121,7 @@ async def whole(client: ReadingClient, entity: Entity, how: Whole) -> list[Recor
     found: dict[str, Record] = {}
     for method in (entity.method, *how.methods):
         start: int | None = 0
+        already = len(found)
         while start is not None:
             (answer,) = await client.read([Read(method, {**entity.params, "start": start})], may_refuse=entity.optional)
             if answer.error is not None:
@@ -133,6 +134,8 @@ async def whole(client: ReadingClient, entity: Entity, how: Whole) -> list[Recor
                 record = record_of(entity, row, client.without_secret)
                 found[record.key] = record
             start = answer.next if len(found) > before else None
+        if answer.total is not None and len(found) - already < answer.total:
+            raise odd(method, f"{answer.total} rows in all, and {len(found) - already} on its pages")
     return list(found.values())
 
 

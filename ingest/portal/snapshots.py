@@ -30,7 +30,6 @@ _ROWS = pa.schema(
     ]
 )
 _STAGED = "(from ops.snapshot_rows where source = $source and entity = $entity)"
-_PRESENT = "(from ops.snapshot_keys where source = $source and entity = $entity and to_snapshot is null)"
 
 
 class Progress(NamedTuple):
@@ -59,6 +58,11 @@ class Snapshot:
                from ops.snapshots where source = $1 order by snapshot_id desc limit 1""",
             [source, portal, label, utc_now() - GO_ON_WITHIN],
         ).fetchone()
+        ((self._of_others,),) = connection.execute(
+            """select coalesce(max(snapshot_id), 0) from ops.snapshots
+               where source = ? and portal <> ? and completed_at is not null""",
+            [source, portal],
+        ).fetchall()
         self.is_resumed = bool(newest and newest[1])
         self.snapshot_id = int(newest[0]) + (not self.is_resumed) if newest else 1
         if not self.is_resumed:
@@ -69,6 +73,12 @@ class Snapshot:
                     "insert into ops.snapshots (source, snapshot_id, portal, label, started_at) values (?, ?, ?, ?, ?)",
                     [source, self.snapshot_id, portal, label, utc_now()],
                 )
+
+    @property
+    def _present(self) -> str:
+        """Versions that the last complete snapshot of this portal had; another portal's say nothing of it."""
+        return f"""(from ops.snapshot_keys where source = $source and entity = $entity and to_snapshot is null
+            and from_snapshot > {self._of_others})"""
 
     def _forget_rows(self) -> None:
         for table in ("snapshot_rows", "snapshot_reads"):
@@ -101,7 +111,7 @@ class Snapshot:
                         f"""insert into ops.snapshot_rows
                             select $source, $entity, batch.source_key, batch.changed_at, batch.active_at, batch.digest,
                                 case when present.digest is distinct from batch.digest then batch.payload end
-                            from batch left join {_PRESENT} as present using (source_key)""",
+                            from batch left join {self._present} as present using (source_key)""",
                         self._of(entity),
                     )
             self.connection.execute(
@@ -122,12 +132,14 @@ class Snapshot:
     def owners(self, entity: Entity, how: OfOwners, owner: Owner, since: date | None) -> list[int]:
         """Ids of the owners whose parts are to be read, in order: all, or those that are new or have changed."""
         condition = "true"
-        values = self._of(owner.entity) | {"code": owner.code, "parts": entity.name, "since": since}
+        values = self._of(owner.entity) | {"code": owner.code, "parts": entity.name}
+        values |= {"since": since, "of_others": self._of_others}
         if how.by_change:
             condition = """(payload is not null or not exists (
-                from ops.snapshot_keys as present where present.source = $source and present.entity = $parts
-                    and present.to_snapshot is null and present.source_key = $code || ':' || staged.source_key
-            )) and ($since is null or active_at >= $since::timestamp)"""
+                    from ops.snapshot_keys as present where present.source = $source and present.entity = $parts
+                        and present.to_snapshot is null and present.from_snapshot > $of_others
+                        and present.source_key = $code || ':' || staged.source_key
+                )) and ($since is null or active_at >= $since::timestamp)"""
         else:
             values = self._of(owner.entity)
         sql = f"select distinct source_key::bigint from {_STAGED} as staged where {condition} order by 1"
@@ -140,7 +152,7 @@ class Snapshot:
 
     def keys_before(self, entity: Entity) -> list[str]:
         """Keys of the records that the last complete snapshot had."""
-        sql = f"select source_key from {_PRESENT} order by 1"
+        sql = f"select source_key from {self._present} order by 1"
         return [key for (key,) in self.connection.execute(sql, self._of(entity)).fetchall()]
 
     def complete(self, entities: Iterable[Entity], run_id: str) -> dict[str, Figures]:
@@ -172,6 +184,11 @@ class Snapshot:
                 where payload is not null""",
             of | {"snapshot": str(self.snapshot_id), "run": run_id, "now": utc_now()},
         ).fetchall()
+        execute(
+            """update ops.snapshot_keys set to_snapshot = $snapshot where source = $source and entity = $entity
+                and to_snapshot is null and from_snapshot <= $of_others""",
+            of | {"snapshot": self.snapshot_id, "of_others": self._of_others},
+        )
         ((closed,),) = execute(
             f"""update ops.snapshot_keys set to_snapshot = $snapshot
                 where source = $source and entity = $entity and to_snapshot is null and {self._is_past(entity)}""",
@@ -180,13 +197,14 @@ class Snapshot:
         execute(
             f"""insert into ops.snapshot_keys
                 select $source, $entity, source_key, digest, $snapshot, null
-                from {_STAGED} anti join {_PRESENT} as present using (source_key)""",
+                from {_STAGED} anti join {self._present} as present using (source_key)""",
             of | {"snapshot": self.snapshot_id},
         )
         ((changed,),) = execute(
-            f"""select count(*) from ops.snapshot_keys as past semi join {_PRESENT} as present using (source_key)
-                where source = $source and entity = $entity and past.to_snapshot = $snapshot""",
-            of | {"snapshot": self.snapshot_id},
+            f"""select count(*) from ops.snapshot_keys as past semi join {self._present} as present using (source_key)
+                where source = $source and entity = $entity and past.to_snapshot = $snapshot
+                    and past.from_snapshot > $of_others""",
+            of | {"snapshot": self.snapshot_id, "of_others": self._of_others},
         ).fetchall()
         return Figures(self.count(entity), int(landed), int(closed) - int(changed))
 

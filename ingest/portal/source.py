@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from ingest.bitrix24.errors import PortalRefused
 from ingest.bitrix24.reading import Read, ReadingClient, ReadMethod
 from ingest.portal.entities import CARDS, ENTITIES, FUNNELS, LANES, STATUSES, Entity, OfOwners, Owner, Whole, Windows
 from ingest.portal.lists import Refusal, Span, by_windows, count, parts_of, span_of, whole
@@ -51,8 +52,11 @@ class Reading:
         """
         await self._check_administrator()
         try:
+            await self._lane((FUNNELS, STATUSES))
+            self._check_shown(self._hidden_funnels())
             await _all(self._lane(lane) for lane in LANES)
-            self._check_nothing_is_hidden()
+            self._check_shown(self._lost_cards())
+            await self._check_rights_stayed()
         except Incomplete:
             self.snapshot.give_up()
             raise
@@ -135,22 +139,37 @@ class Reading:
         owners = ENTITIES[owner.entity]
         for refusal in refused:
             is_there = await count(self.client, owners, {owners.key[0]: refusal.owner})
-            if is_there and refusal.answer.error:
-                self.client.refused(refusal.answer.error, f"{entity.name} of {owner.entity} {refusal.owner}")
+            if is_there and (error := refusal.answer.error):
+                raise PortalRefused(
+                    f"{entity.name} of {owner.entity} {refusal.owner}: {error.code} {error.description}".strip(),
+                    hint="give the user of the webhook the right to read them",
+                )
 
-    def _check_nothing_is_hidden(self) -> None:
-        """Neither a funnel that is known nor a kind of card may be missing whole: that is a right that was lost."""
-        funnels = set(self.snapshot.keys(FUNNELS))
+    def _hidden_funnels(self) -> list[str]:
+        """Funnels that are known, from before or by their stages, and not shown."""
+        shown = set(self.snapshot.keys(FUNNELS))
         books = {key.partition(":")[0] for key in self.snapshot.keys(STATUSES)}
         known = {*self.snapshot.keys_before(FUNNELS)}
         known |= {book.removeprefix(_STAGES) for book in books if book.startswith(_STAGES)}
-        missing = [f"funnel:{one}" for one in sorted(known - funnels)]
-        missing += [card.name for card in CARDS if not self.snapshot.count(card) and self.snapshot.keys_before(card)]
+        return [f"funnel:{one}" for one in sorted(known - shown)]
+
+    def _lost_cards(self) -> list[str]:
+        """Kinds of cards of which there were some and are none."""
+        return [card.name for card in CARDS if not self.snapshot.count(card) and self.snapshot.keys_before(card)]
+
+    def _check_shown(self, missing: list[str]) -> None:
+        """What is missing whole is a right that was lost, unless the operator says otherwise."""
         if hidden := [name for name in missing if name not in self.wishes.gone]:
             raise Incomplete(
-                f"{self.client.host} no longer shows {', '.join(hidden)}: most likely a right was lost",
+                f"{self.client.host} does not show {', '.join(hidden)}: most likely a right is missing",
                 hint=f"give the user of the webhook that right, or say that it is so: --gone {hidden[0]}",
             )
+
+    async def _check_rights_stayed(self) -> None:
+        """Nobody took a right away while the portal was read."""
+        await self._check_administrator()
+        shown = {record.key for record in await whole(self.client, FUNNELS, Whole("categories")) or ()}
+        self._check_shown([f"funnel:{one}" for one in self.snapshot.keys(FUNNELS) if one not in shown])
 
 
 async def _all(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:

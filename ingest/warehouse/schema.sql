@@ -130,7 +130,7 @@ create table if not exists ops.snapshot_keys (
     to_snapshot bigint -- the first complete snapshot without it; null: the newest has it
 );
 comment on table ops.snapshot_keys is
-    'Versions of records of sources that are read whole: a record was there in a snapshot from from_snapshot on and before to_snapshot. One with no version in the newest complete snapshot is gone.';
+    'Versions of records of sources that are read whole: a record was there in a snapshot from from_snapshot on and before to_snapshot. One with no version in the newest complete snapshot is gone, if both snapshots are of one portal.';
 
 create table if not exists ops.snapshot_reads (
     source varchar not null,
