@@ -27,7 +27,7 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
-.PHONY: help setup services demo test lint full incremental plan inspect status docs bench compare lock quality chaos clean transfer-backup
+.PHONY: help setup services demo test lint full incremental plan forget inspect status docs bench compare lock quality chaos clean transfer-backup
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -82,6 +82,9 @@ inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run hold
 	@test -f $(SVOD_WAREHOUSE) || { echo "there is no warehouse at $(SVOD_WAREHOUSE): run make full first"; exit 2; }
 	@$(LOCKED) $(INGEST) copy || echo "a run holds the warehouse: this is its copy of $$(date -r $(SNAPSHOT) '+%F %H:%M')"
 	@$(BIN)/duckdb -readonly $(SNAPSHOT)
+
+forget: $(READY) ## erases a person for good (ARGS="--phone … --yes", or --email, --inn, --id; --cards delete)
+	@$(PUBLISH) forget $(ARGS)
 
 status: $(READY) ## what ran, how far each source has been read, what waits, what was refused; also while a run goes on
 	@$(INGEST) status

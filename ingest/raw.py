@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from ingest.warehouse.forgotten import Memory
 from ingest.warehouse.journal import utc_now
 
 END = object()
@@ -68,17 +69,35 @@ def visible(connection: duckdb.DuckDBPyConnection, name: str, batch: pa.Table) -
 
 
 def append_selected(
-    connection: duckdb.DuckDBPyConnection, table: str, batch: pa.Table, select: str, run_id: str
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    batch: pa.Table,
+    select: str,
+    run_id: str,
+    *,
+    unless_known: str = "true",
 ) -> int:
     """Append what `select` makes of the Arrow table `batch` to a raw table, in one insert; return the number of rows.
 
-    `select` yields the first four columns of the envelope in their order.
+    `select` yields the first four columns of the envelope in their order; of those rows, named `read`, the ones that
+    the condition `unless_known` holds for. People who were forgotten are taken out before.
     """
+    memory = Memory.of(connection)
     with visible(connection, "batch", batch):
+        rows = f"({select}) as read where {unless_known}"
+        if memory:
+            connection.execute(f"create or replace temp table landing as from {rows}")
+            is_changed = memory.scrub("temp.landing", table_name(table))
+            rows = f"temp.landing as read where {unless_known if is_changed else 'true'}"
         ((count,),) = connection.execute(
-            f"insert into {table} select *, ?, ?::timestamp from ({select})", [run_id, utc_now()]
+            f"insert into {table} select read.*, ?, ?::timestamp from {rows}", [run_id, utc_now()]
         ).fetchall()
     return int(count)
+
+
+def table_name(table: str) -> str:
+    """The name of a raw table as `raw_table` quotes it, without its schema."""
+    return table.removeprefix("raw.").strip('"')
 
 
 def as_batch(records: Sequence[RawRecord], is_own_json: bool = False) -> pa.Table:
@@ -126,12 +145,15 @@ def append_dead_letters(connection: duckdb.DuckDBPyConnection, letters: Sequence
         pa.array(column, field.type) for column, field in zip(zip(*letters, strict=True), DEAD_LETTERS, strict=True)
     ]
     with visible(connection, "letters", pa.table(columns, DEAD_LETTERS)):
-        connection.execute(
-            """insert into raw.dead_letters
-               select source, source_position, reason, payload, ?, ?::timestamp from letters
-               anti join raw.dead_letters as kept using (source, source_position, reason)""",
-            [run_id, utc_now()],
-        )
+        connection.execute("create or replace temp table new_letters as from letters")
+    if memory := Memory.of(connection):
+        memory.scrub_bytes("temp.new_letters")
+    connection.execute(
+        """insert into raw.dead_letters
+           select source, source_position, reason, payload, ?, ?::timestamp from temp.new_letters
+           anti join raw.dead_letters as kept using (source, source_position, reason)""",
+        [run_id, utc_now()],
+    )
 
 
 def read_ahead(batches: Iterable[Any]) -> Iterator[Any]:

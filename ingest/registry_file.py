@@ -10,6 +10,7 @@ from ingest.registry import DESCRIPTION, TABLE
 from ingest.warehouse import journal
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.forgotten import Memory
 
 
 def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: journal.Step) -> int | None:
@@ -59,6 +60,8 @@ def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: j
                         where last.source_key = read.inn and last.payload = read.payload::varchar)""",
                 [given_at, path.name, step.run_id, journal.utc_now()],
             ).fetchall()
+            if memory := Memory.of(connection):
+                memory.scrub(table, raw.table_name(table), f"run_id = '{step.run_id}'")
             journal.set_watermark(connection, place, version, step.run_id)
     except duckdb.Error as error:
         raise OperatorError(

@@ -168,14 +168,17 @@ def land_table(
     start = since if is_full or mark is None else datetime.fromisoformat(mark) - overlap
     ceiling = table.server.now()
     select = table.records_query()
+    unless_known = "true"
     if _read_last_versions(connection, raw_name, start):
-        select = f"""from ({select}) as read where not exists (
+        unless_known = """not exists (
             from last_version as last
             where last.source_key = read.source_key and last.digest = md5(read.payload::varchar))"""
     read = landed = 0
     for batch in raw.read_ahead(table.batches(start)):
         with transaction(connection):
-            landed_now = raw.append_selected(connection, raw_name, batch, select, step.run_id)
+            landed_now = raw.append_selected(
+                connection, raw_name, batch, select, step.run_id, unless_known=unless_known
+            )
             reached = table.reached(batch)
             if reached is not None:
                 mark = max(mark or "", min(reached, ceiling))

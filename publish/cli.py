@@ -23,7 +23,7 @@ from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import console, say, say_aside
-from publish import change_limit, changes, forecast, gate, pipeline, set_aside, setting_names
+from publish import change_limit, changes, forecast, forget, gate, pipeline, set_aside, setting_names
 from publish import plan as plans
 from publish import status as statuses
 from publish.bitrix24 import costs
@@ -34,6 +34,7 @@ from publish.change_limit import Limit
 from publish.changes import PartChanges
 from publish.ledger import Ledger
 from publish.parts import shown
+from publish.people import Asked
 from publish.portals import is_unclaimed, last_portal
 from publish.settings import Settings, read_settings
 
@@ -293,6 +294,23 @@ def _chosen(
     choice = set_aside.Choice(list(PARTS), entity, tuple(origin_ids or ()), everything)
     with warehouse(settings) as connection:
         yield ledger_of(connection, settings), choice
+
+
+@app.command("forget")
+def forget_command(
+    phone: Annotated[str, typer.Option(help="Who has this phone, however it is written.")] = "",
+    email: Annotated[str, typer.Option(help="Who has this e-mail.")] = "",
+    inn: Annotated[str, typer.Option(help="The sole trader with this INN, where they are a contact as well.")] = "",
+    ids: Annotated[list[str] | None, typer.Option("--id", help="A contact's id; may be repeated.")] = None,
+    everyone: Annotated[bool, typer.Option("--everyone", help="All who are meant, where that are several.")] = False,
+    cards: Annotated[forget.Cards, typer.Option(help="What becomes of their cards in the portal.")] = "list",
+    yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only who is meant is said.")] = False,
+) -> None:
+    """Erase a person from the warehouse and its copies, for good, and print the act; without options, finish what was
+    broken off."""
+    settings = read_settings()
+    asked = Asked(phone, email, inn, tuple(ids or ()))
+    forget.run(settings, asked, is_sure=yes, everyone=everyone, cards=cards)
 
 
 @app.command()

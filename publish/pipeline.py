@@ -21,11 +21,11 @@ import dotenv
 import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
-from ingest.warehouse import journal, period, reads
+from ingest.warehouse import compaction, journal, period, reads, retention
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.environment import env_file
 from ingest.warehouse.errors import OperatorError, SettingsError
-from ingest.warehouse.lock import only_one
+from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import is_outdated, make_snapshot
 from ingest.warehouse.terminal import print_error, say
 from publish.settings import Settings
@@ -65,9 +65,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
     since = read_ingest_settings().general.since
     if moves_period and since:
         raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
-    lock_path = settings.warehouse.with_name(f"{settings.warehouse.name}.run.lock")
-    busy = "`make status` tells what it has done"
-    with only_one(lock_path, setting="SVOD_WAREHOUSE", hint=busy) as lock, _stopped_by_sigterm():
+    with only_run(settings.warehouse) as lock, _stopped_by_sigterm():
         cycle = Cycle(lock, _environment(settings), {})
         with _opened(settings.warehouse) as connection:
             if not since:
@@ -83,6 +81,9 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         if is_open:
             arguments = ["--let-through"] if let_through else []
             cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
+        if settings.retention_days:
+            _let_old_versions_go(settings)
+        if is_open or settings.retention_days:
             _copy_for_readers(settings)
         _raise_what_failed(cycle, settings.warehouse)
 
@@ -132,6 +133,22 @@ def _period_is_old(begins: date, by_calendar: date) -> str:
         f"publish run: the period still begins on {begins}; `make full ARGS=--move-period` lets it begin on "
         f"{by_calendar}, which changes the sums of most companies (README, The turn of a year)"
     )
+
+
+def _let_old_versions_go(settings: Settings) -> None:
+    """What is older than SVOD_RETENTION_DAYS; the file is written anew when that leaves much of it empty."""
+    try:
+        with _opened(settings.warehouse) as connection:
+            with journal.step(connection, retention.STEP) as step:
+                gone = retention.let_go(connection, settings.retention_days)
+                step.rows_out, step.detail = sum(gone.values()), dict(gone)
+            is_worth_it = bool(gone) and compaction.is_worth_it(connection)
+        if gone:
+            say(f"publish run: {sum(gone.values()):,} rows older than {settings.retention_days} days went")
+        if is_worth_it:
+            say(f"publish run: {compaction.rewrite(settings.warehouse) / 1e6:,.0f} MB of the warehouse given back")
+    except OperatorError as error:
+        print_error(error)
 
 
 def _copy_for_readers(settings: Settings, *, only_if_outdated: bool = False) -> None:

@@ -192,6 +192,11 @@ def _name_for_put_aside(connection: duckdb.DuckDBPyConnection, portal: str) -> s
     return free
 
 
+def is_put_aside(portal: str) -> bool:
+    """Whether this is such a name: of a portal that no webhook reaches any more."""
+    return " (until " in portal
+
+
 def writer_of(connection: duckdb.DuckDBPyConnection, machine: str) -> Writer:
     """This warehouse: its own id, the machine, the place of its file. A copy put back in its place is the same writer,
     a copy anywhere else is another one.

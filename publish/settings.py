@@ -22,6 +22,8 @@ class Settings(EnvironmentSettings):
 
     warehouse: Path = Path("warehouse/svod.duckdb")
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
+    retention_days: int = Field(0, ge=0)  # how long old versions of records are kept; 0: for ever
+    forget_key: SecretStr | None = Field(None, min_length=32)  # whoever lands reads it: ingest.warehouse.forgotten
     allow_http: bool = False  # a webhook of a portal on another machine in clear text
     machine: str = ""  # this machine's name in a portal's mark; the host's own unless set
     bitrix24_webhook: SecretStr | None = None

@@ -35,6 +35,21 @@ def check(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part]) -> None:
         )
 
 
+def still_right(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The marts that are as their stamps say."""
+    return [mart for mart, rows, hashes in _stamps(connection) if _content(connection, mart) == (rows, hashes)]
+
+
+def stamp_again(connection: duckdb.DuckDBPyConnection, marts: Iterable[str]) -> None:
+    """Stamp marts as they are now: of those that were right, after a change that may be published."""
+    for mart in marts:
+        rows, hashes = _content(connection, mart) or (0, 0)
+        connection.execute(
+            "update ops.mart_stamps set row_count = ?, row_hash = ? where mart = ?",
+            [rows, hashes, mart.removeprefix("marts.")],
+        )
+
+
 def _marts_of(parts: Iterable[Part]) -> set[str]:
     """The tables that a plan reads."""
     marts = set()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -38,6 +39,12 @@ Day = Annotated[date, BeforeValidator(_written_as_a_day)]  # 2025-01-01 and no o
 def env_file() -> Path:
     """Where settings are read from besides the environment: SVOD_ENV_FILE, or `.env` in the current directory."""
     return Path(os.environ.get("SVOD_ENV_FILE", ".env"))
+
+
+def env_value(name: str) -> str:
+    """One variable, of the environment or else of the file; '' when it is unset: for what is seldom asked for."""
+    file = env_file()
+    return os.environ.get(name) or (dotenv_values(file).get(name) if file.is_file() else None) or ""
 
 
 def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: Any) -> SettingsT:

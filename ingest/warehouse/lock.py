@@ -30,3 +30,11 @@ def only_one(path: Path, *, setting: str, hint: str) -> Iterator[int]:
         except BlockingIOError:
             raise OperatorError(f"another run holds {path}", hint=hint, exit_status=OVERLAPS) from None
         yield lock.fileno()
+
+
+@contextmanager
+def only_run(warehouse: Path) -> Iterator[int]:
+    """Hold the lock of a run: one cycle at a time, and nothing that moves the file while one goes on."""
+    path = warehouse.with_name(f"{warehouse.name}.run.lock")
+    with only_one(path, setting="SVOD_WAREHOUSE", hint="`make status` tells what it has done") as lock:
+        yield lock

@@ -88,6 +88,30 @@ insert into ops.warehouse
 select uuid(), now()::timestamp
 where not exists (from ops.warehouse);
 
+create table if not exists ops.forgotten (
+    digest varchar not null, -- HMAC-SHA256 under the key beside the warehouse
+    mark varchar not null, -- 16 bits of a cheaper keyed hash, looked at first
+    kind varchar not null, -- value, shared, named, record; key: of a text that everybody knows
+    act varchar not null,
+    forgotten_at timestamp not null
+);
+comment on table ops.forgotten is
+    'By what people who were erased are known again when a source brings them back: keyed hashes, nothing else.';
+
+create table if not exists ops.acts_of_forgetting (
+    act varchar primary key,
+    asked varchar not null, -- masked
+    asked_at timestamp not null,
+    run_id varchar not null,
+    people integer not null,
+    erased json not null, -- table -> rows
+    cards json not null, -- of each: portal, bitrix_id, state (listed, to_delete, to_empty, deleted, emptied, gone)
+    space_given_back_at timestamp,
+    finished_at timestamp
+);
+comment on table ops.acts_of_forgetting is
+    'One row per request to be forgotten: what was erased, which cards there are. No personal data.';
+
 create table if not exists raw.envelope (
     payload json,
     source_key varchar,

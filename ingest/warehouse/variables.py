@@ -52,6 +52,8 @@ SETTINGS = frozenset(
         f"{PREFIX}FUSE_FLOOR",
         f"{PREFIX}MACHINE",
         f"{PREFIX}READERS_GROUP",
+        f"{PREFIX}FORGET_KEY",
+        f"{PREFIX}RETENTION_DAYS",
         f"{PREFIX}ALLOW_HTTP",
         f"{PREFIX}TRANSFER_BACKUP_LINKS",
         f"{PREFIX}TRANSFER_BACKUP_STREAMS",

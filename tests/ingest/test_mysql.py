@@ -15,6 +15,7 @@ from ingest.sources import MySQLSource
 from ingest.warehouse import journal
 from ingest.warehouse.environment import read_environment
 from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.forgotten import Memory
 from ingest.warehouse.journal import Step
 from tests.ingest.conftest import Ingest
 from tests.servers import MariaDB, mariadb_server
@@ -376,3 +377,14 @@ def test_a_ca_file_that_is_not_there_is_named_with_its_setting(tmp_path):
 def test_options_at_the_end_of_an_address_are_refused_for_nobody_would_heed_them():
     with pytest.raises(SettingsError, match="SVOD_SHOP_A_URL is not usable"):
         read_environment(MySQLSource, "SVOD_SHOP_A_", name="shop_a", url="mysql://u:p@h:1/d?ssl_mode=REQUIRED")
+
+
+def test_rows_of_the_forgotten_do_not_come_back_and_the_rest_of_a_row_lands_once(shop: Shop, monkeypatch, tmp_path):
+    monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "no.env"))
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, name, updated_at) values (1, 'ООО Ромашка, 8 916 123-45-67', now())")
+    shop.execute("insert into clients (id, name, updated_at) values (2, 'ООО Василёк', now())")
+    Memory.made(shop.warehouse).remember([("value", "9161234567")], "1")
+    assert shop.ingest(full=True) == (2, 2)
+    assert [row["name"] for row in shop.landed()] == ["ООО Ромашка, ", "ООО Василёк"]
+    assert shop.ingest(full=True) == (2, 0)

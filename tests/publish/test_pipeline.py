@@ -223,6 +223,27 @@ def test_the_journal_names_the_step_and_the_sources_that_failed(cycle, monkeypat
     assert "error: this run failed: ingest mysql (shop_a, shop_c), ingest registry\n" in err
 
 
+def test_old_versions_go_at_the_end_and_the_file_gets_smaller(cycle, monkeypatch):
+    path = cycle.folder / "svod.duckdb"
+    with closing(open_warehouse(path)) as connection:
+        connection.execute(
+            """insert into raw.dead_letters select 's', uuid()::varchar, uuid()::varchar, uuid()::varchar::blob, 'run',
+               if(range = 0, now(), now() - interval 40 day)::timestamp from range(100000);
+               insert into ops.steps (run_id, step, started_at, status)
+               values ('run', 'dbt after_registry', now()::timestamp, 'done')"""
+        )
+    size = path.stat().st_size
+    assert cycle()[:2] == (0, ALL)
+    assert path.stat().st_size == size
+    monkeypatch.setenv("SVOD_RETENTION_DAYS", "30")
+    ended, ran, out, _ = cycle()
+    assert (ended, ran) == (0, ALL)
+    assert "99,999 rows older than 30 days went" in out
+    assert path.stat().st_size < size / 2
+    with closing(open_warehouse(path)) as connection:
+        assert connection.execute("select count(*) from raw.dead_letters").fetchall() == [(1,)]
+
+
 def test_a_disk_without_room_for_the_copy_does_not_stop_the_cycle(cycle, monkeypatch):
     monkeypatch.setattr("ingest.warehouse.snapshot.COPY", ("/bin/sh", "-c", "echo cp: no room >&2; exit 1"))
     ended, ran, _, err = cycle()

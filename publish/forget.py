@@ -1,0 +1,178 @@
+"""Forgets a person: erases them everywhere, gives the file's space back, deals with their cards, and writes an act.
+
+Each step may be killed: the erasure is one transaction, with the act in it; what comes after is done by the next
+`publish forget`, whatever that is asked.
+"""
+
+import asyncio
+import platform
+from collections.abc import Sequence
+from typing import Literal
+
+import duckdb
+
+from ingest.bitrix24.client import Client
+from ingest.bitrix24.pacing import Pace
+from ingest.warehouse import compaction, journal
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.forgotten import Memory
+from ingest.warehouse.lock import only_run
+from ingest.warehouse.snapshot import make_snapshot, snapshot_path
+from ingest.warehouse.terminal import say, say_aside
+from publish import acts, erasure, stamps
+from publish.bitrix24.forgotten_cards import Treatment, treat, wanted_states
+from publish.bitrix24.parts import CONTACT, PARTS
+from publish.people import Asked, Person, find
+from publish.portals import is_put_aside
+from publish.settings import Settings
+
+STEP = "publish forget"
+Cards = Literal["list", "delete", "empty"]
+_MEMORY_LIMIT = "1500MB"
+_TREATMENTS: tuple[Treatment, ...] = ("delete", "empty")
+
+
+def run(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, cards: Cards) -> None:
+    """One request; without one, what is left of those before.
+
+    Raises SettingsError when more people are meant than were agreed to, OperatorError when something could not be done
+    or is still found.
+    """
+    with only_run(settings.warehouse):
+        left: dict[str, int] | None = {}
+        if not asked.is_empty:
+            left = _erase(settings, asked, is_sure=is_sure, everyone=everyone, cards=cards)
+        if left is None:
+            return
+        _finish(settings)
+    if left:
+        raise OperatorError(
+            f"a phone or an e-mail is still in {', '.join(left)}",
+            hint="where a source keeps people is said in dbt_project/seeds/people_in_sources.csv",
+        )
+
+
+def _erase(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, cards: Cards) -> dict[str, int] | None:
+    """Where something of them is still found, table -> rows; None when nothing was to be done yet."""
+    connection = open_warehouse(settings.warehouse)
+    try:
+        connection.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
+        people = find(connection, asked)
+        _say_who(people, asked)
+        if len(people) > 1 and not everyone and not asked.ids:
+            raise OperatorError(
+                f"{len(people)} people are meant by {asked.masked}",
+                hint="add --id with each one who asked to be forgotten, or --everyone for all of them",
+                exit_status=2,
+            )
+        is_known = bool(people) or not (asked.inn or asked.ids)
+        if not is_known and acts.unfinished(connection) and is_sure:
+            return {}  # it was broken off after they were gone
+        if not is_known:
+            raise OperatorError(f"nobody is known by {asked.masked}", hint="a phone or an e-mail may be", exit_status=2)
+        if not is_sure:
+            say("publish forget: nothing was erased; add --yes to do it, for it cannot be undone")
+            return None
+        with journal.step(connection, STEP) as step:
+            step.detail["act"], left = _erase_in_one(connection, asked, people, cards)
+        return left
+    finally:
+        connection.close()
+
+
+def _erase_in_one(
+    connection: duckdb.DuckDBPyConnection, asked: Asked, people: Sequence[Person], cards: Cards
+) -> tuple[str, dict[str, int]]:
+    right = stamps.still_right(connection)
+    connection.begin()
+    try:
+        number = acts.next_number(connection)
+        memory = Memory.made(connection)
+        names = erasure.full_names(connection, people)
+        state = "listed" if cards == "list" else f"to {cards}"
+        listed = [
+            {**card, "state": "listed" if is_put_aside(str(card["portal"])) else state}
+            for card in erasure.cards_of(connection, people)
+        ]
+        erasure.remember(connection, memory, asked, people, number)
+        erased = erasure.erase(connection, memory, people, PARTS)
+        of_values, of_names = erasure.leftovers(connection, names)
+        stamps.stamp_again(connection, right)
+        acts.write(connection, number, asked.masked, len(people), erased, listed)
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+    if of_names:
+        say_aside(
+            f"warning: that name is still in {', '.join(of_names)}: somebody else's, or what the register publishes"
+        )
+    return number, of_values
+
+
+def _finish(settings: Settings) -> None:
+    """Give the space back, renew the copies, treat the cards: of this act, and of those that were broken off."""
+    connection = open_warehouse(settings.warehouse)
+    try:
+        unfinished = acts.unfinished(connection)
+    finally:
+        connection.close()
+    if any(act.space_given_back_at is None for act in unfinished):
+        snapshot_path(settings.warehouse).unlink(missing_ok=True)
+        snapshot_path(settings.warehouse).with_name(f"{snapshot_path(settings.warehouse).name}.new").unlink(
+            missing_ok=True
+        )
+        compaction.rewrite(settings.warehouse)
+    connection = open_warehouse(settings.warehouse)
+    try:
+        acts.set_space_given_back(connection)
+        for act in unfinished:
+            for treatment in _TREATMENTS:
+                _treat_cards(connection, settings, act, treatment)
+            if not acts.one(connection, act.number).waiting_cards:
+                acts.finish(connection, act.number)
+        told = [acts.one(connection, act.number) for act in unfinished]
+    finally:
+        connection.close()
+    make_snapshot(settings.warehouse, settings.readers_group)
+    for act in told:
+        for line in acts.lines(act, settings.machine or platform.node()):
+            say(line)
+    if not told:
+        say("publish forget: nothing is left to do")
+    if waiting := [act for act in told if act.waiting_cards]:
+        raise OperatorError(
+            f"{sum(act.waiting_cards for act in waiting)} cards of act {', '.join(act.number for act in waiting)} wait",
+            hint="SVOD_BITRIX24_WEBHOOK names another portal, or it did not answer: `publish forget` goes on with them",
+        )
+
+
+def _treat_cards(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, act: acts.Act, treatment: Treatment
+) -> None:
+    """Delete or empty an act's cards in the portal of the settings; what became of them is in the act."""
+    ours = wanted_states(act.cards, settings.portal, treatment) if settings.portal else {}
+    if not ours:
+        return
+    states = asyncio.run(_treat(settings, treatment, ours))
+    current = acts.one(connection, act.number).cards
+    cards = [
+        {**card, "state": states.get(card["bitrix_id"], card["state"])} if card["portal"] == settings.portal else card
+        for card in current
+    ]
+    acts.set_cards(connection, act.number, cards)
+
+
+async def _treat(settings: Settings, treatment: Treatment, ours: dict[int, str]) -> dict[int, str]:
+    pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
+    async with Client(settings.webhook(), pace) as client:
+        return dict(await treat(client, CONTACT, treatment, ours))
+
+
+def _say_who(people: Sequence[Person], asked: Asked) -> None:
+    """Who is meant, by ids and initials: a log is no place for names."""
+    if not people:
+        say(f"publish forget: nobody is known by {asked.masked}; wherever it is written, it goes")
+    for person in people:
+        say(f"publish forget: {person.told}")
