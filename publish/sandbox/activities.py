@@ -1,7 +1,8 @@
 """Activities and what they are bound to.
 
-Pages `timeline/activities/activity-base/*` and `timeline/activities/binding/*`. An e-mail that is added is sent, and a
-copy of it, unless told otherwise: both are counted (`Portal.mail_sent`).
+Pages `timeline/activities/activity-base/*`, `timeline/activities/app-embedding/*`, `timeline/activities/binding/*`. An
+e-mail that is added is sent, and a copy of it, unless told otherwise: both are counted (`Portal.mail_sent`). What is of
+another provider than the portal's own cannot be made by a webhook, nor changed or deleted.
 """
 
 import json
@@ -14,7 +15,14 @@ from publish.sandbox.listing import Column, condition, ordering, select, start_o
 from publish.sandbox.methods import ApiError, Call, Page, method
 from publish.sandbox.store import Store, moment
 
-EMAIL = 4
+CALL, EMAIL = 2, 4
+_PROVIDERS = {1: "CRM_MEETING", CALL: "VOXIMPLANT_CALL", EMAIL: "CRM_EMAIL"}  # the portal's own, by type
+_OF_OTHERS = {
+    "REST_APP": "Application context required",
+    "CONFIGURABLE": "Use crm.activity.configurable.{verb} for this activity provider",
+}
+_UNSUPPORTED = "The custom activity without provider is not supported in current context"
+_NOT_BOUND = "Could not build binding. Please ensure that owner info and communications are defined correctly"
 _KINDS = {
     "ID": "integer", "OWNER_ID": "integer", "OWNER_TYPE_ID": "integer", "TYPE_ID": "integer", "PROVIDER_ID": "string",
     "PROVIDER_TYPE_ID": "string", "SUBJECT": "string", "CREATED": "datetime", "LAST_UPDATED": "datetime",
@@ -86,41 +94,99 @@ def _bind(store: Store, activity_id: int, type_id: int, card_id: int) -> None:
     store.write("insert or ignore into activity_binding values (?, ?, ?)", activity_id, type_id, card_id)
 
 
-@method("crm.activity.add", writes=True)
-def activity_add(call: Call) -> int:
-    sent = call.fields()
-    type_id, card_id = php.integer(sent.get("OWNER_TYPE_ID")), php.integer(sent.get("OWNER_ID"))
-    card = cards.of_type(type_id)
-    if card is None or not call.store.exists(card.table, card_id):
-        raise ApiError("", "Could not find the owner of the activity")
-    if not sent.get("SUBJECT"):
-        raise ApiError("", "The field SUBJECT is required")
+def _check_provider(type_id: Any, provider: Any, verb: str) -> None:
+    problem = _OF_OTHERS.get(str(provider or ""))
+    if problem is None and (type_id not in _PROVIDERS or (provider and provider != _PROVIDERS[type_id])):
+        problem = _UNSUPPORTED
+    if problem:
+        raise ApiError("", problem.format(verb=verb))
+
+
+def _decoded(call: Call, sent: dict[str, Any], verb: str) -> dict[str, Any]:
+    """A row of what is sent. The reference marks the same fields as required for a new and for a changed activity."""
     row = {
         name: values.keep_loosely(kind, sent[name])
         for name, kind in _KINDS.items()
         if name in sent and name not in _READ_ONLY
     }
+    for name in ("TYPE_ID", "RESPONSIBLE_ID"):
+        if not row.get(name) or row[name] < 0:
+            raise ApiError("", f"The field {name} is not defined or invalid")
+    if not row.get("SUBJECT"):
+        raise ApiError("", "The field SUBJECT is not defined or empty")
+    _check_provider(row["TYPE_ID"], row.get("PROVIDER_ID"), verb)
+    partners = _partners(sent)
+    if not partners:
+        raise ApiError("", "The field COMMUNICATIONS is not defined or invalid")
+    if row["TYPE_ID"] == CALL and len(partners) > 1:
+        raise ApiError("", "The only one communication is allowed for activity of specified type")
+    for type_id, card_id in (_key(sent, "OWNER_TYPE_ID", "OWNER_ID"), *map(_partner_key, partners)):
+        card = cards.of_type(type_id)
+        if card is None or not call.store.exists(card.table, card_id):
+            raise ApiError("", _NOT_BOUND)
+    row |= {name: json.dumps(sent[name]) for name in (*_DOCUMENTS, "COMMUNICATIONS") if name in sent}
+    if "START_TIME" in row:
+        row["DEADLINE"] = row["START_TIME"]
+    return row | {"LAST_UPDATED": moment(call.now), "EDITOR_ID": call.user}
+
+
+def _partners(sent: dict[str, Any]) -> list[Any]:
+    return [one for _, one in php.pairs(sent.get("COMMUNICATIONS") or [])]
+
+
+def _key(named: Any, type_name: str, id_name: str) -> tuple[int, int]:
+    named = named if isinstance(named, dict) else {}
+    return php.integer(named.get(type_name)), php.integer(named.get(id_name))
+
+
+def _partner_key(partner: Any) -> tuple[int, int]:
+    return _key(partner, "ENTITY_TYPE_ID", "ENTITY_ID")
+
+
+@method("crm.activity.add", writes=True)
+def activity_add(call: Call) -> int:
+    sent = call.fields()
     at = moment(call.now)
-    row |= {"CREATED": at, "LAST_UPDATED": at, "AUTHOR_ID": call.user, "EDITOR_ID": call.user}
-    row |= {"DEADLINE": row.get("START_TIME"), "COMPLETED": row.get("COMPLETED") or "N"}
-    row |= {name: json.dumps(sent.get(name) or []) for name in (*_DOCUMENTS, "COMMUNICATIONS")}
+    row = _decoded(call, sent, "add") | {"CREATED": at, "AUTHOR_ID": call.user}
+    row["PROVIDER_ID"] = row.get("PROVIDER_ID") or _PROVIDERS[row["TYPE_ID"]]
+    row["COMPLETED"] = row.get("COMPLETED") or "N"
     row["FILES"] = json.dumps(files.keep_all(call.store, sent.get("FILES")))
+    if row["TYPE_ID"] == EMAIL and not (row.get("DIRECTION") == 2 and row["COMPLETED"] == "N"):
+        _send(call, sent)
     activity_id = call.store.insert("activity", row)
-    _bind(call.store, activity_id, type_id, card_id)
-    for _, partner in php.pairs(sent.get("COMMUNICATIONS") or []):
-        if isinstance(partner, dict) and php.integer(partner.get("ENTITY_ID")):
-            _bind(call.store, activity_id, php.integer(partner["ENTITY_TYPE_ID"]), php.integer(partner["ENTITY_ID"]))
-    call.store.update(card.table, card_id, {"LAST_ACTIVITY_TIME": at, "LAST_ACTIVITY_BY": call.user})
-    if row.get("TYPE_ID") == EMAIL and not (row.get("DIRECTION") == 2 and row["COMPLETED"] == "N"):
-        automation.count(call.store, automation.MAIL)
-        if dict(php.pairs(sent.get("SETTINGS") or {})).get("DISABLE_SENDING_MESSAGE_COPY") != "Y":
-            automation.count(call.store, automation.MAIL)
+    _bind(call.store, activity_id, row["OWNER_TYPE_ID"], row["OWNER_ID"])
+    for partner in _partners(sent):
+        _bind(call.store, activity_id, *_partner_key(partner))
+    card = cards.of_type(row["OWNER_TYPE_ID"])
+    assert card is not None, "its owner was found"
+    call.store.update(card.table, row["OWNER_ID"], {"LAST_ACTIVITY_TIME": at, "LAST_ACTIVITY_BY": call.user})
     return activity_id
+
+
+def _send(call: Call, sent: dict[str, Any]) -> None:
+    for partner in _partners(sent):
+        if not values.is_email(str(partner.get("VALUE") or "")):
+            raise ApiError("", "Email send error. Invalid email is specified")
+    automation.count(call.store, automation.MAIL)
+    if dict(php.pairs(sent.get("SETTINGS") or {})).get("DISABLE_SENDING_MESSAGE_COPY") != "Y":
+        automation.count(call.store, automation.MAIL)
+
+
+@method("crm.activity.update", writes=True)
+def activity_update(call: Call) -> bool:
+    """Change an activity; an e-mail that is marked as completed here is not sent."""
+    held, sent = _held(call), call.fields()
+    _check_provider(held["TYPE_ID"], held["PROVIDER_ID"], "update")
+    call.store.update("activity", held["ID"], _decoded(call, sent, "update"))
+    return True
 
 
 @method("crm.activity.delete", writes=True)
 def activity_delete(call: Call) -> bool:
-    activity_id = _held(call)["ID"]
+    held = _held(call)
+    activity_id = held["ID"]
+    if held["PROVIDER_ID"] == "REST_APP":
+        raise ApiError("", _OF_OTHERS["REST_APP"])
     call.store.write("delete from activity where ID = ?", activity_id)
     call.store.write("delete from activity_binding where activity_id = ?", activity_id)
     return True

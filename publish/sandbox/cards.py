@@ -7,13 +7,13 @@ happens then is the same for both.
 import re
 import sqlite3
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from publish.sandbox import books, links, userfields, values
 from publish.sandbox.fields import CARDS, Card, Field
-from publish.sandbox.store import Store, moment
+from publish.sandbox.store import PORTAL_ZONE, Store, moment
 
-DAY = 86400
 _NOT_DIGITS = re.compile(r"\D")
 
 
@@ -54,10 +54,10 @@ def default(store: Store, card: Card, item: Field, draft: Draft, user: int, now:
             return None
         case "@user":
             return user
-        case "@today":
-            return moment(now)[:10]
-        case "@week":
-            return moment(now + 7 * DAY)[:10]
+        case "@today" | "@week" as name:
+            created = draft.values.get("DATE_CREATE")  # of an import that tells it
+            day = values.parse_time(created) if created else datetime.fromtimestamp(now, PORTAL_ZONE)
+            return (day + timedelta(days=7 if name == "@week" else 0)).date().isoformat()
         case str(text) if text.startswith("@"):
             return books.first_value(store, stage_book(card, item, draft.values))
     return {"integer": int, "crm_category": int, "double": float}.get(item.type, str)(item.default)

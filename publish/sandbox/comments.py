@@ -1,6 +1,7 @@
 """Comments in the timeline of cards. Pages `timeline/comments/*`.
 
-A list wants the card, by ENTITY_TYPE and ENTITY_ID, and knows no dates.
+A list wants the card, by ENTITY_TYPE and ENTITY_ID, and knows no dates. A comment is the caller's own and of now: the
+reference lists neither an author nor a time among the fields that may be sent.
 """
 
 import json
@@ -15,9 +16,19 @@ from publish.sandbox.store import moment
 _ORDERED = {name: Column(name, "string") for name in ("ID", "CREATED", "AUTHOR_ID")}
 
 
+def _card(named: dict[str, Any]) -> Card | None:
+    kind = str(named.get("ENTITY_TYPE") or "").lower()
+    return next((card for card in CARDS.values() if card.table == kind), None)
+
+
+def _text(sent: dict[str, Any]) -> str:
+    if php.is_empty(sent.get("COMMENT")):
+        raise ApiError("INVALID_ARG_VALUE", "The comment is empty")
+    return str(sent["COMMENT"])
+
+
 def _owner(call: Call, named: dict[str, Any]) -> tuple[Card, int]:
-    kind, card_id = str(named.get("ENTITY_TYPE") or "").lower(), php.integer(named.get("ENTITY_ID"))
-    card = next((card for card in CARDS.values() if card.table == kind), None)
+    card, card_id = _card(named), php.integer(named.get("ENTITY_ID"))
     if card is None or not call.store.exists(card.table, card_id) or not users.may_read(call, card, card_id):
         raise ApiError("", "Access denied.")
     return card, card_id
@@ -43,20 +54,34 @@ def comment_list(call: Call) -> Page:
 @method("crm.timeline.comment.add", writes=True)
 def comment_add(call: Call) -> int:
     sent = call.fields()
-    card, card_id = _owner(call, sent)
-    if not sent.get("COMMENT"):
-        raise ApiError("", "The comment text is empty.")
+    for name in ("ENTITY_ID", "ENTITY_TYPE", "COMMENT"):
+        if name not in sent:
+            raise ApiError("100", f"Could not find value for parameter {{{name}}}")
+    card = _card(sent)
+    card_id = php.integer(sent["ENTITY_ID"])
+    if card is None or not call.store.exists(card.table, card_id):
+        raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
+    users.check_readable(call, card, [card_id])
     at = moment(call.now)
-    row = {"ENTITY_TYPE": card.table, "ENTITY_ID": card_id, "CREATED": at, "COMMENT": str(sent["COMMENT"])}
-    row |= {"AUTHOR_ID": php.integer(sent.get("AUTHOR_ID")) or call.user}
+    row = {"ENTITY_TYPE": card.table, "ENTITY_ID": card_id, "CREATED": at, "COMMENT": _text(sent)}
+    row |= {"AUTHOR_ID": call.user}
     row["FILES"] = json.dumps(files.keep_all(call.store, sent.get("FILES")))
     comment_id = call.store.insert("comment", row)
     call.store.update(card.table, card_id, {"LAST_ACTIVITY_TIME": at, "LAST_ACTIVITY_BY": call.user})
     return comment_id
 
 
+@method("crm.timeline.comment.update", writes=True)
+def comment_update(call: Call) -> bool:
+    changed = {"COMMENT": _text(call.fields())}
+    if not call.store.exists("comment", call.identifier()):
+        raise ApiError("NOT_FOUND", "Element not found")
+    call.store.update("comment", call.identifier(), changed)
+    return True
+
+
 @method("crm.timeline.comment.delete", writes=True)
 def comment_delete(call: Call) -> bool:
     if not call.store.write("delete from comment where ID = ?", call.identifier()):
-        raise ApiError("", "Not found.")
+        raise ApiError("NOT_FOUND", "Element not found")
     return True

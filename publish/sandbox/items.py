@@ -98,6 +98,8 @@ def _decode_field(call: Call, card: Card, draft: Draft, item: Field, value: Any,
         if item.name == links.SIDES[card.name].key:
             draft.primary = kept or 0
             return
+    if item.type == "user" and kept is not None and not users.is_there(call.store, kept):
+        raise _not_valid(item.camel)
     if item.type == "crm_currency" and kept is not None and not books.has_currency(call.store, kept):
         raise _not_valid(item.camel)
     book = card.book_of(item)
@@ -169,6 +171,10 @@ def _require_name(card: Card, draft: Draft) -> None:
 
 def _check_history(call: Call, card: Card, draft: Draft) -> None:
     """Import dates: none in the future, none before the newest card of the type, in the order made, moved, changed."""
+    if not users.rights(call).is_admin:  # history is an administrator's to tell, whatever else others may import
+        for item in card.columns:
+            if item.name in _HISTORY and item.name in draft.values:
+                raise _not_valid(item.camel)
     now = moment(call.now)
     created = draft.values.get("DATE_CREATE") or now
     updated = draft.values.get("DATE_MODIFY") or created

@@ -7,7 +7,7 @@ import sqlite3
 from functools import partial
 from typing import Any
 
-from publish.sandbox import php, users, values
+from publish.sandbox import automation, php, users, values
 from publish.sandbox.fields import CARDS, Card
 from publish.sandbox.listing import Column, NotAllowed, condition, ordering, select, start_of
 from publish.sandbox.methods import ApiError, Call, Page, method
@@ -52,7 +52,9 @@ def productrow_list(call: Call) -> Page:
 def productrow_set(call: Call) -> dict[str, Any]:
     owner_id = php.integer(call.required("ownerId"))
     card = _OWNERS.get(str(call.required("ownerType")))
-    if card is None or not call.store.exists(card.table, owner_id):
+    if card is None:
+        raise ApiError("ENTITY_TYPE_NOT_SUPPORTED", "Entity type is not supported")
+    if not call.store.exists(card.table, owner_id):
         raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
     rows = []
     for _, sent in call.required_array("productRows").items():
@@ -74,8 +76,12 @@ def _replace(call: Call, card: Card, owner_id: int, rows: list[dict[str, Any]]) 
         kept = {name: value for name, value in row.items() if name != "id"}
         call.store.insert("product_row", {"sort": number * 10} | kept | {"ownerType": card.letter, "ownerId": owner_id})
     total = sum(row["price"] * row["quantity"] for row in rows)
-    sql = f"update {card.table} set OPPORTUNITY = ? where ID = ? and IS_MANUAL_OPPORTUNITY = 'N'"
-    call.store.write(sql, total, owner_id)
+    sql = (
+        f"update {card.table} set OPPORTUNITY = ? where ID = ? and IS_MANUAL_OPPORTUNITY = 'N' and OPPORTUNITY is not ?"
+    )
+    if call.store.write(sql, total, owner_id, total):
+        # Not documented whether the new sum starts what a changed card starts: here it does.
+        automation.start(call.store, card, automation.ON_CHANGE)
     return _of(call, card, owner_id)
 
 

@@ -9,7 +9,7 @@ import sqlite3
 from typing import Any
 
 from publish.sandbox import cards, php, presets, userfields, values
-from publish.sandbox.fields import RECORDS, Record
+from publish.sandbox.fields import CARDS, RECORDS, Record
 from publish.sandbox.items import user_column
 from publish.sandbox.listing import Column, condition, ordering, select, start_of
 from publish.sandbox.methods import ApiError, Call, Page, method
@@ -267,17 +267,57 @@ _LINK_COLUMNS = {name: Column(name, "integer") for name in ("ENTITY_TYPE_ID", "E
 
 @method("crm.requisite.link.register", writes=True)
 def link_register(call: Call) -> bool:
+    """Choose the requisites of a deal or a quote; what was chosen before is replaced. All six fields have to be there,
+    0 for none; the client's are those of the card's company or contact, ours those of a company of our own."""
     sent = call.fields()
     card = cards.of_type(_need(sent, "ENTITY_TYPE_ID"))
     owner_id = _need(sent, "ENTITY_ID")
-    if card is None or not call.store.exists(card.table, owner_id):
+    owner = None if card is None or card.name not in ("DEAL", "QUOTE") else cards.load(call.store, card, owner_id)
+    if card is None or owner is None:
         raise ApiError("", "Entity is not found")
-    parts = {name: php.integer(sent.get(name)) for name in _LINK_PARTS}
-    if parts["REQUISITE_ID"] and not call.store.exists("requisite", parts["REQUISITE_ID"]):
-        raise ApiError("", f"The Requisite with ID '{parts['REQUISITE_ID']}' is not found")
+    for name in _LINK_PARTS:
+        if name not in sent or php.integer(sent[name]) < 0:
+            raise ApiError("", f"{name} is not defined or invalid")
+    parts = {name: php.integer(sent[name]) for name in _LINK_PARTS}
+    _check_client(call, owner, parts["REQUISITE_ID"])
+    _check_bank_detail(call, parts["REQUISITE_ID"], parts["BANK_DETAIL_ID"], "")
+    if parts["MC_REQUISITE_ID"]:
+        ours = _requisite(call, parts["MC_REQUISITE_ID"], " of your company")
+        company = cards.load(call.store, CARDS[4], ours["ENTITY_ID"]) if ours["ENTITY_TYPE_ID"] == 4 else None
+        if company is None or company["IS_MY_COMPANY"] != "Y":
+            raise ApiError("", f"The Requisite with ID '{ours['ID']}' is not assigned to your company with ID '0'")
+    _check_bank_detail(call, parts["MC_REQUISITE_ID"], parts["MC_BANK_DETAIL_ID"], " of your company")
     call.store.write(f"delete from {LINK} where ENTITY_TYPE_ID = ? and ENTITY_ID = ?", card.type_id, owner_id)
     call.store.insert(LINK, {"ENTITY_TYPE_ID": card.type_id, "ENTITY_ID": owner_id} | parts)
     return True
+
+
+def _requisite(call: Call, requisite_id: int, whose: str) -> sqlite3.Row:
+    row = call.store.row("select * from requisite where ID = ?", requisite_id)
+    if row is None:
+        raise ApiError("", f"The Requisite{whose} with ID '{requisite_id}' is not found")
+    return row
+
+
+def _check_client(call: Call, owner: sqlite3.Row, requisite_id: int) -> None:
+    if not requisite_id:
+        return
+    held = _requisite(call, requisite_id, "")
+    clients = {(4, owner["COMPANY_ID"]), (3, owner["CONTACT_ID"])}
+    if (held["ENTITY_TYPE_ID"], held["ENTITY_ID"]) not in clients:
+        company = owner["COMPANY_ID"] or 0
+        raise ApiError("", f"The Requisite with ID '{requisite_id}' is not assigned to Company with ID '{company}'")
+
+
+def _check_bank_detail(call: Call, requisite_id: int, bank_detail_id: int, whose: str) -> None:
+    if not bank_detail_id:
+        return
+    owner = call.store.value("select ENTITY_ID from bank_detail where ID = ?", bank_detail_id)
+    if owner is None:
+        raise ApiError("", f"The BankDetail{whose} with ID '{bank_detail_id}' is not found")
+    if owner != requisite_id:
+        problem = f"is not assigned to Requisite{whose} with ID '{requisite_id}'"
+        raise ApiError("", f"The BankDetail{whose} with ID '{bank_detail_id}' {problem}")
 
 
 def _link(call: Call) -> sqlite3.Row | None:

@@ -55,6 +55,11 @@ def _user(store: Store, user_id: int) -> dict[str, Any] | None:
     return None if body is None else dict(json.loads(body))
 
 
+def is_there(store: Store, user_id: int) -> bool:
+    """Whether there is such a user, also one who has left."""
+    return store.exists("portal_user", user_id)
+
+
 def rights(call: Call) -> Rights:
     """What the caller may."""
     held = (_user(call.store, call.user) or {}).get("rights", {})

@@ -60,7 +60,7 @@ def test_methods_outside_the_scopes_of_the_webhook_are_refused_and_brief_users_h
 
 def test_an_activity_shows_its_partners_and_files_only_when_they_are_named(client, deal):
     contact = client.add(3, name="Анна")["id"]
-    fields = {"OWNER_TYPE_ID": 2, "OWNER_ID": deal, "TYPE_ID": 2, "SUBJECT": "Звонок"}
+    fields = {"OWNER_TYPE_ID": 2, "OWNER_ID": deal, "TYPE_ID": 2, "SUBJECT": "Звонок", "RESPONSIBLE_ID": 1}
     fields |= {"COMMUNICATIONS": [{"VALUE": "+7", "ENTITY_ID": contact, "ENTITY_TYPE_ID": 3}]}
     fields |= {"FILES": [["запись.txt", base64.b64encode(b"hello").decode()]]}
     activity = client.result("crm.activity.add", fields=fields)
@@ -107,21 +107,6 @@ def test_adds_and_changes_start_automation_and_imports_start_none(sandbox, clien
     assert sandbox.portal.stats()["automation"] == 2
 
 
-@pytest.mark.parametrize(
-    ("more", "sent"),
-    [
-        ({}, 2),
-        ({"DIRECTION": 2, "COMPLETED": "Y"}, 2),
-        ({"SETTINGS": {"DISABLE_SENDING_MESSAGE_COPY": "Y"}}, 1),
-        ({"DIRECTION": 2, "COMPLETED": "N"}, 0),
-    ],
-)
-def test_an_added_email_is_sent_with_a_copy_unless_told_otherwise(sandbox, client, deal, more, sent):
-    fields = {"OWNER_TYPE_ID": 2, "OWNER_ID": deal, "TYPE_ID": 4, "SUBJECT": "Письмо"} | more
-    client.result("crm.activity.add", fields=fields)
-    assert sandbox.portal.mail_sent() == sent
-
-
 def test_comments_want_their_card_and_move_the_time_of_its_last_activity(client, clock, deal):
     before = client.get(2, deal)
     clock.turn(60)
@@ -135,7 +120,8 @@ def test_requisite_links_are_filtered_by_their_card(client):
     company, requisite = client.company_with_requisite()
     deals = [client.add(2, title="Заказ", companyId=company)["id"] for _ in range(3)]
     for deal in deals:
-        fields = {"ENTITY_TYPE_ID": 2, "ENTITY_ID": deal, "REQUISITE_ID": requisite}
+        fields = {"ENTITY_TYPE_ID": 2, "ENTITY_ID": deal, "REQUISITE_ID": requisite, "BANK_DETAIL_ID": 0}
+        fields |= {"MC_REQUISITE_ID": 0, "MC_BANK_DETAIL_ID": 0}
         client.result("crm.requisite.link.register", fields=fields)
     criteria = {"ENTITY_TYPE_ID": 2, ">ENTITY_ID": deals[0], "<=ENTITY_ID": deals[1]}
     found = client.result("crm.requisite.link.list", filter=criteria)
