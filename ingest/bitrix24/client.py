@@ -315,26 +315,6 @@ def _seconds(value: Any) -> float:
         return 0.0
 
 
-def elements_of(outcome: Outcome, number: int) -> list[Outcome]:
-    """Outcomes of the elements of one import: an id or an error of its own (page `crm-item-batch-import`); where the
-    command has no result, that of the command."""
-    if not outcome.is_done:
-        return [outcome] * number
-    items = _map(outcome.result).get("items")
-    answers = {str(index): item for index, item in enumerate(items)} if isinstance(items, list) else _map(items)
-    return [_element(answers.get(str(index))) for index in range(number)]
-
-
-def _element(answer: Any) -> Outcome:
-    if not isinstance(answer, dict):
-        return LOST
-    if "item" in answer:
-        bitrix_id = whole(_map(answer["item"]).get("id"))
-        return LOST if bitrix_id is None else Outcome(result=bitrix_id)
-    error = PortalError(str(answer.get("error", "")), str(answer.get("error_description", "")))
-    return Outcome(error=error, is_known=error.reaction is not Reaction.UNKNOWN)
-
-
 async def list_by(
     client: Client, method: str, column: str, values: Sequence[Any], *, where: Mapping[str, Any], **params: Any
 ) -> list[dict[str, Any]]:

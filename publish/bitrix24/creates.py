@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from ingest.bitrix24.answers import whole
-from ingest.bitrix24.client import LOST, Outcome, elements_of
+from ingest.bitrix24.client import LOST, Outcome
+from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import BATCH
 from publish import plan
 from publish.bitrix24 import links
@@ -113,7 +114,7 @@ async def _import(run: Run, card: Card, alone: set[Key], todo: Sequence[NewCard]
         if len(chunk) > 1 and outcome.is_refused:
             refused_together += chunk
         else:
-            answers += zip(chunk, elements_of(outcome, len(chunk)), strict=True)
+            answers += zip(chunk, _elements_of(outcome, len(chunk)), strict=True)
     alone |= {new.key for new in refused_together}
     alone |= {new.key for new, outcome in answers if outcome.error is not None and not outcome.is_known}
     unknown = settle(
@@ -215,3 +216,27 @@ def _detail_attempt(new: NewDetail) -> Attempt:
         return Lines([Entry(*new.key, bitrix_id, new.wanted, new.wanted)])
 
     return Attempt(new.key, new.wanted, done)
+
+
+def _elements_of(outcome: Outcome, number: int) -> list[Outcome]:
+    """Outcomes of the elements of one import: an id or an error of its own (page `crm-item-batch-import`); where the
+    command has no result, that of the command."""
+    if not outcome.is_done:
+        return [outcome] * number
+    items = _map(outcome.result).get("items")
+    answers = {str(index): item for index, item in enumerate(items)} if isinstance(items, list) else _map(items)
+    return [_element(answers.get(str(index))) for index in range(number)]
+
+
+def _element(answer: Any) -> Outcome:
+    if not isinstance(answer, dict):
+        return LOST
+    if "item" in answer:
+        bitrix_id = whole(_map(answer["item"]).get("id"))
+        return LOST if bitrix_id is None else Outcome(result=bitrix_id)
+    error = PortalError(str(answer.get("error", "")), str(answer.get("error_description", "")))
+    return Outcome(error=error, is_known=error.reaction is not Reaction.UNKNOWN)
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
