@@ -143,7 +143,10 @@ async def _contacts(run: Run) -> list[Duplicates]:
     return duplicates
 
 
-def _take_contacts(run: Run, cards_of: Mapping[str, set[int]], found_by: Mapping[str, str]) -> list[Duplicates]:
+def _take_contacts(run: Run, found: Mapping[str, set[int]], found_by: Mapping[str, str]) -> list[Duplicates]:
+    # A card that the ledger knows is another person's of ours, who has that phone or e-mail too.
+    taken = run.ledger.origins(CONTACT.entity, {card for cards in found.values() for card in cards})
+    cards_of = {origin_id: cards - taken.keys() for origin_id, cards in found.items()}
     claims: dict[int, list[str]] = defaultdict(list)
     for origin_id, cards in cards_of.items():
         for card in cards:

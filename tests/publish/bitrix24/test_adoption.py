@@ -83,6 +83,26 @@ def test_people_of_an_adopted_company_are_found_by_phone_or_email(office):
     assert [entry["value"] for entry in held["fm"] if entry["typeId"] == "PHONE"] == ["8 (916) 000-00-02"]
 
 
+def test_a_new_person_who_shares_an_email_with_one_of_ours_is_not_put_on_that_card(office):
+    marts.fill(office.connection, 2, 4)
+    type_in(office, inn(office, 0))
+    office.push()
+    ids = office.ids("contact")
+    office.sql(
+        """insert into marts.crm_contacts by name
+           select * replace (contact_id(9) as contact_id, 'Сидоров' as card_last_name, ['+79160000009'] as phones)
+           from marts.crm_contacts where contact_id = contact_id(2)"""
+    )
+    office.sql(
+        """insert into marts.crm_company_contacts by name
+           select company_id(0) as company_id, contact_id(9) as contact_id, true as is_primary"""
+    )
+    office.push(let_through=True)
+    assert office.ids("contact") == {**ids, marts.contact_id(9): office.card("contact", marts.contact_id(9))["id"]}
+    assert office.card("contact", marts.contact_id(2))["lastName"] == "Петров2"
+    assert office.portal.counts()["contact"] == 5
+
+
 def test_a_lost_warehouse_does_not_publish_everything_again(office):
     marts.fill(office.connection, 30, 60, 20)
     office.push()
