@@ -10,7 +10,6 @@ Deleting a card was a manager's decision: it is not made again by itself, nor wh
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from ingest.bitrix24.client import Command, Outcome
@@ -34,14 +33,15 @@ class Refused(NamedTuple):
     needs: list[Key]
 
 
-async def tell_deleted(run: Run, since: datetime) -> None:
-    """Look for the reason of what was refused since then: a part that it needs may have been deleted.
+async def tell_deleted(run: Run) -> None:
+    """Look for the reason of what was refused, now or by a push that did not come to this: a part that it needs may
+    have been deleted.
 
     Then that part is remembered as deleted and the dead letter leaves; where the user may no longer read it, the dead
     letter says so.
     """
     rows = run.connection.execute(
-        "select entity, origin_id, wanted::varchar from portal_dead_letters where last_at >= ? order by 1, 2", [since]
+        "select entity, origin_id, wanted::varchar from portal_dead_letters where not isinf(next_at) order by 1, 2"
     ).fetchall()
     for at in range(0, len(rows), _PAGE):
         page = rows[at : at + _PAGE]

@@ -101,7 +101,7 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
         run.note(signed.notes)
         if is_sending:
             await _send(run)
-            await deletions.tell_deleted(run, started_at)
+            await deletions.tell_deleted(run)
         await identity.sign_off(signed, ledger, client, parts)
     portals.set_filled(run.connection, ledger.portal)
 

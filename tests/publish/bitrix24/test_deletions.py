@@ -1,5 +1,8 @@
 """Parts that a manager deleted: told from a lost right, listed, left alone, and made again when an operator asks."""
 
+import pytest
+
+from ingest.bitrix24.errors import PortalRefused
 from publish import set_aside
 from publish.bitrix24.parts import PARTS
 from publish.ledger import Ledger
@@ -42,6 +45,28 @@ def test_a_card_that_a_manager_deleted_is_listed_once_and_not_made_again(publish
     assert office.portal.request_log() == []
     assert office.portal.counts()["contact"] == 7
     assert deleted(office) == [("contact", PERSON)]
+
+
+def test_a_deletion_that_a_push_did_not_come_to_tell_is_told_by_the_next_one(published):
+    office = published
+    delete(office, 3, "contact", PERSON)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    office.sql("update marts.crm_deals set amount = amount + 1")
+    execute = office.app.state.engine.request
+
+    def stopped_at_deals(name, params, *, fault=None):
+        if any("opportunity" in command for command in params.get("cmd", {}).values()):
+            office.faults.fail("crm.item.update", "ACCESS_DENIED", "Access denied", 403, times=50)
+        return execute(name, params, fault=fault)
+
+    office.app.state.engine.request = stopped_at_deals
+    with pytest.raises(PortalRefused):
+        office.push()
+    assert (deleted(office), dead_letters(office)) == ([], [("contact", PERSON, "NOT_FOUND")])
+    office.app.state.engine.request = execute
+    office.faults.errors.clear()
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([("contact", PERSON)], [])
 
 
 def test_a_card_that_may_no_longer_be_read_is_not_taken_for_a_deleted_one(published):
