@@ -53,6 +53,13 @@ class Ledger:
         with transaction(self.connection):
             self._insert("intents", rows)
 
+    def intend_updates(self, entries: Iterable[Entry]) -> None:
+        """Write down what is about to be sent of published parts, until `settle`: the sources may have changed again
+        when a killed push is made good, and what it sent is no manager's."""
+        now = utc_now()
+        with transaction(self.connection):
+            self._insert("updates_under_way", [(e.entity, e.origin_id, e.sent, now) for e in entries])
+
     def settle(
         self,
         entries: Sequence[Entry] = (),
@@ -78,6 +85,7 @@ class Ledger:
             self._delete("conflicts", settled)
             self._delete("deletions", settled)
             self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])
+            self._delete("updates_under_way", [*settled, *(refusal.key for refusal in refused), *gone])
             self._delete("ledger", gone)
             self._remember(entries, gone)
             self._refuse(refused)
@@ -147,9 +155,17 @@ class Ledger:
         return len(unknown)
 
     def drop(self, lines: str, owners: Mapping[str, str]) -> None:
-        """Let lines leave, those of a table with columns `entity` and `origin_id`, and what is known of them; `owners`
-        tells which part each detail hangs on: creates that wait to hang on a line that is not there leave as well."""
+        """Let lines leave, those of a table with columns `entity` and `origin_id`, and what is known of them but what
+        was sent, for another copy may show it. `owners` tells which part each detail hangs on: creates that wait to
+        hang on a line that is not there leave as well."""
         with transaction(self.connection):
+            self.connection.execute(
+                f"""insert into sync.history
+                    select portal, entity, origin_id, 'lost', sent, null, ?, ?, ?
+                    from sync.ledger semi join {lines} using (entity, origin_id)
+                    where portal = ? and sent::varchar != '{{}}'""",
+                [self.push, self._run_id, utc_now(), self.portal],
+            )
             for table in ("ledger", "dead_letters", "conflicts"):
                 self.connection.execute(
                     f"""delete from sync.{table} as line using {lines} as gone
@@ -266,12 +282,23 @@ class Ledger:
         return {entity: number or 0 for entity, number in self.connection.execute(sql, [self.portal]).fetchall()}
 
     def versions(self, entity: str, origin_ids: Iterable[str], since: int) -> dict[str, list[str]]:
-        """What was sent of parts before each change since a push, as JSON texts, the newest first."""
+        """What was sent of parts before each change since a push, and of such as were lost, as JSON texts, the newest
+        first."""
         rows = self.connection.execute(
             """select origin_id, list(sent_before::varchar order by sent_at desc) from sync.history
-               where portal = ? and entity = ? and action = 'update' and push >= ? and origin_id in (select unnest(?))
+               where portal = ? and entity = ? and (action = 'lost' or (action = 'update' and push >= ?))
+                   and origin_id in (select unnest(?))
                group by 1""",
             [self.portal, entity, since, list(origin_ids)],
+        ).fetchall()
+        return dict(rows)
+
+    def updates_under_way(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
+        """What may have been sent of parts, as JSON texts, the newest first."""
+        rows = self.connection.execute(
+            """select origin_id, list(sent::varchar order by sent_at desc) from sync.updates_under_way
+               where portal = ? and entity = ? and origin_id in (select unnest(?)) group by 1""",
+            [self.portal, entity, list(origin_ids)],
         ).fetchall()
         return dict(rows)
 

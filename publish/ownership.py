@@ -85,7 +85,8 @@ def recalled(
             value = version.get(field.name)
             if field.is_multiple:
                 there = {same_value(field.kind, text) for text in (current.get(field.name) or {}).values()}
-                is_shown = {same_value(field.kind, text) for text in value or []} <= there
+                ours = {same_value(field.kind, text) for text in value or []}
+                is_shown = ours <= there if ours else not there  # none of ours is among others in every version
             else:
                 translation = translations.get(field.name)
                 translated = value if translation is None or value is None else translation.get(value)

@@ -16,7 +16,10 @@ import duckdb
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import PUBLISH_PUSH, utc_now
 
-TABLES = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "history")
+TABLES = (
+    "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
+    "history",
+)  # fmt: skip
 _KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
 
 

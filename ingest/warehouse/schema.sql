@@ -216,6 +216,16 @@ create table if not exists sync.intents (
 );
 comment on table sync.intents is 'Creates whose answer has not been seen yet; looked up before anything is sent again.';
 
+create table if not exists sync.updates_under_way (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    sent json not null,
+    sent_at timestamp not null
+);
+comment on table sync.updates_under_way is
+    'What was being sent of a published part when nobody saw the answer: a value of ours, should the portal show it.';
+
 create table if not exists sync.dead_letters (
     portal varchar not null,
     entity varchar not null,
@@ -281,7 +291,7 @@ create table if not exists sync.history (
     portal varchar not null,
     entity varchar not null,
     origin_id varchar not null,
-    action varchar not null, -- update, remove
+    action varchar not null, -- update, remove, lost (with an older copy of the portal)
     sent_before json,
     sent json,
     push bigint not null, -- the number of the portal's mark in that push, 0 where there is none

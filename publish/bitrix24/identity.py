@@ -1,90 +1,34 @@
-"""Which portal is this, who else writes to it, and is it as new as the ledger? Told by a mark that we keep in it.
+"""Which portal is this, who else writes to it, and is it as new as the ledger? Told by the mark that we keep in it."""
 
-The mark is the external code (XML_ID) of the custom field that tells the state of our first kind of card: lists of
-custom fields return it, people do not see it, an administrator of CRM may set it (pages
-`companies/userfields/crm-company-userfield-list`, `-update`). The pages give it no longest length; the mark has about a
-hundred characters, and is read back after it is written, for an update passes over what it does not take.
-"""
-
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
-from ingest.bitrix24.answers import number_of, rows_of
-from ingest.bitrix24.client import Client, Command
-from ingest.bitrix24.errors import PortalUnavailable
+from ingest.bitrix24.client import Client
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
 from publish import portals
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.kinds import Catalogue
+from publish.bitrix24.mark import RETURNS, Carrier, Mark, Return, read_mark, write_mark
 from publish.bitrix24.verification import drop_lost, put_back_links, verify
 from publish.ledger import Ledger
 from publish.portals import PortalRow, Writer
-
-_ATTEMPTS = 6
-_FORM = "svod1"
-_TIME = "%Y%m%dT%H%M%S"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What we keep in a portal: its id, who wrote last (fingerprint and machine), the number of that writing (odd while
-    a push goes on) and its time (UTC)."""
-
-    portal: str
-    writer: str
-    number: int
-    at: datetime
-    machine: str
-
-    @property
-    def text(self) -> str:
-        machine = re.sub(r"[^A-Za-z0-9._-]", "", self.machine)[:40]
-        return ";".join((_FORM, self.portal, self.writer, str(self.number), self.at.strftime(_TIME), machine))
-
-    @classmethod
-    def of(cls, text: str | None) -> Self | None:
-        """The mark in an external code; None where it is none of ours. Raises OperatorError for one of a later form."""
-        form, *told = (text or "").split(";")
-        if not re.fullmatch(r"svod\d+", form):
-            return None
-        if form != _FORM:
-            raise OperatorError("a later version of Svod publishes to this portal", hint="update this one")
-        try:
-            portal, writer, number, at, machine = told
-            return cls(portal, writer, int(number), datetime.strptime(at, _TIME), machine)
-        except ValueError:
-            return None
-
-    @property
-    def is_under_way(self) -> bool:
-        return self.number % 2 == 1
-
-
-class Carrier(NamedTuple):
-    """The custom field whose external code is the mark: its family of methods, its name, its id where it exists."""
-
-    methods: str
-    name: str
-    id: int | None
-
-    def listing(self) -> Command:
-        return Command(f"{self.methods}.list", {"filter": {"FIELD_NAME": self.name}})
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The portal as it was recognised. `row` is its row of sync.portals, `mark` what it carries; `is_caught_up` says
-    that all own cards that the ledger had missed are in it; `notes` are for the operator, a line each."""
+    that all own cards that the ledger had missed are in it; `is_older` that it was put back from an older copy, which
+    nobody has told in its mark so far; `notes` are for the operator, a line each."""
 
     row: PortalRow
     writer: Writer
     carrier: Carrier | None
     mark: Mark | None
     is_caught_up: bool = False
+    is_older: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -98,7 +42,7 @@ async def recognise(
     """
     connection = ledger.connection
     writer = portals.writer_of(connection, machine)
-    carrier, mark = await _read_mark(client, parts)
+    carrier, mark = await read_mark(client, parts)
     is_ours = mark is None or mark.writer == writer.fingerprint
     if mark is not None and not is_ours and not take_over:
         raise _refusal(ledger.portal, mark)
@@ -175,24 +119,57 @@ async def _after_another_writer(identity: Identity, ledger: Ledger, client: Clie
 
 async def _with_proof(identity: Identity, mark: Mark, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
     """The portal and its last writer are ours: is one of the two older than the other?"""
-    row, notes = identity.row, list(identity.notes)
+    row = identity.row
     if mark.number > row.highest:
-        missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids())
-        notes.append(f"this warehouse is older than what {ledger.portal} holds")
-        return replace(identity, is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
+        unknown = [told for told in mark.returns if told.noticed > row.highest]
+        return await _with_older_warehouse(identity, unknown, ledger, client, parts)
     is_older = mark.number not in (row.counter, row.intended)
     if is_older or mark.is_under_way:
         # A push that never ended may have gone on after a copy of the portal was made under that same number.
-        verdict = await verify(ledger, client, parts, surely_until=mark.at, all_lines=is_older)
-        if verdict.lost:
-            drop_lost(ledger, parts)
-        if verdict.lost or is_older:
-            await _bring_up_to_date(ledger, client, parts, mark.number)
-            notes.append(
-                f"{ledger.portal} was put back from an older copy: it lacks {verdict.lost:,} parts of the ledger, "
-                "which are found or created again"
-            )
-    return replace(identity, row=_row(ledger), notes=tuple(notes))
+        return await _put_back(identity, mark.number, mark.at, ledger, client, parts, all_lines=is_older)
+    return replace(identity, row=_row(ledger))
+
+
+async def _with_older_warehouse(
+    identity: Identity, unknown: Sequence[Return], ledger: Ledger, client: Client, parts: Catalogue
+) -> Identity:
+    """The warehouse was put back from an older copy; what was created since then lies above the highest number it
+    knows, unless the portal was put back meanwhile as well."""
+    notes = (*identity.notes, f"this warehouse is older than what {ledger.portal} holds")
+    identity = replace(identity, notes=notes)
+    if unknown:
+        oldest = min(unknown, key=lambda told: told.number)
+        told = await _put_back(identity, oldest.number, oldest.at, ledger, client, parts, all_lines=True)
+        return replace(told, is_older=False)  # the mark tells it
+    missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids())
+    return replace(identity, is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
+
+
+async def _put_back(
+    identity: Identity,
+    number: int,
+    at: datetime,
+    ledger: Ledger,
+    client: Client,
+    parts: Catalogue,
+    *,
+    all_lines: bool,
+) -> Identity:
+    """The portal was put back to what it was at a push, for sure or (with `all_lines` unset) only if something is lost:
+    what is lost leaves the ledger, and own cards of any number that it does not know are taken in."""
+    verdict = await verify(ledger, client, parts, surely_until=at, all_lines=all_lines)
+    is_older = all_lines or verdict.lost > 0
+    if not is_older:
+        return replace(identity, row=_row(ledger))
+    drop_lost(ledger, parts)
+    missed = await catch_up(client, ledger, parts.cards, {})
+    await _bring_up_to_date(ledger, client, parts, number)
+    note = (
+        f"{ledger.portal} was put back from an older copy: it lacks {verdict.lost:,} parts of the ledger, "
+        "which are found or created again"
+    )
+    notes = (*identity.notes, note, *_caught_up(ledger, missed))
+    return replace(identity, row=_row(ledger), is_caught_up=True, is_older=True, notes=notes)
 
 
 async def _bring_up_to_date(ledger: Ledger, client: Client, parts: Catalogue, since: int) -> None:
@@ -219,16 +196,23 @@ async def sign(identity: Identity, ledger: Ledger, client: Client, parts: Catalo
     connection, row, mark = ledger.connection, identity.row, identity.mark
     carrier = identity.carrier
     if carrier is not None and carrier.id is None:  # the field is new
-        carrier, _ = await _read_mark(client, parts)
+        carrier, _ = await read_mark(client, parts)
     if carrier is None or carrier.id is None:
         return replace(identity, mark=None, notes=())
     number = max(row.highest, mark.number if mark else 0)
     number += 1 if number % 2 == 0 else 2
     portal = mark.portal if mark else row.mark or uuid4().hex
-    new = Mark(portal, identity.writer.fingerprint, number, utc_now().replace(microsecond=0), identity.writer.machine)
+    new = Mark(
+        portal,
+        identity.writer.fingerprint,
+        number,
+        utc_now().replace(microsecond=0),
+        identity.writer.machine,
+        _returns(identity, number),
+    )
     ledger.push = number
     portals.intend_mark(connection, ledger.portal, portal, number)
-    if await _write(client, carrier, new):
+    if await write_mark(client, carrier, new):
         portals.confirm_mark(connection, ledger.portal)
         return replace(identity, carrier=carrier, mark=new, row=_row(ledger), notes=())
     portals.refuse_mark(connection, row)
@@ -239,6 +223,15 @@ async def sign(identity: Identity, ledger: Ledger, client: Client, parts: Catalo
     return replace(identity, carrier=carrier, mark=None, notes=() if row.mark_refused_at else (note,))  # said once
 
 
+def _returns(identity: Identity, number: int) -> tuple[Return, ...]:
+    """When the portal was put back, for its new mark: what the one so far tells, and what was noticed now."""
+    mark = identity.mark
+    if mark is None:
+        return ()
+    noticed = (Return(number, mark.number, mark.at),) if identity.is_older else ()
+    return (*mark.returns, *noticed)[-RETURNS:]
+
+
 async def sign_off(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> None:
     """Write the mark of a push that has ended.
 
@@ -247,54 +240,15 @@ async def sign_off(identity: Identity, ledger: Ledger, client: Client, parts: Ca
     mark, carrier = identity.mark, identity.carrier
     if mark is None or carrier is None or not mark.is_under_way:
         return
-    _, there = await _read_mark(client, parts)
+    _, there = await read_mark(client, parts)
     if there is None:  # the field was deleted meanwhile: the next push makes and marks it again
         return
     if there.writer != mark.writer:
         raise _refusal(ledger.portal, there)
     ended = replace(mark, number=mark.number + 1, at=utc_now().replace(microsecond=0))
     portals.intend_mark(ledger.connection, ledger.portal, mark.portal, ended.number)
-    if await _write(client, carrier, ended):
+    if await write_mark(client, carrier, ended):
         portals.confirm_mark(ledger.connection, ledger.portal)
-
-
-async def _read_mark(client: Client, parts: Catalogue) -> tuple[Carrier | None, Mark | None]:
-    """Where the mark is kept, and what it says; no carrier where no kind of card has a field for it."""
-    for card in parts.cards:
-        if card.user_fields and card.departed:
-            carrier = Carrier(card.user_fields, card.departed.state_field, None)
-            (answer,) = await client.read([carrier.listing()])
-            field = _field(carrier, answer)
-            return carrier._replace(id=number_of(carrier.methods, field, "ID")) if field else carrier, Mark.of(
-                field.get("XML_ID")
-            )
-    await client.read([Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})])  # it answers us
-    return None, None
-
-
-def _field(carrier: Carrier, answer: Any) -> dict[str, Any]:
-    rows = [row for row in rows_of(f"{carrier.methods}.list", answer) if row.get("FIELD_NAME") == carrier.name]
-    return rows[0] if rows else {}
-
-
-async def _write(client: Client, carrier: Carrier, mark: Mark) -> bool:
-    """Whether the portal took the mark. Raises PortalUnavailable when it cannot be found out."""
-    fields = {"XML_ID": mark.text}
-    commands = [Command(f"{carrier.methods}.update", {"id": carrier.id, "fields": fields}), carrier.listing()]
-    is_taken = None
-    for _ in range(_ATTEMPTS):
-        written, listed = await client.send(commands)
-        if listed.is_done and _field(carrier, listed.result).get("XML_ID") == mark.text:
-            return True
-        if written.error is not None and written.is_known:
-            return False
-        if written.is_done and listed.is_done:
-            is_taken = False  # once more: the two may have gone in two requests, the wrong way round
-    if is_taken is None:
-        raise PortalUnavailable(
-            f"{client.host} keeps losing our requests", hint="what was published stays; run it again later"
-        )
-    return is_taken
 
 
 def _refusal(portal: str, mark: Mark) -> OperatorError:

@@ -1,7 +1,8 @@
 """Updates of what is published: changed fields only, after a look at what the portal holds now.
 
 The portal's values are read for the cards about to be updated and for no others, fifty a command and fifty commands
-a request. A change whose answer was lost is decided anew on what the portal then holds, so it needs no intent.
+a request. A change whose answer was lost is decided anew on what the portal then holds; what was being sent is written
+down before, for a killed push is made good when the sources may have changed once more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,12 +76,16 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
 
 
 def _earlier(run: Run, part: Part, todo: Sequence[Change]) -> dict[str, list[dict[str, Any]]]:
-    """What was sent of these parts, the newest first, where the portal has been put back to one of those versions."""
-    if run.restored_at is None:
-        return {}
-    versions = run.ledger.versions(part.entity, [change.origin_id for change in todo], run.restored_at)
+    """What was sent of these parts, the newest first, where the portal may show another version than the last one: a
+    push was killed before it saw the answer, or the portal was put back."""
+    keys = [change.origin_id for change in todo]
+    newer = run.ledger.updates_under_way(part.entity, keys)
+    older = {} if run.restored_at is None else run.ledger.versions(part.entity, keys, run.restored_at)
     sent = {change.origin_id: change.sent for change in todo}
-    return {key: [decoded(text) for text in (sent[key], *texts)] for key, texts in versions.items()}
+    return {
+        key: [decoded(text) for text in (*newer.get(key, ()), sent[key], *older.get(key, ()))]
+        for key in newer.keys() | older.keys()
+    }
 
 
 def _decided(
@@ -94,8 +99,7 @@ def _decided(
     sent, wanted = decoded(change.sent), decoded(change.wanted)
     wanted |= {name: sent.get(name) for name in run.held_fields(change.key)}
     decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations)
-    was_adopted = not sent  # nothing of ours went there so far
-    own_key = part.own_key(current, change.origin_id) if was_adopted else {}
+    own_key = part.own_key(current, change.origin_id)
     dealt_with = _dealt_with(run, part, change, translations)
     entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), dealt_with, sent_before=change.sent)
     conflicts = [
@@ -121,6 +125,7 @@ def _dealt_with(run: Run, part: Part, change: Change, translations: Translations
 
 async def _send(run: Run, part: Card | Detail, updates: Sequence[Update]) -> list[Change]:
     """Send up to fifty updates; changes whose answer was lost."""
+    run.ledger.intend_updates(entry for update in updates for entry in update.lines.entries)
     outcomes = await run.client.send(
         [part.to_update(update.change.bitrix_id, update.fields, update.decision.values) for update in updates]
     )

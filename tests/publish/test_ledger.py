@@ -22,6 +22,7 @@ def write_something_everywhere(ledger: Ledger, origin_id: str = "c-1") -> None:
         conflicts=[Conflict("deal", origin_id, 9, "title", "a", "b", "c")],
     )
     ledger.intend([Intent("deal", origin_id, "{}", links=("c-2",))])
+    ledger.intend_updates([Entry("requisite", origin_id, 7)])
     ledger.list_duplicates([Duplicates("company", origin_id, "RQ_INN 1", [1, 2])])
     ledger.mark_deleted({Key("contact", origin_id): 8})
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from ingest.bitrix24.errors import PortalRefused
 from ingest.warehouse.errors import OperatorError
 from publish import portals
-from publish.bitrix24.identity import Mark
+from publish.bitrix24.mark import Mark
 from tests.publish import marts
 
 OTHER = SecretStr("http://other.test/rest/1/sandbox/")
@@ -211,6 +211,55 @@ class TestRestoredPortal:
         published.push(let_through=True)
         assert published.portal.links() == links
         assert published.card("company", marts.company_id(2))["UF_CRM_SVOD_STATE"] == "inactive"
+
+    def test_an_adopted_card_that_lost_our_key_with_the_copy_gets_it_again(self, published, tmp_path):
+        grow(published, 6, 8, 4)
+        (inn,) = published.sql("select inn from marts.crm_companies where company_id = company_id(5)")[0]
+        card = published.call("crm.item.add", {"entityTypeId": 4, "fields": {"title": "Наш клиент"}})["item"]["id"]
+        requisite = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": card, "PRESET_ID": 1, "NAME": "Реквизиты", "RQ_INN": inn}
+        published.call("crm.requisite.add", {"fields": requisite})
+        published.portal.copy_to(tmp_path / "copy.sqlite")
+        published.push(let_through=True)
+        assert published.ids("company")[marts.company_id(5)] == card
+        published.swap_portal(tmp_path / "copy.sqlite")
+        published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
+        published.push(let_through=True)
+        assert published.card("company", marts.company_id(5))["id"] == card
+
+    def test_a_later_copy_put_back_after_an_older_one_makes_nothing_twice(self, published, tmp_path):
+        published.portal.copy_to(tmp_path / "older.sqlite")
+        grow(published, 9, 20, 12)
+        published.push(let_through=True)
+        published.portal.copy_to(tmp_path / "later.sqlite")
+        published.swap_portal(tmp_path / "older.sqlite")
+        theirs = type_in_strangers(published, 20)  # so that ours get higher numbers than they had
+        change_all(published)
+        published.push(let_through=True)
+        assert strangers(published) == theirs
+        published.swap_portal(tmp_path / "later.sqlite")
+        change_all(published)
+        published.push(let_through=True)
+        assert strangers(published) == {"company": [], "contact": [], "deal": []}
+        assert published.differences() == []
+
+    def test_a_warehouse_put_back_as_well_is_told_by_the_mark_that_the_portal_was(self, published, tmp_path):
+        grow(published, 9, 20, 12)
+        published.portal.copy_to(tmp_path / "copy.sqlite")
+        published.push(let_through=True)
+        change_all(published)
+        published.push(let_through=True)
+        evening = published.copy_warehouse(tmp_path / "evening.duckdb")
+        published.swap_portal(tmp_path / "copy.sqlite")
+        theirs = type_in_strangers(published, 20)
+        published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
+        published.faults.fail("crm.requisite.bankdetail.add", "ACCESS_DENIED", "Access denied")
+        with suppress(PortalRefused):
+            published.push(let_through=True)
+        published.put_back_warehouse(evening)
+        published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
+        published.push(let_through=True)
+        assert strangers(published) == theirs
+        assert published.differences() == []
 
     def test_a_copy_made_while_a_push_went_on_is_noticed_although_that_push_never_ended(self, office, tmp_path):
         grow(office, 30, 60, 20)

@@ -1,7 +1,13 @@
 """Updates: the changed field, after a look at the card, and nothing else."""
 
+import itertools
+
+import pytest
+
 from publish import plan
+from publish.bitrix24 import updates
 from publish.bitrix24.parts import PARTS
+from publish.bitrix24.run import settle
 from publish.ledger import Ledger
 from tests.publish import marts
 
@@ -30,6 +36,30 @@ def test_only_the_changed_field_is_sent(office):
     office.push()
     held = next(item for item in office.portal.items("company") if item["id"] == card)
     assert (held["title"], held["comments"]) == ("ООО Василёк", "звонить после обеда")
+
+
+def test_what_a_killed_push_sent_is_ours_also_when_the_sources_have_changed_again_since(published, monkeypatch):
+    def change_all(phone: str) -> None:
+        published.sql("update marts.crm_companies set title = title || '+', legal_address = legal_address || '+'")
+        published.sql("update marts.crm_contacts set phones = [$1 || right(phones[1], 7)]", phone)
+        published.sql("update marts.crm_deals set amount = amount + 1")
+
+    for kind, phone in enumerate(("+7495", "+7496", "+7497", "+7498")):
+        change_all(phone)
+        answers = itertools.count()
+
+        def killed(*arguments, last=kind, answers=answers):
+            if next(answers) == last:
+                raise KeyboardInterrupt
+            return settle(*arguments)
+
+        with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+            killing.setattr(updates, "settle", killed)
+            published.push(let_through=True)
+    change_all("+7499")
+    published.push(let_through=True)
+    assert published.differences() == []
+    assert published.sql("from sync.conflicts") == published.sql("from sync.updates_under_way") == []
 
 
 def test_the_day_a_deal_is_closed_replaces_the_one_that_the_portal_set_itself(office):
