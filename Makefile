@@ -100,7 +100,7 @@ docs: $(READY) ## browsable documentation and lineage of the models, as one page
 quality: services ## golden records against the generator's known answers (SCALE=…)
 	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
 
-chaos: $(DEV) ## kills the publisher 200 times and compares the portal with the ledger
+chaos: $(DEV) ## kills the publisher 200 times, puts back and swaps warehouse and portal, and compares
 	@$(BIN)/python -m tests.chaos
 
 bench: services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json

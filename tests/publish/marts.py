@@ -1,9 +1,13 @@
 """Marts to publish, made up in the warehouse itself; their columns are those of the marts' contracts."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import yaml
@@ -148,93 +152,148 @@ def contact_id(n: int) -> str:
     return f"p-{n:016X}"
 
 
-def differences(connection: duckdb.DuckDBPyConnection, portal: Portal) -> list[str]:
+@dataclass
+class Apart:
+    """What people took as theirs, which a portal need not have as the marts do. `cards` (entity, our key) were deleted
+    by somebody; `fields` (what is compared, our key) edited; `values` are phones added; `typed_inns` those of company
+    cards that somebody typed in, in a spelling and with a title of their own."""
+
+    cards: set[tuple[str, str]] = field(default_factory=set)
+    fields: set[tuple[str, str]] = field(default_factory=set)
+    values: set[str] = field(default_factory=set)
+    typed_inns: set[str] = field(default_factory=set)
+
+
+@dataclass
+class _Comparison:
+    """The marts of a warehouse beside a portal; what differs goes to `disagreements`."""
+
+    connection: duckdb.DuckDBPyConnection
+    portal: Portal
+    apart: Apart
+    disagreements: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cards = {
+            entity: [card for card in self.portal.items(entity) if card["originatorId"] == "svod"] for entity in _MARTS
+        }
+        self.origins = {
+            entity: {card["id"]: card["originId"] for card in cards} for entity, cards in self.cards.items()
+        }
+        typed = "select company_id from marts.crm_companies where inn in (select unnest(?::varchar[]))"
+        self.typed = {key for (key,) in self._rows(typed, [sorted(self.apart.typed_inns)])}
+        self.gone = {entity: {key for kind, key in self.apart.cards if kind == entity} for entity in _MARTS}
+        of_companies = """select contact_id from marts.crm_company_contacts group by 1
+                          having list_has_all(?::varchar[], list(company_id))"""
+        without = "select deal_id from marts.crm_deals where company_id in (select unnest(?::varchar[]))"
+        companies = [sorted(self.gone["company"])]  # what they were needed for need not have come
+        self.gone["contact"] |= {key for (key,) in self._rows(of_companies, companies)}
+        self.gone["deal"] |= {key for (key,) in self._rows(without, companies)}
+
+    def _rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple]:
+        return self.connection.execute(sql, parameters or []).fetchall()
+
+    def cards_and_ledger(self, entity: str) -> None:
+        """Our keys in the mart, in the ledger and on cards, each once."""
+        keys = Counter(self.origins[entity].values())
+        self.disagreements += [f"{entity} {key} is there {number} times" for key, number in keys.items() if number > 1]
+        gone = self.gone[entity]
+        there = {key: card for card, key in self.origins[entity].items() if key not in gone}
+        mart = {row[0] for row in self._rows(f"select {entity}_id from marts.{_MARTS[entity]}")} - gone
+        present = "select origin_id, bitrix_id from sync.ledger where entity = ? and portal not like '% (until %'"
+        ledger = {key: card for key, card in self._rows(present, [entity]) if key not in gone}
+        if missing := mart - there.keys():
+            self.disagreements.append(f"{entity}: {len(missing)} are missing, e.g. {min(missing)}")
+        if ledger != there:
+            example = sorted({*ledger.items()} ^ {*there.items()})[:2]
+            self.disagreements.append(
+                f"{entity}: the ledger holds {len(ledger)} and the portal {len(there)}, or ids differ, e.g. {example}"
+            )
+
+    def same(self, what: str, entity: str, sql: str, there: Iterable[tuple]) -> None:
+        """Compare rows whose first column is our key of a card."""
+        left_out = self.gone[entity] | {key for kind, key in self.apart.fields if kind == what}
+        wanted = sorted((row for row in self._rows(sql) if row[0] not in left_out), key=str)
+        found = sorted((row for row in there if row[0] not in left_out), key=str)
+        if wanted != found:
+            example = sorted({*wanted} ^ {*found}, key=str)[:2] or "one twice"
+            self.disagreements.append(f"{what}: {len(wanted)} wanted, {len(found)} in the portal, e.g. {example}")
+
+
+def differences(connection: duckdb.DuckDBPyConnection, portal: Portal, apart: Apart | None = None) -> list[str]:
     """What portal and ledger disagree about, what is there twice or not at all; empty when all is well.
 
     Compares every card of ours with its mart and ledger row: keys, titles, requisites by INN, bank accounts, addresses,
-    phones and e-mails, links, the sums of deals.
+    phones and e-mails, links, the sums of deals; but for what people set apart, and what hangs on cards of others.
     """
-    disagreements: list[str] = []
-    ids: dict[str, dict[str, int]] = {}
-    cards = {entity: portal.items(entity) for entity in ("company", "contact", "deal")}
-    for entity, items in cards.items():
-        ours = [item for item in items if item["originatorId"] == "svod"]
-        keys = [item["originId"] for item in ours]
-        disagreements += [f"{entity} {key} is there {keys.count(key)} times" for key in {*keys} if keys.count(key) > 1]
-        ids[entity] = {item["originId"]: item["id"] for item in ours}
-        mart = {row[0] for row in connection.execute(f"select {entity}_id from marts.{_MARTS[entity]}").fetchall()}
-        ledger = dict(
-            connection.execute(
-                "select origin_id, bitrix_id from sync.ledger where entity = ? and portal not like '% (until %'",
-                [entity],
-            ).fetchall()
-        )
-        if mart - ids[entity].keys():
-            disagreements.append(
-                f"{entity}: {len(mart - ids[entity].keys())} are missing, e.g. {min(mart - ids[entity].keys())}"
-            )
-        if ledger != ids[entity]:
-            disagreements.append(
-                f"{entity}: the ledger holds {len(ledger)} and the portal {len(ids[entity])}, or ids differ"
-            )
-    disagreements += _same(
+    compared = _Comparison(connection, portal, apart or Apart())
+    for entity in _MARTS:
+        compared.cards_and_ledger(entity)
+    companies, people = compared.origins["company"], compared.origins["contact"]
+    others = {card["id"] for card in portal.items("company")} - companies.keys()
+    typed = compared.typed
+    compared.same(
         "title",
-        connection.execute("select company_id, title from marts.crm_companies").fetchall(),
-        [(item["originId"], item["title"]) for item in cards["company"] if item["originatorId"] == "svod"],
+        "company",
+        "select company_id, title from marts.crm_companies",
+        [(card["originId"], card["title"]) for card in compared.cards["company"]],
     )
-    origin = {card: key for key, card in ids["company"].items()}
-    requisites = portal.requisites()
-    owner = {row["ID"]: origin.get(row["ENTITY_ID"]) for row in requisites}
-    disagreements += _same(
+    requisites = [row for row in portal.requisites() if row["ENTITY_ID"] not in others]
+    theirs = {row["ID"] for row in portal.requisites() if row["ENTITY_ID"] in others}
+    owner = {row["ID"]: companies.get(row["ENTITY_ID"]) for row in requisites}
+    bank_details = [row for row in portal.bank_details() if row["ENTITY_ID"] not in theirs]
+    addresses = [row for row in portal.addresses() if row["ENTITY_ID"] not in theirs]
+    compared.same(
         "requisite",
-        connection.execute("select company_id, inn from marts.crm_companies").fetchall(),
-        [(owner[row["ID"]], row["RQ_INN"]) for row in requisites],
-    )
-    disagreements += _same(
-        "bank detail",
-        connection.execute("select company_id, account from marts.crm_companies where account is not null").fetchall(),
-        [(owner[row["ENTITY_ID"]], row["RQ_ACC_NUM"]) for row in portal.bank_details()],
-    )
-    disagreements += _same(
-        "address",
-        connection.execute(
-            "select company_id, legal_address from marts.crm_companies where legal_address is not null"
-        ).fetchall(),
-        [(owner[row["ENTITY_ID"]], row["ADDRESS_1"]) for row in portal.addresses()],
-    )
-    people = {card: key for key, card in ids["contact"].items()}
-    disagreements += _same(
-        "link",
-        connection.execute("select contact_id, company_id from marts.crm_company_contacts").fetchall(),
-        [(people.get(contact), origin.get(company)) for contact, company in portal.links()],
-    )
-    values = [
-        (item["originId"], entry["value"])
-        for item in cards["contact"]
-        if item["originatorId"] == "svod"
-        for entry in item["fm"]
-    ]
-    disagreements += _same(
-        "phone or e-mail",
-        connection.execute("select contact_id, unnest(list_concat(phones, emails)) from marts.crm_contacts").fetchall(),
-        values,
-    )
-    disagreements += _same(
-        "deal",
+        "company",
+        "select company_id, inn from marts.crm_companies",
         [
-            (key, float(amount))
-            for key, amount in connection.execute("select deal_id, amount from marts.crm_deals").fetchall()
+            (owner[row["ID"]], re.sub(r"\D", "", row["RQ_INN"]) if owner[row["ID"]] in typed else row["RQ_INN"])
+            for row in requisites
         ],
-        [(item["originId"], float(item["opportunity"])) for item in cards["deal"] if item["originatorId"] == "svod"],
     )
-    return disagreements
+    compared.same(
+        "bank detail",
+        "company",
+        "select company_id, account from marts.crm_companies where account is not null",
+        [(owner.get(row["ENTITY_ID"]), row["RQ_ACC_NUM"]) for row in bank_details],
+    )
+    compared.same(
+        "address",
+        "company",
+        "select company_id, legal_address from marts.crm_companies where legal_address is not null",
+        [(owner.get(row["ENTITY_ID"]), row["ADDRESS_1"]) for row in addresses],
+    )
+    gone = compared.gone["company"]
+    compared.same(
+        "link",
+        "contact",
+        f"""select contact_id, company_id from marts.crm_company_contacts
+            where company_id not in (select unnest({sorted(gone)}::varchar[]))""",
+        [
+            (people.get(contact), companies.get(company))
+            for contact, company in portal.links()
+            if (contact in people or company in companies) and companies.get(company) not in gone
+        ],
+    )
+    compared.same(
+        "phone or e-mail",
+        "contact",
+        "select contact_id, unnest(list_concat(phones, emails)) from marts.crm_contacts",
+        [
+            (card["originId"], entry["value"])
+            for card in compared.cards["contact"]
+            for entry in card["fm"]
+            if entry["value"] not in compared.apart.values
+        ],
+    )
+    compared.same(
+        "deal",
+        "deal",
+        "select deal_id, amount::double from marts.crm_deals",
+        [(card["originId"], float(card["opportunity"])) for card in compared.cards["deal"]],
+    )
+    return compared.disagreements
 
 
 _MARTS = {"company": "crm_companies", "contact": "crm_contacts", "deal": "crm_deals"}
-
-
-def _same(what: str, wanted: Sequence[tuple], there: Sequence[tuple]) -> list[str]:
-    if sorted(wanted, key=str) == sorted(there, key=str):
-        return []
-    example = next(iter({*wanted} ^ {*there}), "one twice")
-    return [f"{what}: {len(wanted)} wanted, {len(there)} in the portal, e.g. {example}"]
