@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality`: the stages one after another at a given scale, each a process of its own."""
+"""`python -m tests.bench run | quality | quota`: the product at a given scale, each stage a process of its own."""
 
 import json
 import shutil
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import peer_dlt
+from tests.bench import quota as first_load
 from tests.installation import ROOT, Ended, Installation
 from tests.sample_data.generate import TODAY, generate
 from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
@@ -197,6 +198,22 @@ def quality(scale: Scale = 0.02) -> None:
         echo=True,
     )
     raise typer.Exit(ended.status)
+
+
+@app.command()
+def quota(
+    scale: Scale = 0.02,
+    per_day: Annotated[int, typer.Option(min=1, help="Verdicts that the registry gives a day.")] = 200,
+) -> None:
+    """A first load under a daily quota; exit status 1 when a day's end finds other companies in the portal than those
+    answered for."""
+    is_exact = True
+    for day in first_load.load(FOLDER / f"quota-{scale:g}", sources(scale), per_day):
+        is_exact &= day.is_exact
+        console.print(day.told, soft_wrap=True)
+        if not day.is_exact:
+            typer.echo(day.ended.output, err=True)
+    raise typer.Exit(0 if is_exact else 1)
 
 
 if __name__ == "__main__":

@@ -65,13 +65,9 @@ def broken(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         for number in range(DAYS):
             registry.quota = None if number == DAYS - 1 else QUOTA * (number + 1)
             ended = svod.tool("publish", "run", *(["--full"] if number == 0 else []))
-            wanted = svod.query(
-                """select distinct inn from intermediate.int_companies__verdicts
-                   where is_active and inn in (select source_key from raw.registry__companies)"""
-            )
             waiting = svod.query("select count(*) from marts.rejected_companies where reason = 'awaiting_verdict'")
             held = [one["RQ_INN"] for one in sandbox.portal.requisites()]
-            days.append(Day(ended, held, {inn for (inn,) in wanted}, waiting[0][0]))
+            days.append(Day(ended, held, registry.answered_as_active(), waiting[0][0]))
         yield Broken(svod, days)
 
 

@@ -96,6 +96,11 @@ class RunningRegistry:
             found[verdict["inn"]].append(verdict)
         self._verdicts.update(found)
 
+    def answered_as_active(self) -> set[str]:
+        """The INNs asked for so far that are companies in business, one that reorganises included."""
+        known = {inn: {verdict["status"] for verdict in self._verdicts.get(inn, ())} for inn in self.requests}
+        return {inn for inn, statuses in known.items() if statuses & {"ACTIVE", "REORGANIZING"}}
+
     def fail_next(self, count: int, status: int) -> None:
         """Answer the next `count` requests, and no others, with `status`."""
         self._failures = deque([status] * count)

@@ -1,0 +1,116 @@
+"""A first load under the registry's quota: day after day, are just the companies in the portal that it answered for?
+
+Real sources, reader of the registry, models and publisher; the registry and the portal are stand-ins without a pace.
+A day is one `publish run`: the first one `--full`, none of them with `--let-through`. What should be there is told by
+the registry's stand-in alone: the INNs that it has answered as active companies so far.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from publish.sandbox import Limits, RunningSandbox
+from tests.installation import Ended, Installation
+from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
+from tests.sample_data.registry_double import RunningRegistry
+from tests.servers import kafka_server, mariadb_server
+
+PACE = 500  # requests a second: as fast as one process answers them
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day of the load: how its run ended; INNs answered, active among them, waiting, in the portal; and the faults:
+    those answered for and not there, there and not answered for, there twice, and company cards beyond those."""
+
+    number: int
+    ended: Ended
+    answered: int
+    active: int
+    waiting: int
+    in_portal: int
+    missing: int
+    unasked: int
+    twice: int
+    other_cards: int
+
+    @property
+    def told(self) -> str:
+        faults = f"{self.missing:,} missing, {self.unasked:,} not answered for, {self.twice:,} twice"
+        return (
+            f"day {self.number}: {self.answered:,} INNs answered, {self.waiting:,} wait; active {self.active:,}, "
+            f"in the portal {self.in_portal:,} ({faults}, {self.other_cards:,} other cards); "
+            f"{self.ended.seconds:.0f} s, status {self.ended.status}"
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the portal holds just the companies answered for, each once, and the run ended as it should: with 1
+        for the registry's step while INNs wait, with 0 on the last day."""
+        faults = self.missing + self.unasked + self.twice + self.other_cards
+        return not faults and self.ended.status == (1 if self.waiting else 0)
+
+
+def load(folder: Path, sample: Path, per_day: int) -> Iterator[Day]:
+    """Load a sample day by day until no INN waits. `folder` is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    since = json.loads((sample / "manifest.json").read_text())["since"]
+    with (
+        mariadb_server() as mariadb,
+        mariadb.database() as database,
+        kafka_server() as kafka,
+        RunningRegistry(sample, rate=10 * PACE) as registry,
+        RunningSandbox(folder / "portal.sqlite", limits=Limits.none()) as sandbox,
+    ):
+        load_mysql(mariadb.url(database), sample, day=1)
+        produce_kafka(kafka.bootstrap, TOPIC, sample, day=1)
+        svod = Installation(
+            folder / "svod",
+            {
+                "SVOD_SHOP_A_URL": mariadb.url(database),
+                "SVOD_SHOP_B_FILES": str(sample / "shop_b" / "history-*.json*"),
+                "SVOD_SHOP_B_KAFKA": kafka.bootstrap,
+                "SVOD_REGISTRY_URL": registry.url,
+                "SVOD_REGISTRY_TOKEN": registry.token,
+                "SVOD_REGISTRY_RATE": str(PACE),
+                "SVOD_BITRIX24_WEBHOOK": sandbox.webhook,
+                "SVOD_BITRIX24_RATE": "0",
+                "SVOD_SINCE": since,
+            },
+        )
+        number, waiting = 0, 1
+        while waiting:
+            number += 1
+            registry.quota = per_day * number
+            ended = svod.tool("publish", "run", *(["--full"] if number == 1 else []))
+            waiting = _waiting(svod)
+            yield _compared(number, ended, waiting, registry, sandbox)
+            if ended.status not in (0, 1):
+                return
+
+
+def _waiting(svod: Installation) -> int:
+    """INNs that are asked for and have no answer."""
+    sql = """select count(*) from intermediate.int_companies__registry_queue
+             where inn not in (select source_key from raw.registry__companies)"""
+    return svod.query(sql)[0][0]
+
+
+def _compared(number: int, ended: Ended, waiting: int, registry: RunningRegistry, sandbox: RunningSandbox) -> Day:
+    active = registry.answered_as_active()
+    there = Counter(row["RQ_INN"] for row in sandbox.portal.requisites())
+    return Day(
+        number,
+        ended,
+        answered=len(registry.requests),
+        active=len(active),
+        waiting=waiting,
+        in_portal=len(there),
+        missing=len(active - there.keys()),
+        unasked=len(there.keys() - active),
+        twice=sum(count > 1 for count in there.values()),
+        other_cards=abs(sandbox.portal.counts()["company"] - len(there)),
+    )
