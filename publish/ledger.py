@@ -281,15 +281,18 @@ class Ledger:
         sql = "select entity, max(bitrix_id) from sync.ledger where portal = ? group by all"
         return {entity: number or 0 for entity, number in self.connection.execute(sql, [self.portal]).fetchall()}
 
-    def versions(self, entity: str, origin_ids: Iterable[str], since: int) -> dict[str, list[str]]:
-        """What was sent of parts before each change since a push, and of such as were lost, as JSON texts, the newest
-        first."""
+    def versions(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
+        """All that was ever sent of parts before the last time, as JSON texts, the newest first: a portal may be put
+        back to a time that was given up before."""
         rows = self.connection.execute(
-            """select origin_id, list(sent_before::varchar order by sent_at desc) from sync.history
-               where portal = ? and entity = ? and (action = 'lost' or (action = 'update' and push >= ?))
-                   and origin_id in (select unnest(?))
-               group by 1""",
-            [self.portal, entity, since, list(origin_ids)],
+            """with versions as (
+                   select origin_id, sent_at, unnest([sent, sent_before]) as sent, unnest([1, 0]) as place
+                   from sync.history where portal = ? and entity = ? and action in ('update', 'lost')
+                       and origin_id in (select unnest(?))
+               )
+               select origin_id, list(sent::varchar order by sent_at desc, place desc)
+               from versions where sent is not null group by 1""",
+            [self.portal, entity, list(origin_ids)],
         ).fetchall()
         return dict(rows)
 

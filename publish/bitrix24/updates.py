@@ -80,7 +80,7 @@ def _earlier(run: Run, part: Part, todo: Sequence[Change]) -> dict[str, list[dic
     push was killed before it saw the answer, or the portal was put back."""
     keys = [change.origin_id for change in todo]
     newer = run.ledger.updates_under_way(part.entity, keys)
-    older = {} if run.restored_at is None else run.ledger.versions(part.entity, keys, run.restored_at)
+    older = {} if run.restored_at is None else run.ledger.versions(part.entity, keys)
     sent = {change.origin_id: change.sent for change in todo}
     return {
         key: [decoded(text) for text in (*newer.get(key, ()), sent[key], *older.get(key, ()))]

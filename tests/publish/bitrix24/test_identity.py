@@ -242,6 +242,20 @@ class TestRestoredPortal:
         assert strangers(published) == {"company": [], "contact": [], "deal": []}
         assert published.differences() == []
 
+    def test_what_was_sent_in_a_time_that_was_given_up_is_no_managers(self, published, tmp_path):
+        published.portal.copy_to(tmp_path / "older.sqlite")
+        change_all(published)
+        published.push(let_through=True)
+        published.portal.copy_to(tmp_path / "later.sqlite")
+        published.swap_portal(tmp_path / "older.sqlite")
+        change_all(published)
+        published.push(let_through=True)
+        published.swap_portal(tmp_path / "later.sqlite")
+        change_all(published)
+        published.push(let_through=True)
+        assert published.differences() == []
+        assert published.sql("from sync.conflicts") == []
+
     def test_a_warehouse_put_back_as_well_is_told_by_the_mark_that_the_portal_was(self, published, tmp_path):
         grow(published, 9, 20, 12)
         published.portal.copy_to(tmp_path / "copy.sqlite")
