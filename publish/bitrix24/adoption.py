@@ -115,8 +115,10 @@ class Candidate(NamedTuple):
 
 
 async def _contacts(run: Run) -> list[Duplicates]:
-    """Contacts by phone or e-mail among the people of adopted companies."""
-    duplicates: list[Duplicates] = []
+    """Contacts by phone or e-mail among the people of adopted companies; of all companies before any is adopted, for
+    one person works at several, and several people share a phone."""
+    cards: dict[str, set[int]] = defaultdict(set)
+    found_by: dict[str, str] = {}
     sql = f"""
         select company.bitrix_id, plan.origin_id, plan.wanted from plan_{CONTACT.entity} as plan
         inner join {COMPANY_CONTACT.mart} as link on link.{CONTACT.key} = plan.origin_id
@@ -128,8 +130,6 @@ async def _contacts(run: Run) -> list[Duplicates]:
     for page in _pages(run, sql):
         candidates = [Candidate(*row) for row in page]
         people = await _people_of(run, sorted({candidate.company_card for candidate in candidates}))
-        cards: dict[str, set[int]] = defaultdict(set)
-        found_by: dict[str, str] = {}
         for candidate in candidates:
             wanted = decoded(candidate.wanted)
             for field in CONTACT.fields:
@@ -139,8 +139,7 @@ async def _contacts(run: Run) -> list[Duplicates]:
                     cards[candidate.origin_id] |= matches
                     if matches:
                         found_by.setdefault(candidate.origin_id, field.name)
-        duplicates += _take_contacts(run, {key: ids for key, ids in cards.items() if ids}, found_by)
-    return duplicates
+    return _take_contacts(run, {key: ids for key, ids in cards.items() if ids}, found_by)
 
 
 def _take_contacts(run: Run, found: Mapping[str, set[int]], found_by: Mapping[str, str]) -> list[Duplicates]:

@@ -1,5 +1,6 @@
 """Cards that are in the portal already: adopted once, filled where empty, listed where a person has to decide."""
 
+from publish.bitrix24 import adoption
 from tests.publish import marts
 
 
@@ -101,6 +102,35 @@ def test_a_new_person_who_shares_an_email_with_one_of_ours_is_not_put_on_that_ca
     assert office.ids("contact") == {**ids, marts.contact_id(9): office.card("contact", marts.contact_id(9))["id"]}
     assert office.card("contact", marts.contact_id(2))["lastName"] == "Петров2"
     assert office.portal.counts()["contact"] == 5
+
+
+def person_of(office, firm: int, phone: str) -> int:
+    """A person as a manager enters them at a company: the card's id."""
+    number = {"typeId": "PHONE", "valueType": "WORK", "value": phone}
+    fields = {"name": "Пётр", "companyIds": [firm], "fm": {"n0": number}}
+    return office.call("crm.item.add", {"entityTypeId": 3, "fields": fields})["item"]["id"]
+
+
+def test_a_card_that_two_people_share_a_phone_with_is_neither_wherever_their_companies_are_read(office, monkeypatch):
+    monkeypatch.setattr(adoption, "_PAGE", 1)
+    marts.fill(office.connection, 2, 2)
+    office.sql("update marts.crm_contacts set phones = ['+79160000099']")
+    firms = [type_in(office, inn(office, n)) for n in (0, 1)]
+    card = person_of(office, firms[0], "+79160000099")
+    office.call("crm.contact.company.add", {"id": card, "fields": {"COMPANY_ID": firms[1]}})
+    office.push()
+    assert card not in office.ids("contact").values()
+    assert len(office.ids("contact")) == 2
+
+
+def test_a_person_who_could_be_a_card_at_each_of_two_companies_is_listed_wherever_they_are_read(office, monkeypatch):
+    monkeypatch.setattr(adoption, "_PAGE", 1)
+    marts.fill(office.connection, 2, 1)  # the person works at both
+    phone = office.sql("select phones[1] from marts.crm_contacts")[0][0]
+    cards = [person_of(office, type_in(office, inn(office, n)), phone) for n in (0, 1)]
+    office.push()
+    assert office.ids("contact") == {}
+    assert office.sql("select entity, bitrix_ids from sync.adoption_duplicates") == [("contact", cards)]
 
 
 def test_a_lost_warehouse_does_not_publish_everything_again(office):
