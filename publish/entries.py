@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from publish.parts import Key
 
+WHOLE = "*"  # the field of a conflict about a whole part: it was a manager's before it was ours
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

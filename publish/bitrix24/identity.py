@@ -21,7 +21,8 @@ from publish.portals import PortalRow, Writer
 class Identity:
     """The portal as it was recognised. `row` is its row of sync.portals, `mark` what it carries; `is_caught_up` says
     that all own cards that the ledger had missed are in it; `is_older` that it was put back from an older copy, which
-    nobody has told in its mark so far; `notes` are for the operator, a line each."""
+    nobody has told in its mark so far; `has_missed` that something of ours may be there that the ledger does not know;
+    `notes` are for the operator, a line each."""
 
     row: PortalRow
     writer: Writer
@@ -29,6 +30,7 @@ class Identity:
     mark: Mark | None
     is_caught_up: bool = False
     is_older: bool = False
+    has_missed: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +105,8 @@ async def _without_proof(
             await _bring_up_to_date(ledger, client, parts, 0)
             notes.append(f"{ledger.portal} lacks {verdict.lost:,} parts of the ledger: they are found or created again")
     missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids() if from_newest else {})
-    return replace(identity, row=_row(ledger), is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
+    notes += _caught_up(ledger, missed)
+    return replace(identity, row=_row(ledger), is_caught_up=True, has_missed=missed > 0, notes=tuple(notes))
 
 
 async def _after_another_writer(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
@@ -114,7 +117,7 @@ async def _after_another_writer(identity: Identity, ledger: Ledger, client: Clie
     notes = [f"{ledger.portal}: taken over", *_caught_up(ledger, missed)]
     if verdict.lost:
         notes.append(f"{ledger.portal} lacks {verdict.lost:,} parts of the ledger: they are found or created again")
-    return replace(identity, is_caught_up=True, notes=(*identity.notes, *notes))
+    return replace(identity, is_caught_up=True, has_missed=True, notes=(*identity.notes, *notes))
 
 
 async def _with_proof(identity: Identity, mark: Mark, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
@@ -136,7 +139,7 @@ async def _with_older_warehouse(
     """The warehouse was put back from an older copy; what was created since then lies above the highest number it
     knows, unless the portal was put back meanwhile as well."""
     notes = (*identity.notes, f"this warehouse is older than what {ledger.portal} holds")
-    identity = replace(identity, notes=notes)
+    identity = replace(identity, has_missed=True, notes=notes)
     if unknown:
         oldest = min(unknown, key=lambda told: told.number)
         told = await _put_back(identity, oldest.number, oldest.at, ledger, client, parts, all_lines=True)

@@ -13,13 +13,12 @@ from ingest.bitrix24.pacing import BATCH, PAGE
 from publish import plan
 from publish.bitrix24.kinds import Detail
 from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
-from publish.entries import Conflict
+from publish.entries import WHOLE, Conflict
 from publish.ownership import Ownership
 from publish.parts import decoded, shown
 from publish.plan import Change
 
 _PAGE = BATCH * PAGE
-_WHOLE = "*"  # the field under which a detail is listed that was the manager's from the start
 
 
 async def remove_details(run: Run, detail: Detail) -> None:
@@ -66,7 +65,7 @@ def _managers(
     """The conflict to list of a detail that is a manager's: adopted, typed over, or set to be theirs; else None."""
     sent, owners = decoded(change.sent), Ownership(run.settings.field_owners)
     theirs = (field.name for field in detail.fields if owners.of(detail.entity, field) == "manager")
-    name = _WHOLE if is_adopted else next(theirs, None) or detail.touched(current, sent)
+    name = WHOLE if is_adopted else next(theirs, None) or detail.touched(current, sent)
     if name is None:
         return None
     last_sent, in_portal = shown(sent.get(name)) or None, shown(current.get(name)) or None

@@ -1,20 +1,22 @@
 """Links between cards: those that travel with a new card, those added and removed one by one, and the primary one.
 
-A set of links replaced as a whole would drop what managers linked. No method makes a link that is there the primary one
+A set of links replaced as a whole would drop what managers linked, and so a link that was there before ours is theirs:
+it is never taken away. No method makes a link that is there the primary one
 and says that it leaves the others alone; a link that is added as primary does (page
 `contacts/company/crm-contact-company-add`), so ours is taken away and added again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.pacing import BATCH, PAGE
+from ingest.warehouse.journal import utc_now
 from publish.bitrix24.kinds import CardLink
 from publish.bitrix24.run import Attempt, Lines, Run, record, send_repeatable, settle, until_executed
-from publish.entries import Conflict, Entry
+from publish.entries import WHOLE, Conflict, Entry
 from publish.parts import PRIMARY, Key
 
 _PAGE = BATCH * PAGE
@@ -46,11 +48,12 @@ def companions(run: Run, link: CardLink, holders: Sequence[str]) -> Mapping[str,
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """A link to add or remove between two cards of the portal."""
+    """A link to add or remove between two cards of the portal. `is_adopted`: it was there before we sent it."""
 
     key: Key
     holder_id: int
     other_id: int
+    is_adopted: bool = False
     wanted: str = "{}"
 
 
@@ -69,8 +72,9 @@ def _page(run: Run, link: CardLink, action: str, above: str) -> list[LinkChange]
     """Links to change whose both ends the portal holds."""
     travelled = f"and plan.origin_id not in (select origin_id from portal_ledger where entity = '{link.entity}')"
     rows = run.connection.execute(
-        f"""select plan.origin_id, holder.bitrix_id, other.bitrix_id
+        f"""select plan.origin_id, holder.bitrix_id, other.bitrix_id, coalesce(line.is_adopted, false)
             from plan_{link.entity} as plan
+            left join portal_ledger as line on line.entity = '{link.entity}' and line.origin_id = plan.origin_id
             inner join portal_ledger as holder on holder.entity = '{link.holder.entity}'
                 and holder.origin_id = split_part(plan.origin_id, '/', 1)
             inner join portal_ledger as other on other.entity = '{link.other.entity}'
@@ -79,23 +83,48 @@ def _page(run: Run, link: CardLink, action: str, above: str) -> list[LinkChange]
             order by 1 limit {_PAGE}""",
         [action, above],
     ).fetchall()
-    return [LinkChange(Key(link.entity, origin_id), holder, other) for origin_id, holder, other in rows]
+    return [LinkChange(Key(link.entity, origin_id), *row) for origin_id, *row in rows]
 
 
 async def _send(
     run: Run, link: CardLink, action: Literal["remove", "create"], todo: Sequence[LinkChange]
 ) -> list[LinkChange]:
     """Send one page; what has to be sent again."""
-    to_send = link.to_add if action == "create" else link.to_remove
-    outcomes = await run.client.send([to_send(change.holder_id, change.other_id) for change in todo])
-    attempt = _added if action == "create" else _removed
+    is_adding = action == "create"
+    if not is_adding:
+        record(run, [_left_to_manager(change) for change in todo if change.is_adopted])
+        todo = [change for change in todo if not change.is_adopted]
+    to_send = link.to_add if is_adding else link.to_remove
+    attempt = _adding(run, link, todo) if is_adding else _removed
+    commands = [to_send(change.holder_id, change.other_id) for change in todo]
+    outcomes = await run.client.send(commands) if commands else []
     unknown = settle(run, zip(map(attempt, todo), outcomes, strict=True), "updated")
     return [change for change in todo if change.key in unknown]
 
 
-def _added(change: LinkChange) -> Attempt:
-    entry = Entry(*change.key, change.holder_id)  # also where the answer is `false`: it was there already
-    return Attempt(change.key, change.wanted, lambda _: Lines([entry]))
+def _adding(run: Run, link: CardLink, todo: Sequence[LinkChange]) -> Callable[[LinkChange], Attempt]:
+    """How links about to be added are settled. The answer `false` says that one was there: a manager's, unless we may
+    have sent it already."""
+    ours = run.ledger.updates_under_way(link.entity, [change.key.origin_id for change in todo])
+    run.ledger.intend_updates(Entry(*change.key, change.holder_id) for change in todo)
+
+    def attempt(change: LinkChange) -> Attempt:
+        def added(result: object) -> Lines:
+            is_adopted = result is False and change.key.origin_id not in ours
+            return Lines([Entry(*change.key, change.holder_id, is_adopted=is_adopted)])
+
+        return Attempt(change.key, change.wanted, added)
+
+    return attempt
+
+
+def maybe_ours(run: Run, link: CardLink) -> None:
+    """Have links of the plan that are there already count as ours: the ledger has missed what we sent."""
+    run.connection.execute(
+        f"""insert into sync.updates_under_way
+            select ?, '{link.entity}', origin_id, '{{}}', ? from plan_{link.entity} where action = 'create'""",
+        [run.ledger.portal, utc_now()],
+    )
 
 
 def _removed(change: LinkChange) -> Attempt:
@@ -103,6 +132,12 @@ def _removed(change: LinkChange) -> Attempt:
         return Lines(gone=[change.key])  # refused: one of the cards is gone, and the link with it
 
     return Attempt(change.key, change.wanted, gone, gone)
+
+
+def _left_to_manager(change: LinkChange) -> Lines:
+    """A link that we did not make stays, is listed, and is ours no longer."""
+    conflict = Conflict(*change.key, change.holder_id, WHOLE, None, str(change.other_id), None)
+    return Lines(gone=[change.key], conflicts=[conflict])
 
 
 # Primary links --------------------------------------------------------------------------------------------------------
@@ -113,13 +148,15 @@ class PrimaryChange:
     """A link that the mart says is its holder's primary one, while another of ours was made so, or none that we know.
 
     `before` is the other card of the link that we made primary, None where there is none; `ours` are the other cards of
-    all our links of the holder, `marked` the links that are or were to be primary, with what was sent of each.
+    all our links of the holder, `marked` the links that are or were to be primary, with what was sent of each;
+    `is_managers`: the link was there before ours.
     """
 
     key: Key
     holder_id: int
     other_id: int
     is_adopted: bool
+    is_managers: bool
     before: int | None
     ours: Sequence[int]
     marked: Mapping[str, str]
@@ -154,7 +191,7 @@ def _primaries(run: Run, link: CardLink, above: str) -> list[PrimaryChange]:
     rows = run.connection.execute(
         f"""with lines as (
                 select line.origin_id, split_part(line.origin_id, '/', 1) as holder_key, line.sent::varchar as sent,
-                    line.wanted::varchar as wanted, other.bitrix_id as other_id
+                    line.wanted::varchar as wanted, other.bitrix_id as other_id, line.is_adopted as is_managers
                 from portal_ledger as line
                 inner join portal_ledger as other on other.entity = '{link.other.entity}'
                     and other.origin_id = split_part(line.origin_id, '/', 2)
@@ -170,7 +207,7 @@ def _primaries(run: Run, link: CardLink, above: str) -> list[PrimaryChange]:
                             or holder_key in (select split_part(origin_id, '/', 1) from plan_{link.entity})))
                 order by lines.origin_id limit {_PAGE}
             )
-            select chosen.origin_id, holder.bitrix_id, chosen.other_id, holder.is_adopted,
+            select chosen.origin_id, holder.bitrix_id, chosen.other_id, holder.is_adopted, chosen.is_managers,
                 max(lines.other_id) filter (lines.sent = $primary), list(lines.other_id),
                 map_from_entries(list((lines.origin_id, lines.sent)) filter ($primary in (lines.sent, lines.wanted)))
             from chosen
@@ -181,8 +218,8 @@ def _primaries(run: Run, link: CardLink, above: str) -> list[PrimaryChange]:
         {"primary": PRIMARY, "above": above},
     ).fetchall()
     return [
-        PrimaryChange(Key(link.entity, key), holder, other, is_adopted, before, ours, marked or {})
-        for key, holder, other, is_adopted, before, ours, marked in rows
+        PrimaryChange(Key(link.entity, key), holder, other, is_adopted, is_managers, before, ours, marked or {})
+        for key, holder, other, is_adopted, is_managers, before, ours, marked in rows
     ]
 
 
@@ -238,7 +275,8 @@ def _primary_attempt(change: PrimaryChange) -> Attempt:
 def _is_primary(change: PrimaryChange) -> Lines:
     """The ledger's lines of a holder whose primary link is the wanted one."""
     before = [Entry(change.key.entity, key, change.holder_id) for key in change.marked if key != change.key.origin_id]
-    return Lines([Entry(*change.key, change.holder_id, PRIMARY, PRIMARY), *before])
+    line = Entry(*change.key, change.holder_id, PRIMARY, PRIMARY, change.is_managers)
+    return Lines([line, *before])
 
 
 def _left(change: PrimaryChange, primary: int | None) -> Lines:

@@ -20,7 +20,7 @@ from publish.bitrix24.holding import hold_back
 from publish.bitrix24.inns import Inns
 from publish.bitrix24.kinds import CardLink, Catalogue, Detail
 from publish.bitrix24.leaving import remove_details
-from publish.bitrix24.links import change_links, note_primaries
+from publish.bitrix24.links import change_links, maybe_ours, note_primaries
 from publish.bitrix24.merge import merge_cards
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.recovery import recover
@@ -84,13 +84,19 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
     run = dataclasses.replace(run, deleted=ledger.deleted())
     if intents or is_wanted_again or portal.notes or portal.is_caught_up:
         _plan(run)
+    has_missed = portal.has_missed
     if any(plan.count(run.connection, card.entity, "create") for card in parts.cards) and not portal.is_caught_up:
-        run.result.adopted += await catch_up(client, ledger, parts.cards, newest)
+        missed = await catch_up(client, ledger, parts.cards, newest)
+        run.result.adopted += missed
+        has_missed = missed > 0
     inns = Inns(client, run.settings.inn_field)
     if any(plan.count(run.connection, part.entity, "create") for part in parts if not isinstance(part, CardLink)):
         run = dataclasses.replace(run, blocked=await adoption.adopt(run, inns))
     if run.result.adopted:
         _plan(run)
+    if has_missed:
+        for link in parts.links:
+            maybe_ours(run, link)
     run = await hold_back(run, inns)
     _end_set_aside(run, started_at)
     is_sending = _is_sending(run)

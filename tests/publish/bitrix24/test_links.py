@@ -21,3 +21,90 @@ def test_a_link_to_take_away_from_a_deleted_card_is_gone_already(published):
     office.portal.clear_log()
     office.push()
     assert office.portal.request_log() == []
+
+
+def linked_twice(office) -> tuple[int, int]:
+    """A link that a manager made, and that the sources bring afterwards."""
+    link = office.ids("contact")[marts.contact_id(1)], office.ids("company")[marts.company_id(2)]
+    office.call("crm.contact.company.add", {"id": link[0], "fields": {"COMPANY_ID": link[1]}})
+    insert_link(office)
+    return link
+
+
+def insert_link(office) -> None:
+    office.sql(
+        """insert into marts.crm_company_contacts by name
+           select company_id(2) as company_id, contact_id(1) as contact_id, false as is_primary"""
+    )
+
+
+def drop_link(office) -> None:
+    office.sql("delete from marts.crm_company_contacts where company_id = company_id(2) and contact_id = contact_id(1)")
+
+
+def listed(office) -> list[tuple]:
+    return office.sql("select entity, origin_id, field from sync.conflicts")
+
+
+def test_a_link_that_a_manager_made_before_the_sources_brought_it_stays_when_they_drop_it(published):
+    office = published
+    link = linked_twice(office)
+    office.push()
+    drop_link(office)
+    office.push()
+    assert link in office.portal.links()
+    key = f"{marts.contact_id(1)}/{marts.company_id(2)}"
+    assert listed(office) == [("company_contact", key, "*")]
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.request_log() == []
+
+
+def test_a_managers_link_that_became_the_primary_one_still_is_the_managers(published):
+    office = published
+    link = linked_twice(office)
+    office.push()
+    office.sql("update marts.crm_company_contacts set is_primary = company_id = company_id(2) where contact_id = ?",
+               marts.contact_id(1))  # fmt: skip
+    office.push()
+    drop_link(office)
+    office.sql("update marts.crm_company_contacts set is_primary = true where contact_id = ?", marts.contact_id(1))
+    office.push()
+    assert link in office.portal.links()
+
+
+def test_a_link_whose_answer_was_lost_is_ours_and_goes_when_the_sources_drop_it(published):
+    office = published
+    insert_link(office)
+    execute, lost = office.app.state.engine.request, []
+
+    def losing(name, params, *, fault=None):
+        if not lost and any("crm.contact.company.add" in command for command in params.get("cmd", {}).values()):
+            lost.append(name)
+            fault = "lose_answer"
+        return execute(name, params, fault=fault)
+
+    office.app.state.engine.request = losing
+    office.push()
+    assert lost
+    link = office.ids("contact")[marts.contact_id(1)], office.ids("company")[marts.company_id(2)]
+    assert link in office.portal.links()
+    drop_link(office)
+    office.push()
+    assert link not in office.portal.links()
+    assert listed(office) == []
+
+
+def test_a_link_of_a_push_that_a_put_back_warehouse_knows_nothing_of_is_ours(published, tmp_path):
+    office = published
+    copy = office.copy_warehouse(tmp_path / "copy.duckdb")
+    insert_link(office)
+    office.push()
+    office.put_back_warehouse(copy)
+    insert_link(office)
+    office.push()
+    drop_link(office)
+    office.push()
+    link = office.ids("contact")[marts.contact_id(1)], office.ids("company")[marts.company_id(2)]
+    assert link not in office.portal.links()
+    assert listed(office) == []
