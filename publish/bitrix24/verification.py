@@ -3,7 +3,8 @@
 A portal put back from an older copy gives the numbers of cards that are gone to other people's cards; so does another
 portal. A line is kept where the portal shows our key on that card. Numbers only grow (they are the database's), so
 below the highest card that is there and ours the portal is the one that we wrote to: what is missing there was deleted
-by somebody and stays deleted; what is missing above it never reached this copy, and is created again.
+by somebody and stays deleted, and a card that we adopted is the same one whatever key it carries; what is missing above
+it never reached this copy, and is created again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,17 +19,20 @@ from publish.bitrix24.kinds import ORIGINATOR, Card, CardLink, Catalogue, Detail
 from publish.entries import Entry
 from publish.ledger import Ledger
 
-State = Literal["ours", "absent", "foreign"]
+# An adopted card without a key of ours, another system's or none, is `unkeyed`: its number alone proves nothing.
+State = Literal["ours", "absent", "foreign", "unkeyed"]
 _PAGE = BATCH * PAGE
 _EVER = datetime(1970, 1, 1)
 
 
 class Line(NamedTuple):
-    """A line of the ledger to look for: its ids, and the portal's id of what it hangs on or is linked to."""
+    """A line of the ledger to look for: its ids, the portal's id of what it hangs on or is linked to, and whether it is
+    a card that was there before us."""
 
     origin_id: str
     bitrix_id: int
     owner_id: int | None
+    is_adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, you
             where line.entity = ? and line.synced_at >= ? order by 2"""
     else:
         sql = f"""
-            select line.origin_id, coalesce(line.bitrix_id, 0), owner.bitrix_id from portal_held as line
+            select line.origin_id, coalesce(line.bitrix_id, 0), owner.bitrix_id, line.is_adopted
+            from portal_held as line
             left join portal_ledger as owner
                 on owner.entity = '{part.owner}' and owner.origin_id = line.origin_id
             where line.entity = ? and line.synced_at >= ? order by 2"""
@@ -139,8 +144,9 @@ def _state(there: int | None, expected: int | None) -> State:
 def _card_state(card: dict[str, Any] | None, line: Line) -> State:
     if card is None:
         return "absent"
-    is_ours = card.get("originatorId") == ORIGINATOR and str(card.get("originId")) == line.origin_id
-    return "ours" if is_ours else "foreign"
+    if card.get("originatorId") == ORIGINATOR:
+        return "ours" if str(card.get("originId")) == line.origin_id else "foreign"
+    return "unkeyed" if line.is_adopted else "foreign"
 
 
 def _link_state(holder: dict[str, Any] | None, field: str, line: Line) -> State:
@@ -166,7 +172,7 @@ def _judge(ledger: Ledger, part: Card | Detail | CardLink, surely_until: datetim
             highest as (select coalesce(max(bitrix_id), 0) from judged where state = 'ours')
             select $entity, origin_id from judged as line
             where state = 'foreign'
-                or (state = 'absent' and {missing} and ($since is null or synced_at >= $since))""",
+                or (state in ('absent', 'unkeyed') and {missing} and ($since is null or synced_at >= $since))""",
         {"entity": part.entity, "since": surely_until},
     )
 

@@ -11,6 +11,7 @@ from ingest.warehouse.errors import OperatorError
 from publish import portals
 from publish.bitrix24.mark import Mark
 from tests.publish import marts
+from tests.publish.bitrix24.test_adoption import type_in
 
 OTHER = SecretStr("http://other.test/rest/1/sandbox/")
 
@@ -37,6 +38,11 @@ def strangers(office) -> dict[str, list[dict]]:
         entity: [card for card in office.portal.items(entity) if card["originatorId"] != "svod"]
         for entity in ("company", "contact", "deal")
     }
+
+
+def forget_mark(office) -> None:
+    (field,) = office.call("crm.company.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_SVOD_STATE"}})
+    office.call("crm.company.userfield.update", {"id": field["ID"], "fields": {"XML_ID": ""}})
 
 
 def deny_marks(office) -> None:
@@ -149,6 +155,25 @@ class TestTheSamePortal:
         change_all(published)
         published.push(let_through=True)
         assert published.portal.counts()["contact"] == 7
+
+    def test_adopted_cards_that_carry_the_key_of_another_system_are_still_those(self, office):
+        grow(office, 2, 4, 2)
+        (inn,) = office.sql("select inn from marts.crm_companies where company_id = company_id(0)")[0]
+        theirs = {"originatorId": "1c", "originId": "000001"}
+        firm = type_in(office, inn, **theirs)
+        number = {"typeId": "PHONE", "valueType": "WORK", "value": "8 (916) 000-00-02"}
+        fields = {"name": "Пётр", "companyIds": [firm], "fm": {"n0": number}, **theirs}
+        person = office.call("crm.item.add", {"entityTypeId": 3, "fields": fields})["item"]["id"]
+        office.push()
+        ids = (office.ids("company"), office.ids("contact"))
+        values = next(card for card in office.portal.items("contact") if card["id"] == person)["fm"]
+        office.edit(3, person, fm={str(row["id"]): {"typeId": row["typeId"], "value": ""} for row in values})
+        forget_mark(office)
+        change_all(office)
+        result = office.push(let_through=True)
+        assert (office.ids("company"), office.ids("contact")) == ids
+        assert (ids[1][marts.contact_id(2)], office.portal.counts()["contact"]) == (person, 4)
+        assert (result.notes, result.created) == ([], {})
 
     def test_a_push_with_nothing_to_send_asks_nothing(self, published):
         published.portal.clear_log()
