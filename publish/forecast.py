@@ -89,8 +89,8 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
         commands.update(numbers)
         requests += math.ceil(sum(numbers.values()) / limits.batch)
 
-    # The portal's mark four times (who it is, a push begins, nobody else has, it has ended), its lists of values.
-    fixed = 5 if any(sum(actions.values()) for actions in counts.values()) else 0
+    # The mark five times (who it is, still so, a push begins, nobody else has, it has ended), the lists of values.
+    fixed = 6 if any(sum(actions.values()) for actions in counts.values()) else 0
     return Forecast(
         counts=counts,
         published=ledger.published(),

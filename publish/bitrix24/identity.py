@@ -1,8 +1,10 @@
 """Which portal is this, who else writes to it, and is it as new as the ledger? Told by the mark that we keep in it."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from ingest.bitrix24.client import Client
@@ -15,6 +17,9 @@ from publish.bitrix24.mark import RETURNS, Carrier, Mark, Return, read_mark, wri
 from publish.bitrix24.verification import drop_lost, put_back_links, verify
 from publish.ledger import Ledger
 from publish.portals import PortalRow, Writer
+
+_EVERY = 300.0  # seconds after which a push that goes on reads and renews its mark
+_ALIVE = timedelta(minutes=20)  # the mark of a push that goes on is never older, with the clocks of two machines apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,14 @@ async def recognise(
 ) -> Identity:
     """Find out which portal answers, and bring the ledger to what that portal holds, before anything is written.
 
-    Raises OperatorError with exit status 3 when another warehouse publishes there and `take_over` is not set; nothing
-    has changed then.
+    Raises OperatorError with exit status 3 when another warehouse publishes there and `take_over` is not set, or a push
+    of that one goes on; nothing has changed then.
     """
     connection = ledger.connection
     writer = portals.writer_of(connection, machine)
     carrier, mark = await read_mark(client, parts)
     is_ours = mark is None or mark.writer == writer.fingerprint
-    if mark is not None and not is_ours and not take_over:
+    if mark is not None and not is_ours and (not take_over or _is_going_on(mark)):
         raise _refusal(ledger.portal, mark)
     notes = _rename(ledger, mark)
     is_claimed = portals.is_unclaimed(connection)
@@ -195,11 +200,17 @@ def _caught_up(ledger: Ledger, missed: int) -> list[str]:
 async def sign(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
     """Write the mark of a push that begins, before its first create: from then on every other warehouse and every older
     copy of this one can tell. A portal that does not let us is published to all the same; `notes` say so the first
-    time."""
+    time.
+
+    Raises OperatorError with exit status 3 when another warehouse has marked it since it was recognised: hours may have
+    gone over adoption, and what that one has created is not in our plan.
+    """
     connection, row, mark = ledger.connection, identity.row, identity.mark
     carrier = identity.carrier
-    if carrier is not None and carrier.id is None:  # the field is new
-        carrier, _ = await read_mark(client, parts)
+    if carrier is not None:
+        carrier, there = await read_mark(client, parts)
+        if there is not None and there != mark:
+            raise _refusal(ledger.portal, there)
     if carrier is None or carrier.id is None:
         return replace(identity, mark=None, notes=())
     number = max(row.highest, mark.number if mark else 0)
@@ -235,6 +246,33 @@ def _returns(identity: Identity, number: int) -> tuple[Return, ...]:
     return (*mark.returns, *noticed)[-RETURNS:]
 
 
+async def keep_signed(
+    identity: Identity, ledger: Ledger, client: Client, parts: Catalogue, ended: asyncio.Event
+) -> None:
+    """Until a push that goes on has ended, look every few minutes whose mark is there, and renew the time in ours.
+
+    Raises OperatorError with exit status 3 when another warehouse has written its own.
+    """
+    mark, carrier = identity.mark, identity.carrier
+    if mark is None or carrier is None or not mark.is_under_way:
+        return
+    while not ended.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _EVERY)
+            return
+        if await _is_still_ours(mark, ledger, client, parts):
+            await write_mark(client, carrier, replace(mark, at=utc_now().replace(microsecond=0)))
+
+
+async def _is_still_ours(mark: Mark, ledger: Ledger, client: Client, parts: Catalogue) -> bool:
+    """Whether our mark is there; none is where the field was deleted: the next push makes and marks it again. Raises
+    OperatorError with exit status 3 for another warehouse's."""
+    _, there = await read_mark(client, parts)
+    if there is not None and there.writer != mark.writer:
+        raise _refusal(ledger.portal, there)
+    return there is not None
+
+
 async def sign_off(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> None:
     """Write the mark of a push that has ended.
 
@@ -243,21 +281,26 @@ async def sign_off(identity: Identity, ledger: Ledger, client: Client, parts: Ca
     mark, carrier = identity.mark, identity.carrier
     if mark is None or carrier is None or not mark.is_under_way:
         return
-    _, there = await read_mark(client, parts)
-    if there is None:  # the field was deleted meanwhile: the next push makes and marks it again
+    if not await _is_still_ours(mark, ledger, client, parts):
         return
-    if there.writer != mark.writer:
-        raise _refusal(ledger.portal, there)
     ended = replace(mark, number=mark.number + 1, at=utc_now().replace(microsecond=0))
     portals.intend_mark(ledger.connection, ledger.portal, mark.portal, ended.number)
     if await write_mark(client, carrier, ended):
         portals.confirm_mark(ledger.connection, ledger.portal)
 
 
+def _is_going_on(mark: Mark) -> bool:
+    """Whether the push that wrote this mark may still be sending; one that was killed counts so for a while."""
+    return mark.is_under_way and utc_now() - mark.at < _ALIVE
+
+
 def _refusal(portal: str, mark: Mark) -> OperatorError:
+    hint = "let one of the two publish; `publish push --take-over` makes it this one"
+    if _is_going_on(mark):
+        hint += f", not before {mark.at + _ALIVE:%H:%M} UTC unless its push, which is under way, has ended"
     return OperatorError(
         f"another warehouse publishes to {portal}: on {mark.machine or 'a machine without a name'}, "
         f"last on {mark.at:%Y-%m-%d %H:%M} UTC",
-        hint="let one of the two publish; `publish push --take-over` makes it this one",
+        hint=hint,
         exit_status=3,
     )

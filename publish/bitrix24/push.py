@@ -106,7 +106,7 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
         signed = await identity.sign(portal, ledger, client, parts)
         run.note(signed.notes)
         if is_sending:
-            await _send(run)
+            await _send(run, signed)
             await deletions.tell_deleted(run)
         await identity.sign_off(signed, ledger, client, parts)
     portals.set_filled(run.connection, ledger.portal)
@@ -141,15 +141,19 @@ def _end_set_aside(run: Run, started_at: datetime) -> None:
     run.ledger.take_off("dead_letters", list(plan.no_longer_wanted(run.ledger, run.parts)))
 
 
-async def _send(run: Run) -> None:
+async def _send(run: Run, signed: identity.Identity) -> None:
+    ended = asyncio.Event()
     try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(create_cards(run))
-            for lane in lanes(run.parts):
-                details = [part for part in lane if isinstance(part, Detail)]
-                if details:
-                    tasks.create_task(create_details(run, details))
-            tasks.create_task(_change(run))
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(identity.keep_signed(signed, run.ledger, run.client, run.parts, ended))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(create_cards(run))
+                for lane in lanes(run.parts):
+                    details = [part for part in lane if isinstance(part, Detail)]
+                    if details:
+                        tasks.create_task(create_details(run, details))
+                tasks.create_task(_change(run))
+            ended.set()
     except BaseExceptionGroup as group:
         raise _first(group) from None
 

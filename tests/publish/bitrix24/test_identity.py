@@ -1,17 +1,25 @@
 """Which portal it is: other portals under the same address, the same one under another, portals put back from a copy,
 and two warehouses."""
 
+import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
 
 from ingest.bitrix24.errors import PortalRefused
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.journal import utc_now
 from publish import portals
+from publish.bitrix24 import adoption
 from publish.bitrix24.mark import Mark
+from publish.sandbox import Limits
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import type_in
+from tests.publish.conftest import JumpingClock
 
 OTHER = SecretStr("http://other.test/rest/1/sandbox/")
 
@@ -19,6 +27,13 @@ OTHER = SecretStr("http://other.test/rest/1/sandbox/")
 def mark_of(office) -> Mark | None:
     fields = office.call("crm.company.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_SVOD_STATE"}})
     return Mark.of(fields[0]["XML_ID"]) if fields else None
+
+
+def write_as_another(office, **fields) -> None:
+    """Write the mark as another warehouse does."""
+    field = office.call("crm.company.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_SVOD_STATE"}})[0]
+    mark = replace(Mark.of(field["XML_ID"]), writer="0123456789ab", **fields)
+    office.call("crm.company.userfield.update", {"id": field["ID"], "fields": {"XML_ID": mark.text}})
 
 
 def type_in_strangers(office, number: int) -> dict[str, list[dict]]:
@@ -352,15 +367,64 @@ class TestTwoWarehouses:
         published.push(let_through=True, take_over=True)
         assert published.portal.counts() == grown
 
-    def test_a_warehouse_that_takes_over_while_a_push_goes_on_is_noticed_at_its_end(self, published):
-        execute = published.app.state.engine.request
+    def test_a_warehouse_that_pushes_while_another_adopts_is_noticed_before_anything_is_sent(
+        self, office, tmp_path, monkeypatch
+    ):
+        grow(office, 6, 12, 6)
+        second = open_warehouse(tmp_path / "second.duckdb")
+        marts.prepare(second)
+        marts.fill(second, 6, 12, 6)
+        beside = replace(office, connection=second, clock=JumpingClock())
+        adopt = adoption.adopt
+
+        async def slowly(run, inns):
+            if run.connection is office.connection:
+                await asyncio.to_thread(beside.push)
+            return await adopt(run, inns)
+
+        monkeypatch.setattr(adoption, "adopt", slowly)
+        with pytest.raises(OperatorError, match="another warehouse") as refused:
+            office.push()
+        second.close()
+        assert refused.value.exit_status == 3
+        assert (office.portal.counts()["company"], office.portal.counts()["contact"]) == (6, 12)
+
+    def test_a_warehouse_that_takes_over_in_the_midst_of_a_long_push_is_noticed_within_minutes(self, open_office):
+        office = open_office(Limits())
+        grow(office, 300, 14_000, 0)
+        execute, others = office.app.state.engine.request, []
 
         def taken_over(name, params, *, fault=None):
             answer = execute(name, params, fault=fault)
-            if any("crm.item.update" in command for command in params.get("cmd", {}).values()):
-                field = published.call("crm.company.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_SVOD_STATE"}})[0]
-                other = field["XML_ID"].replace(Mark.of(field["XML_ID"]).writer, "0123456789ab")
-                execute("crm.company.userfield.update", {"id": field["ID"], "fields": {"XML_ID": other}})
+            if not others and "crm.item.batchImport" in str(params):
+                others.append(name)
+                write_as_another(office)
+            return answer
+
+        office.app.state.engine.request = taken_over
+        with pytest.raises(OperatorError, match="another warehouse") as refused:
+            office.push()
+        assert refused.value.exit_status == 3
+        assert office.portal.counts()["contact"] < 14_000
+
+    def test_a_push_of_another_warehouse_that_goes_on_is_not_taken_over(self, published, monkeypatch):
+        write_as_another(published, number=3, at=utc_now())
+        change_all(published)
+        with pytest.raises(OperatorError, match="another warehouse") as refused:
+            published.push(let_through=True, take_over=True)
+        assert (refused.value.exit_status, "under way" in refused.value.hint) == (3, True)
+        write_as_another(published, number=3, at=utc_now() - timedelta(minutes=21))
+        published.push(let_through=True, take_over=True)
+        assert published.differences() == []
+
+    def test_a_warehouse_that_takes_over_while_a_push_goes_on_is_noticed_at_its_end(self, published):
+        execute, others = published.app.state.engine.request, []
+
+        def taken_over(name, params, *, fault=None):
+            answer = execute(name, params, fault=fault)
+            if not others and any("crm.item.update" in command for command in params.get("cmd", {}).values()):
+                others.append(name)
+                write_as_another(published)
             return answer
 
         published.app.state.engine.request = taken_over

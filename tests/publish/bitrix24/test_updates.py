@@ -22,7 +22,7 @@ def test_one_changed_phone_among_a_hundred_thousand_contacts_is_one_write_comman
     office.sql("update marts.crm_contacts set phones = ['+79990001122'] where contact_id = contact_id(7)")
     result = office.push()
     assert office.portal.writes() == {"crm.item.update": 1}
-    assert result.requests == 7  # the portal's books, the card as it is, the change, and the portal's mark four times
+    assert result.requests == 8  # the portal's books, the card as it is, the change, and the portal's mark five times
     held = {item["originId"]: item["fm"] for item in office.portal.items("contact")}
     assert [entry["value"] for entry in held[marts.contact_id(7)] if entry["typeId"] == "PHONE"] == ["+79990001122"]
 
