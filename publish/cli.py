@@ -108,14 +108,18 @@ def plan(
         examples = list(plans.examples(connection, PARTS, show))
         summary = changes.summary(ledger, PARTS)
         limit = change_limit.reason_to_stop(ledger, list(PARTS), Limit(settings.fuse_share, settings.fuse_floor))
+        stopped = gate.reason_to_stop(connection, PARTS, settings.source_max_age_hours)
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(figures, summary, limit, examples), ensure_ascii=False) + "\n")
+        told = _as_json(figures, summary, limit, examples) | {"gate": stopped}
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         return
     _print_plan(figures)
     for line in changes.lines(summary):
         say(line)
     if limit:
         say(f"the change limit will stop a push: {limit}")
+    if stopped:
+        say(f"nothing of it may be published now: {stopped}")
     for change in examples:
         say(f"{change.action} {change.entity} {change.origin_id}")
         for name, (old, new) in change.fields.items():
@@ -347,7 +351,7 @@ def sandbox(
         from publish.sandbox import Faults, Limits, serve  # a web server that no other command needs
     except ModuleNotFoundError as error:
         problem = f"the sandbox needs packages that a server does without ({error.name} is missing)"
-        raise OperatorError(problem, hint="pip install 'svod[sandbox]'", exit_status=2) from None
+        raise OperatorError(problem, hint=".venv/bin/pip install -e '.[sandbox]'", exit_status=2) from None
 
     serve(
         state if state == ":memory:" else Path(state),

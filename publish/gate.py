@@ -14,6 +14,7 @@ from ingest.warehouse.errors import OperatorError
 from publish import freshness, stamps
 from publish.parts import Part
 
+_SIZE_TEST = "within_change_limit"
 _LONGEST_NAME = 30  # dbt cuts long names of tests; what is left of the name still begins like the test
 
 
@@ -25,6 +26,15 @@ def check(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], max_age_
     _check_last_run(connection)
     stamps.check(connection, parts)
     freshness.check(connection, max_age_hours)
+
+
+def reason_to_stop(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], max_age_hours: float) -> str:
+    """Why a push would not begin, '' when it would."""
+    try:
+        check(connection, parts, max_age_hours)
+    except OperatorError as error:
+        return error.problem
+    return ""
 
 
 def _check_last_run(connection: duckdb.DuckDBPyConnection) -> None:
@@ -48,9 +58,10 @@ def _check_last_run(connection: duckdb.DuckDBPyConnection) -> None:
         gates = detail.get("gates", [])
         tests = "; ".join(f"{gate['test']} ({gate['rows']} rows)" for gate in gates) or "see ops.steps"
         failing = "; ".join(_failing_rows(connection, gates)) or "schema failures of the warehouse"
-        raise OperatorError(
-            f"{step}: data quality gates did not pass: {tests}", hint=f"failing rows: {failing}", exit_status=3
-        )
+        hint = f"failing rows: {failing}"
+        if any(gate["test"].startswith(_SIZE_TEST) for gate in gates):
+            hint += "; a size that is right is let through, once, by `make incremental SVOD_MART_CHANGE_LIMIT=0.6`"
+        raise OperatorError(f"{step}: data quality gates did not pass: {tests}", hint=hint, exit_status=3)
     if status == "failed":
         broken = ", ".join(detail.get("broken", [])) or detail.get("error", "see dbt's log")
         raise OperatorError(f"{step} failed: {broken}", hint="the models' log says why: dbt_project/logs/dbt.log")
@@ -65,9 +76,10 @@ def _failing_rows(connection: duckdb.DuckDBPyConnection, gates: Iterable[Mapping
     """Tables of schema `failures` that hold the rows of the tests that stopped the run, as queries to paste."""
     sql = "select table_name from information_schema.tables where table_schema = 'failures' order by 1"
     tables = [name for (name,) in connection.execute(sql).fetchall()]
-    return [
-        f"select * from failures.{table}"
-        for gate in gates
-        for table in tables
-        if table == gate["test"] or (len(table) > _LONGEST_NAME and gate["test"].startswith(table[:_LONGEST_NAME]))
-    ]
+    queries = []
+    for gate in gates:
+        named = [table for table in tables if table == gate["test"]] or [
+            table for table in tables if len(table) > _LONGEST_NAME and gate["test"].startswith(table[:_LONGEST_NAME])
+        ]
+        queries += [f"select * from failures.{table}" for table in named]
+    return queries

@@ -1,5 +1,7 @@
 """The gate: what the journal and the stamps must say before anything is sent."""
 
+import json
+
 import duckdb
 import pytest
 
@@ -40,6 +42,20 @@ def test_a_table_of_failures_with_a_shortened_name_is_named(warehouse):
     with pytest.raises(OperatorError) as stopped:
         check(warehouse)
     assert stopped.value.hint == f"failing rows: select * from failures.{kept}"
+
+
+def test_of_two_marts_that_grew_each_failing_table_is_named_once_with_the_way_to_let_it_through(warehouse):
+    names = ["within_change_limit_crm_companies_", "within_change_limit_crm_company_contacts_"]
+    warehouse.execute("create schema failures")
+    for name in names:
+        warehouse.execute(f"create table failures.{name} as select 1 as n")
+    marts.model_run(warehouse, "gated")
+    detail = json.dumps({"gates": [{"test": name, "rows": 1} for name in names]})
+    warehouse.execute("update ops.steps set detail = ? where status = 'gated'", [detail])
+    with pytest.raises(OperatorError) as stopped:
+        check(warehouse)
+    assert [stopped.value.hint.count(f"select * from failures.{name}") for name in names] == [1, 1]
+    assert "SVOD_MART_CHANGE_LIMIT" in stopped.value.hint
 
 
 @pytest.mark.parametrize(

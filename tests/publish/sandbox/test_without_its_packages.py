@@ -13,4 +13,4 @@ def test_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsy
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "svod[sandbox]" in capsys.readouterr().err
+    assert ".[sandbox]" in capsys.readouterr().err
