@@ -3,24 +3,21 @@
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
 import typer
 from pydantic import SecretStr
-from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from ingest.bitrix24 import pacing
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal, terminal
-from ingest.warehouse.connection import open_for_reading, open_warehouse
+from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import console, say, say_aside
 from publish import change_limit, changes, forecast, forget, gate, pipeline, set_aside, setting_names
@@ -36,24 +33,14 @@ from publish.ledger import Ledger
 from publish.parts import shown
 from publish.people import Asked
 from publish.portals import is_unclaimed, last_portal
+from publish.screen import MEMORY_LIMIT, PushProgress, warehouse
 from publish.settings import Settings, read_settings
-
-MEMORY_LIMIT = "1500MB"  # DuckDB's share; what does not fit goes to its temporary directory
+from publish.transfer import command as transfer
 
 app = typer.Typer(
     help="Bring the marts to Bitrix24, only what changed.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-
-
-@contextmanager
-def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The warehouse, held for as long as it is needed: DuckDB's lock is what keeps a second publisher out."""
-    connection = open_warehouse(settings.warehouse)
-    try:
-        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        yield connection
-    finally:
-        connection.close()
+app.add_typer(transfer.app, name="transfer")
 
 
 @contextmanager
@@ -180,7 +167,7 @@ def push(
     with warehouse(settings) as connection:
         gate.check(connection, PARTS, settings.source_max_age_hours)
         with journal.step(connection, journal.PUBLISH_PUSH) as step, terminal.progress_bars() as bars:
-            progress = _Progress(bars)
+            progress = PushProgress(bars)
             result = asyncio.run(
                 _push(connection, settings, webhook, progress, let_through=let_through, take_over=take_over)
             )
@@ -201,7 +188,7 @@ async def _push(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     webhook: SecretStr,
-    progress: "_Progress",
+    progress: PushProgress,
     *,
     let_through: bool,
     take_over: bool,
@@ -214,38 +201,6 @@ async def _push(
         return await pushes.push(
             ledger, client, settings, let_through=let_through, take_over=take_over, progress=progress
         )
-
-
-class _Progress:
-    """Shows parts as they are settled: a bar a kind on a terminal, a plain line every ten seconds elsewhere."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-        self._done: dict[str, int] = {}
-        self._said_at = time.monotonic()
-        self._waits: dict[str, float] = {}
-
-    def expect(self, entity: str, number: int) -> None:
-        if number:
-            self._tasks[entity] = self._bars.add_task(entity, total=number)
-
-    def settled(self, entity: str, number: int) -> None:
-        self._done[entity] = self._done.get(entity, 0) + number
-        if entity in self._tasks:
-            self._bars.advance(self._tasks[entity], number)
-        if self._bars.disable and time.monotonic() - self._said_at > 10:
-            self._said_at = time.monotonic()
-            say("publish push: " + ", ".join(f"{name} {count:,}" for name, count in self._done.items()))
-
-    def note(self, text: str) -> None:
-        say(f"publish push: {text}")
-
-    def waiting(self, what: str, until: float) -> None:
-        if until - self._waits.get(what, 0.0) < 60:  # a long push waits every minute: said once is enough
-            return
-        self._waits[what] = until
-        say(f"publish push: waiting for {what} until {datetime.fromtimestamp(until, UTC):%H:%M:%S} UTC")
 
 
 def _print_result(result: Result) -> None:

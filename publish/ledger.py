@@ -1,4 +1,5 @@
-"""Schema sync: what a portal holds of ours and what was last sent; intents before sends; dead letters; conflicts.
+"""What a portal holds of ours and what was last sent; intents before sends; dead letters; conflicts: schema sync, or
+that of another job.
 
 One warehouse may publish to several portals, so every row names its portal and everything here sees one portal only.
 The answer to one request and everything it settles is one transaction, so that a kill leaves either both or neither.
@@ -15,13 +16,14 @@ from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import current_run_id, utc_now
 from publish.entries import Conflict, Duplicates, Entry, Intent, Refusal
 from publish.parts import Key, Part
-from publish.portals import TABLES
+from publish.portals import TABLES_OF
 
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
 class Ledger:
-    """Reads and writes the tables of schema `sync` for one portal, `host` or `host:port`.
+    """Reads and writes the tables of schema `sync`, or of another that has some of them, for one portal, `host` or
+    `host:port`.
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
     connection, without their portal; `portal_held` is the ledger without what somebody deleted there. Rows of a
@@ -29,20 +31,18 @@ class Ledger:
     the number that the portal's mark has while this push goes on.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str) -> None:
-        self.connection, self.portal = connection, portal
+    def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync") -> None:
+        self.connection, self.portal, self.schema, self._tables = connection, portal, schema, TABLES_OF[schema]
         self.push = 0
         self._run_id = current_run_id()
         name = portal.replace("'", "''")
-        for table in TABLES:
+        for table in self._tables:
             connection.execute(
                 f"""create or replace temp view portal_{table} as
-                    select * exclude (portal) from sync.{table} where portal = '{name}'"""
+                    select * exclude (portal) from {self.schema}.{table} where portal = '{name}'"""
             )
-        connection.execute(
-            """create or replace temp view portal_held as
-               select * from portal_ledger anti join portal_deletions using (entity, origin_id)"""
-        )
+        held = "anti join portal_deletions using (entity, origin_id)" if "deletions" in self._tables else ""
+        connection.execute(f"create or replace temp view portal_held as select * from portal_ledger {held}")
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -88,6 +88,7 @@ class Ledger:
             self._delete("updates_under_way", [*settled, *(refusal.key for refusal in refused), *gone])
             self._delete("ledger", gone)
             self._remember(entries, gone)
+            self._settled(entries, gone)
             self._refuse(refused)
             self._insert(
                 "conflicts",
@@ -105,7 +106,7 @@ class Ledger:
         of_any = " or ".join(f"{text} ->> ? is not null" for text in ("sent", "wanted") for _ in names)
         never = "{" + ", ".join(f'"{name}": null' for name in names) + "}"  # a null takes a key out of what it patches
         row = self.connection.execute(
-            f"""update sync.ledger set sent = json_merge_patch(sent, ?), wanted = json_merge_patch(wanted, ?)
+            f"""update {self.schema}.ledger set sent = json_merge_patch(sent, ?), wanted = json_merge_patch(wanted, ?)
                 where portal = ? and entity = ? and ({of_any})""",
             [never, never, self.portal, entity, *names, *names],
         ).fetchone()
@@ -118,7 +119,7 @@ class Ledger:
         with transaction(self.connection):
             if all_of:
                 self.connection.execute(
-                    """delete from sync.adoption_duplicates where portal = ? and entity = ?
+                    f"""delete from {self.schema}.adoption_duplicates where portal = ? and entity = ?
                            and origin_id not in (select unnest(?::varchar[]))""",
                     [self.portal, all_of, [listed.origin_id for listed in duplicates]],
                 )
@@ -160,22 +161,22 @@ class Ledger:
         hang on a line that is not there leave as well."""
         with transaction(self.connection):
             self.connection.execute(
-                f"""insert into sync.history
+                f"""insert into {self.schema}.history
                     select portal, entity, origin_id, 'lost', sent, null, ?, ?, ?
-                    from sync.ledger semi join {lines} using (entity, origin_id)
+                    from {self.schema}.ledger semi join {lines} using (entity, origin_id)
                     where portal = ? and sent::varchar != '{{}}'""",
                 [self.push, self._run_id, utc_now(), self.portal],
             )
-            for table in ("ledger", "dead_letters", "conflicts"):
+            for table in {"ledger", "dead_letters", "conflicts"}.intersection(self._tables):
                 self.connection.execute(
-                    f"""delete from sync.{table} as line using {lines} as gone
+                    f"""delete from {self.schema}.{table} as line using {lines} as gone
                         where line.portal = ? and line.entity = gone.entity and line.origin_id = gone.origin_id""",
                     [self.portal],
                 )
             for detail, owner in owners.items():
                 self.connection.execute(
-                    """delete from sync.intents where portal = $portal and entity = $detail and not exists (
-                           from sync.ledger as line where line.portal = $portal and line.entity = $owner
+                    f"""delete from {self.schema}.intents where portal = $portal and entity = $detail and not exists (
+                           from {self.schema}.ledger as line where line.portal = $portal and line.entity = $owner
                                and line.origin_id = intents.origin_id and line.bitrix_id = intents.owner_id)""",
                     {"portal": self.portal, "detail": detail, "owner": owner},
                 )
@@ -188,7 +189,7 @@ class Ledger:
             state = f"""json_merge_patch({anew}, '{{"{part.departed.state_field}": null}}')"""
             anew = f"if(origin_id in (select {part.key} from {part.mart}), {anew}, {state})"
         self.connection.execute(
-            f"""update sync.ledger set wanted = {anew} where portal = ? and entity = ? and origin_id in (
+            f"""update {self.schema}.ledger set wanted = {anew} where portal = ? and entity = ? and origin_id in (
                     select origin_id from portal_history where entity = ? and action = 'update' and push >= ?)""",
             [self.portal, part.entity, part.entity, since],
         )
@@ -204,17 +205,23 @@ class Ledger:
         removed = [(key.entity, key.origin_id, "remove", None, None, self.push, self._run_id, now) for key in gone]
         self._insert("history", [*changed, *removed])
 
+    def _settled(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
+        """What a ledger of another job writes down beside, in the same transaction."""
+
     def _insert(self, table: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
             marks = ", ".join("unnest(?)" for _ in columns)
-            self.connection.execute(f"insert into sync.{table} select ?, {marks} {conflict}", [self.portal, *columns])
+            self.connection.execute(
+                f"insert into {self.schema}.{table} select ?, {marks} {conflict}", [self.portal, *columns]
+            )
 
     def _delete(self, table: str, keys: Sequence[Key]) -> None:
-        if keys:
+        if keys and table in self._tables:
             entities, origins = (list(column) for column in zip(*keys, strict=True))
             self.connection.execute(
-                f"""delete from sync.{table} as line using (select unnest(?) as entity, unnest(?) as origin_id) as done
+                f"""delete from {self.schema}.{table} as line
+                    using (select unnest(?) as entity, unnest(?) as origin_id) as done
                     where line.portal = ? and line.entity = done.entity and line.origin_id = done.origin_id""",
                 [entities, origins, self.portal],
             )
@@ -230,7 +237,7 @@ class Ledger:
         if refused:
             delays = ", ".join(str(minutes) for minutes in _DELAYS_MINUTES)
             self.connection.execute(
-                f"""update sync.dead_letters set next_at = last_at + to_minutes(
+                f"""update {self.schema}.dead_letters set next_at = last_at + to_minutes(
                         [{delays}][least(attempts, {len(_DELAYS_MINUTES)})]) where last_at = ? and portal = ?""",
                 [now, self.portal],
             )
@@ -240,7 +247,7 @@ class Ledger:
     def open_intents(self) -> list[Intent]:
         """Creates of unknown outcome."""
         rows = self.connection.execute(
-            """select entity, origin_id, wanted::varchar, owner_id, links from sync.intents
+            f"""select entity, origin_id, wanted::varchar, owner_id, links from {self.schema}.intents
                where portal = ? order by entity, origin_id""",
             [self.portal],
         ).fetchall()
@@ -249,7 +256,7 @@ class Ledger:
     def ids(self, entity: str, origin_ids: Iterable[str]) -> Mapping[str, int]:
         """Portal ids of parts by origin id; parts that the portal does not hold are missing."""
         rows = self.connection.execute(
-            """select origin_id, bitrix_id from sync.ledger
+            f"""select origin_id, bitrix_id from {self.schema}.ledger
                where portal = ? and entity = ? and origin_id in (select unnest(?))""",
             [self.portal, entity, list(origin_ids)],
         ).fetchall()
@@ -258,7 +265,7 @@ class Ledger:
     def origins(self, entity: str, bitrix_ids: Iterable[int]) -> Mapping[int, str]:
         """Origin ids of parts by portal id."""
         rows = self.connection.execute(
-            """select bitrix_id, origin_id from sync.ledger
+            f"""select bitrix_id, origin_id from {self.schema}.ledger
                where portal = ? and entity = ? and bitrix_id in (select unnest(?))""",
             [self.portal, entity, list(bitrix_ids)],
         ).fetchall()
@@ -267,27 +274,27 @@ class Ledger:
     def deleted(self) -> dict[str, set[str]]:
         """Origin ids of the parts that somebody deleted in the portal, by entity."""
         rows = self.connection.execute(
-            "select entity, list(origin_id) from sync.deletions where portal = ? group by 1", [self.portal]
+            f"select entity, list(origin_id) from {self.schema}.deletions where portal = ? group by 1", [self.portal]
         ).fetchall()
         return {entity: set(origin_ids) for entity, origin_ids in rows}
 
     def is_any_wanted_again(self) -> bool:
         """Whether an operator asked for a part that somebody deleted in the portal."""
-        sql = "select 1 from sync.deletions where portal = ? and is_wanted_again limit 1"
+        sql = f"select 1 from {self.schema}.deletions where portal = ? and is_wanted_again limit 1"
         return self.connection.execute(sql, [self.portal]).fetchone() is not None
 
     def newest_ids(self) -> dict[str, int]:
         """The highest portal id that the ledger holds, by entity."""
-        sql = "select entity, max(bitrix_id) from sync.ledger where portal = ? group by all"
+        sql = f"select entity, max(bitrix_id) from {self.schema}.ledger where portal = ? group by all"
         return {entity: number or 0 for entity, number in self.connection.execute(sql, [self.portal]).fetchall()}
 
     def versions(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
         """All that was ever sent of parts before the last time, as JSON texts, the newest first: a portal may be put
         back to a time that was given up before."""
         rows = self.connection.execute(
-            """with versions as (
+            f"""with versions as (
                    select origin_id, sent_at, unnest([sent, sent_before]) as sent, unnest([1, 0]) as place
-                   from sync.history where portal = ? and entity = ? and action in ('update', 'lost')
+                   from {self.schema}.history where portal = ? and entity = ? and action in ('update', 'lost')
                        and origin_id in (select unnest(?))
                )
                select origin_id, list(sent::varchar order by sent_at desc, place desc)
@@ -299,7 +306,7 @@ class Ledger:
     def updates_under_way(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
         """What may have been sent of parts, as JSON texts, the newest first."""
         rows = self.connection.execute(
-            """select origin_id, list(sent::varchar order by sent_at desc) from sync.updates_under_way
+            f"""select origin_id, list(sent::varchar order by sent_at desc) from {self.schema}.updates_under_way
                where portal = ? and entity = ? and origin_id in (select unnest(?)) group by 1""",
             [self.portal, entity, list(origin_ids)],
         ).fetchall()
@@ -307,13 +314,13 @@ class Ledger:
 
     def published(self) -> dict[str, int]:
         """How many parts the portal holds of ours, by entity."""
-        sql = "select entity, count(*) from sync.ledger where portal = ? group by all"
+        sql = f"select entity, count(*) from {self.schema}.ledger where portal = ? group by all"
         return dict(self.connection.execute(sql, [self.portal]).fetchall())
 
     def dead_letters(self, since: datetime | None = None) -> int:
         """How many dead letters will be tried again; of these, those that were refused since then or are due."""
         row = self.connection.execute(
-            """select count(*) from sync.dead_letters where portal = $portal and not isinf(next_at)
+            f"""select count(*) from {self.schema}.dead_letters where portal = $portal and not isinf(next_at)
                and ($since is null or last_at >= $since or next_at <= current_timestamp::timestamp)""",
             {"portal": self.portal, "since": since},
         ).fetchone()
@@ -321,5 +328,7 @@ class Ledger:
 
     def count(self, table: str) -> int:
         """Rows of one of `TABLES` for this portal."""
-        row = self.connection.execute(f"select count(*) from sync.{table} where portal = ?", [self.portal]).fetchone()
+        row = self.connection.execute(
+            f"select count(*) from {self.schema}.{table} where portal = ?", [self.portal]
+        ).fetchone()
         return int(row[0]) if row else 0

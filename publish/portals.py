@@ -16,10 +16,12 @@ import duckdb
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import PUBLISH_PUSH, utc_now
 
+# The two jobs keep a ledger each, in a schema of its own: what is published, and what a company moves with.
 TABLES = (
     "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
     "history",
 )  # fmt: skip
+TABLES_OF = {"sync": TABLES, "transfer": ("ledger", "intents", "dead_letters", "history")}
 _KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
 
 
@@ -173,14 +175,19 @@ def put_aside(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
 def _move(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
     """Rows of one portal to another name; copied, for an update of a million keys takes far longer."""
     with transaction(connection):
-        for table in TABLES:
-            known = "on conflict do nothing" if table in _KEYED else ""
+        for schema, name in ((schema, name) for schema, names in TABLES_OF.items() for name in names):
+            known = "on conflict do nothing" if name in _KEYED else ""
             connection.execute(
-                f"""insert into sync.{table} select * replace ($1 as portal) from sync.{table}
+                f"""insert into {schema}.{name} select * replace ($1 as portal) from {schema}.{name}
                     where portal = $2 {known}""",
                 [new, old],
             )
-            connection.execute(f"delete from sync.{table} where portal = ?", [old])
+            connection.execute(f"delete from {schema}.{name} where portal = ?", [old])
+        connection.execute(
+            """update transfer.id_map set target = $new || substr(target, length($old) + 1)
+               where starts_with(target, $old || '#')""",
+            {"new": new, "old": old},
+        )
         connection.execute("update sync.portals set portal = ? where portal = ?", [new, old])
 
 

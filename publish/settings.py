@@ -1,6 +1,6 @@
 """Where the portal is, how fast it may be used, and what belongs to whom, from the environment or `.env`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,12 @@ from ingest.bitrix24.webhook import FORM, has_its_form, portal_of
 from ingest.warehouse import variables
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.variables import known_names_hint
 
+MOVED = (
+    "company", "contact", "lead", "deal", "requisite", "bank_detail", "address", "product_rows", "requisite_link",
+    "activity", "comments",
+)  # fmt: skip
 Owner = Literal["source", "manager", "last_sent"]
 
 
@@ -38,9 +43,14 @@ class Settings(EnvironmentSettings):
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     fuse_share: float = Field(0.2, ge=0)
     source_max_age_hours: float = Field(72, ge=0)  # a source may fail so long before nothing is published; 0: for ever
+    cloud_webhook: SecretStr | None = None  # the portal that a company leaves
+    box_webhook: SecretStr | None = None  # the one on its own server
+    box_rate: float = Field(0, ge=0)
+    transfer_entities: Annotated[Sequence[str], NoDecode] = ()  # kinds to move; (): all
+    transfer_deletions: Literal["report", "delete"] = "report"  # what was deleted in the cloud since
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
-    @field_validator("bitrix24_webhook", mode="before")
+    @field_validator("bitrix24_webhook", "cloud_webhook", "box_webhook", mode="before")
     @classmethod
     def _webhook_has_its_form(cls, value: Any) -> Any:
         if value in (None, ""):
@@ -48,6 +58,17 @@ class Settings(EnvironmentSettings):
         if not has_its_form(str(value)):
             raise ValueError(f"is not of the form {FORM}")
         return value
+
+    @field_validator("transfer_entities", mode="before")
+    @classmethod
+    def _kinds(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        kinds = [kind.strip() for kind in value.split(",") if kind.strip()]
+        for kind in kinds:
+            if kind not in MOVED:
+                raise ValueError(f"names no kind of record: {known_names_hint(kind, MOVED)}")
+        return kinds
 
     @field_validator("field_owners", "deal_stages", mode="before")
     @classmethod
@@ -71,6 +92,26 @@ class Settings(EnvironmentSettings):
             return ""
         return portal_of(self.bitrix24_webhook.get_secret_value())
 
+    @property
+    def moved_entities(self) -> Sequence[str]:
+        """Kinds of records that a move takes along."""
+        return self.transfer_entities or MOVED
+
+    def box(self) -> tuple[SecretStr, str]:
+        """The webhook and the name of the portal to move to.
+
+        Raises SettingsError when it is not set, or is the one that is moved from.
+        """
+        if self.box_webhook is None:
+            raise SettingsError(
+                "SVOD_BOX_WEBHOOK is not set",
+                hint="create an inbound webhook of an administrator with the rights crm, user and bizproc in the box",
+            )
+        name = portal_of(self.box_webhook.get_secret_value())
+        if self.cloud_webhook is not None and portal_of(self.cloud_webhook.get_secret_value()) == name:
+            raise SettingsError("SVOD_CLOUD_WEBHOOK and SVOD_BOX_WEBHOOK name one portal", hint="see .env.example")
+        return self.box_webhook, name
+
     def stages_of(self, entity: str) -> Mapping[str, str]:
         """Stages of the portal that are chosen by hand for a kind of card: status -> stage."""
         return {"deal": self.deal_stages}.get(entity, {})
@@ -93,6 +134,8 @@ def read_settings() -> Settings:
     """Settings from the environment. Raises SettingsError naming a wrong or unknown variable, never its value."""
     variables.refuse_unknown()
     settings = read_environment(Settings)
-    if settings.bitrix24_webhook and not settings.allow_http:
-        refuse_plain_http(f"{PREFIX}BITRIX24_WEBHOOK", settings.bitrix24_webhook.get_secret_value())
+    webhooks = {"BITRIX24": settings.bitrix24_webhook, "BOX": settings.box_webhook}
+    for name, webhook in webhooks.items():
+        if webhook and not settings.allow_http:
+            refuse_plain_http(f"{PREFIX}{name}_WEBHOOK", webhook.get_secret_value())
     return settings

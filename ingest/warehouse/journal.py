@@ -25,6 +25,7 @@ DBT_SELECTED = "dbt selected"
 DBT_BEFORE_REGISTRY = "dbt before_registry"
 DBT_AFTER_REGISTRY = "dbt after_registry"
 PUBLISH_PUSH = "publish push"
+TRANSFER_PUSH = "publish transfer push"
 
 
 def utc_now() -> datetime:

@@ -11,10 +11,8 @@ from typing import Any
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.pacing import BATCH, PAGE
-from publish.bitrix24.kinds import ORIGINATOR, Card
+from publish.bitrix24.kinds import ITEMS, Card
 from publish.ledger import Ledger
-
-_METHOD = "crm.item.list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +40,11 @@ async def catch_up(client: Client, ledger: Ledger, cards: Sequence[Card], above:
     first = await client.read([_page(card, Range(above.get(card.entity, 0), 0)) for card in cards])
     taken = 0
     for card, answer in zip(cards, first, strict=True):
-        rows = rows_of(_METHOD, answer)
+        rows = rows_of(ITEMS, answer)
         if len(rows) == PAGE:
             rows += await _rest(client, card, _number(rows[-1]))
         oldest: dict[str, int] = {}  # where somebody copied a card of ours
-        for number, key in sorted((_number(row), str(row["originId"])) for row in rows if row.get("originId")):
+        for number, key in sorted((_number(row), key) for row in rows if (key := card.known_by.of(row))):
             oldest.setdefault(key, number)
         taken += ledger.take_in(card.entity, oldest)
     return taken
@@ -55,7 +53,7 @@ async def catch_up(client: Client, ledger: Ledger, cards: Sequence[Card], above:
 async def _rest(client: Client, card: Card, above: int) -> list[dict[str, Any]]:
     """Our cards above a number, fifty ranges of numbers a request; the widest are halved until there are so many."""
     (last,) = await client.read([_last(card)])
-    highest = max((_number(row) for row in rows_of(_METHOD, last)), default=above)
+    highest = max((_number(row) for row in rows_of(ITEMS, last)), default=above)
     rows: list[dict[str, Any]] = []
     ranges = [Range(above, highest)] if highest > above else []
     while ranges:
@@ -65,7 +63,7 @@ async def _rest(client: Client, card: Card, above: int) -> list[dict[str, Any]]:
         turn, ranges = ranges[:BATCH], ranges[BATCH:]
         answers = await client.read([_page(card, todo) for todo in turn])
         for todo, answer in zip(turn, answers, strict=True):
-            page = rows_of(_METHOD, answer)
+            page = rows_of(ITEMS, answer)
             rows += page
             if len(page) == PAGE and _number(page[-1]) < todo.until:
                 ranges.append(Range(_number(page[-1]), todo.until))
@@ -75,24 +73,23 @@ async def _rest(client: Client, card: Card, above: int) -> list[dict[str, Any]]:
 def _page(card: Card, todo: Range) -> Command:
     """A page of our cards by number (page `settings/performance/huge-data`); `until` 0 is no end."""
     until = {"<=id": todo.until} if todo.until else {}
-    where = {"originatorId": ORIGINATOR, ">id": todo.above, **until}
-    return Command(_METHOD, _listing(card, where, "ASC"))
+    where = {**card.known_by.where, ">id": todo.above, **until}
+    return Command(ITEMS, _listing(card, where, "ASC"))
 
 
 def _last(card: Card) -> Command:
-    return Command(_METHOD, _listing(card, {"originatorId": ORIGINATOR}, "DESC"))
+    return Command(ITEMS, _listing(card, card.known_by.where, "DESC"))
 
 
 def _number(row: Mapping[str, Any]) -> int:
-    return number_of(_METHOD, row, "id")
+    return number_of(ITEMS, row, "id")
 
 
 def _listing(card: Card, where: Mapping[str, object], direction: str) -> dict[str, object]:
-    select = ["id", "originId"]
     return {
         "entityTypeId": card.type_id,
         "filter": where,
-        "select": select,
+        "select": card.known_by.selected,
         "order": {"id": direction},
         "start": -1,
     }

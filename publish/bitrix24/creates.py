@@ -4,7 +4,7 @@ Every create is written down as an intent before it is sent and settled with its
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from ingest.bitrix24.pacing import BATCH
 from publish import plan
 from publish.bitrix24 import links
 from publish.bitrix24.kinds import Card, Detail, Translations, origin
-from publish.bitrix24.recovery import created, recover
+from publish.bitrix24.recovery import LookUp, created, recover
 from publish.bitrix24.run import END, Attempt, Lines, Run, settle, until_executed
 from publish.entries import Entry, Intent
 from publish.parts import Field, Key, decoded, encoded
@@ -30,10 +30,13 @@ _PAGE = 1000  # details read from the plan at a time
 
 @dataclass(frozen=True, slots=True)
 class NewCard:
-    """A card to create: its fields for the portal, and what to remember of it."""
+    """A card to create: its fields for the portal, what to remember of it, and its lines for its id or its refusal (a
+    dead letter unless told otherwise)."""
 
     intent: Intent
     fields: dict[str, Any]
+    done: Callable[[int], Lines]
+    refused: Callable[[PortalError], Lines] | None = None
 
     @property
     def key(self) -> Key:
@@ -52,7 +55,7 @@ async def create_cards(run: Run) -> None:
         while changes := plan.page(run.connection, card.entity, "create", above, one_request):
             above = changes[-1].origin_id
             todo = _new_cards(run, card, [change for change in changes if change.origin_id not in blocked])
-            await until_executed(run, todo, partial(_import, run, card, alone))
+            await until_executed(run, todo, partial(import_cards, run, card, alone))
             await run.lanes.advance(card.entity, above)
         await run.lanes.advance(card.entity, END)
 
@@ -85,7 +88,7 @@ def _new_cards(run: Run, card: Card, changes: Sequence[Change]) -> list[NewCard]
         text = encoded(known) if untold else change.wanted
         intent = Intent(*change.key, text, links=tuple(other.origin_id for other in others))
         told = {name: value for name, value in fields.items() if value is not None}
-        cards.append(NewCard(intent, origin(change.origin_id) | told))
+        cards.append(NewCard(intent, origin(change.origin_id) | told, partial(_created, run, intent)))
     return cards
 
 
@@ -98,7 +101,13 @@ def _for_import(field: Field, value: Any, translations: Translations) -> Any:
     return translations[field.name].get(value) if field.kind in ("choice", "reference") else value
 
 
-async def _import(run: Run, card: Card, alone: set[Key], todo: Sequence[NewCard]) -> list[NewCard]:
+def _created(run: Run, intent: Intent, bitrix_id: int) -> Lines:
+    return Lines(created(run.parts, intent, bitrix_id))
+
+
+async def import_cards(
+    run: Run, card: Card, alone: set[Key], todo: Sequence[NewCard], look_up: LookUp | None = None
+) -> list[NewCard]:
     """Create one page of cards with one request; those that have to be sent again. Keys in `alone` go in a command of
     their own: one bad record made the portal refuse their whole command, or fail on it."""
     chunks = [[new] for new in todo if new.key in alone]
@@ -119,17 +128,13 @@ async def _import(run: Run, card: Card, alone: set[Key], todo: Sequence[NewCard]
     alone |= {new.key for new, outcome in answers if outcome.error is not None and not outcome.is_known}
     unknown = settle(
         run,
-        [(_card_attempt(run, new), outcome) for new, outcome in answers],
+        [(Attempt(new.key, new.wanted, new.done, new.refused), outcome) for new, outcome in answers],
         "created",
         absent=[new.key for new in refused_together],
     )
-    absent = await recover(run, [new.intent for new in sent if new.key in unknown]) if unknown else set()
+    absent = await recover(run, [new.intent for new in sent if new.key in unknown], look_up) if unknown else set()
     again = [new for chunk in later for new in chunk] + refused_together
     return again + [new for new in sent if new.key in absent]
-
-
-def _card_attempt(run: Run, new: NewCard) -> Attempt:
-    return Attempt(new.key, new.wanted, lambda bitrix_id: Lines(created(run.parts, new.intent, bitrix_id)))
 
 
 # Details --------------------------------------------------------------------------------------------------------------

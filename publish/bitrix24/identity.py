@@ -1,10 +1,11 @@
 """Which portal is this, who else writes to it, and is it as new as the ledger? Told by the mark that we keep in it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from ingest.bitrix24.client import Client
@@ -246,7 +247,27 @@ def _returns(identity: Identity, number: int) -> tuple[Return, ...]:
     return (*mark.returns, *noticed)[-RETURNS:]
 
 
-async def keep_signed(
+async def while_signed(
+    identity: Identity, ledger: Ledger, client: Client, parts: Catalogue, work: Coroutine[Any, Any, None]
+) -> None:
+    """Do the work of a push under its mark. Of several errors at once the one that has a hint is raised."""
+    ended = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_keep_signed(identity, ledger, client, parts, ended))
+            await work
+            ended.set()
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The exception to tell the operator: one that has a hint, else the first."""
+    flat = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
+    return next((error for error in flat if isinstance(error, OperatorError)), flat[0])
+
+
+async def _keep_signed(
     identity: Identity, ledger: Ledger, client: Client, parts: Catalogue, ended: asyncio.Event
 ) -> None:
     """Until a push that goes on has ended, look every few minutes whose mark is there, and renew the time in ours.

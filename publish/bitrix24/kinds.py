@@ -15,15 +15,41 @@ from publish.parts import Link, Part, ValueChange, canonical
 
 ORIGINATOR = "svod"
 
+ITEMS = "crm.item.list"
 Translations = Mapping[str, Mapping[str, Any]]  # field -> our value -> the portal's
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """Where a card holds our own key: the field as lists name it, what stands before the key there, and the filter that
+    finds cards with any such key."""
+
+    field: str = "originId"
+    prefix: str = ""
+    where: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"originatorId": ORIGINATOR})
+
+    @property
+    def selected(self) -> list[str]:
+        """Fields that a list has to answer for `of`."""
+        return ["id", self.field, *(name for name in self.where if name.isalnum())]
+
+    def of(self, row: Mapping[str, Any]) -> str:
+        """Our key of a card in a list; '' where it has none."""
+        if any(row.get(name) != value for name, value in self.where.items() if name.isalnum()):
+            return ""
+        held = str(row.get(self.field) or "")
+        return held.removeprefix(self.prefix) if held.startswith(self.prefix) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card(Part):
-    """A card of `crm.item.*`, known by our own key. `user_fields` is the family of methods for its custom fields."""
+    """A card of `crm.item.*`, known by our own key. `user_fields` is the family of methods for its custom fields;
+    `mark_field` is the one whose external code may carry the portal's mark."""
 
     type_id: int
     user_fields: str = ""
+    known_by: OwnKey = OwnKey()
+    mark_field: str = ""
     add: str = "crm.item.batchImport"
     update: str = "crm.item.update"
     add_together: int = 20  # page `universal/import/crm-item-batch-import`
@@ -50,7 +76,7 @@ class Card(Part):
         """Cards as the portal holds them, by id; phones and e-mails as {value's id: value}."""
         rows = await list_by(
             client,
-            "crm.item.list",
+            ITEMS,
             "id",
             bitrix_ids,
             where={},
@@ -58,14 +84,14 @@ class Card(Part):
             select=["*"],
             useOriginalUfNames="Y",
         )
-        return {number_of("crm.item.list", row, "id"): row | self._values(row) for row in rows}
+        return {number_of(ITEMS, row, "id"): row | self._values(row) for row in rows}
 
     def to_get(self, bitrix_id: int) -> Command:
         """The command that tells a card that was deleted (NOT_FOUND) from one that may not be read (ACCESS_DENIED)."""
         return Command("crm.item.get", {"entityTypeId": self.type_id, "id": bitrix_id})
 
     def _values(self, row: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        entries = list(entries_of("crm.item.list", row.get("fm")))
+        entries = list(entries_of(ITEMS, row.get("fm")))
         return {
             field.name: {str(entry["id"]): str(entry["value"]) for entry in entries if entry["typeId"] == field.name}
             for field in self.fields

@@ -1,7 +1,7 @@
 """The mark that we keep in a portal: its form, where it is kept, how it is read and written.
 
-It is the external code (XML_ID) of the custom field that tells the state of our first kind of card: lists of custom
-fields return it, people do not see it, an administrator of CRM may set it (pages
+It is the external code (XML_ID) of a custom field of our first kind of card that has one for it: lists of custom fields
+return it, people do not see it, an administrator of CRM may set it (pages
 `companies/userfields/crm-company-userfield-list`, `-update`). The pages give it no longest length; the mark has about a
 hundred characters, two hundred in a portal that was put back, and is read back after it is written, for an update
 passes over what it does not take.
@@ -95,8 +95,8 @@ class Carrier(NamedTuple):
 async def read_mark(client: Client, parts: Catalogue) -> tuple[Carrier | None, Mark | None]:
     """Where the mark is kept, and what it says; no carrier where no kind of card has a field for it."""
     for card in parts.cards:
-        if card.user_fields and card.departed:
-            carrier = Carrier(card.user_fields, card.departed.state_field, None)
+        if card.user_fields and card.mark_field:
+            carrier = Carrier(card.user_fields, card.mark_field, None)
             (answer,) = await client.read([carrier.listing()])
             field = _field(carrier, answer)
             return carrier._replace(id=number_of(carrier.methods, field, "ID")) if field else carrier, Mark.of(

@@ -24,6 +24,7 @@ COMPANY = Card(
     key="company_id",
     type_id=COMPANY_TYPE_ID,
     user_fields="crm.company.userfield",
+    mark_field=STATE.name,
     departed=Departed("marts.departed_companies", STATE.name),
     fields=(
         Field("title", "title"),

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
-from ingest.warehouse.errors import OperatorError
 from publish import change_limit, plan, portals, set_aside, setting_names
 from publish.bitrix24 import adoption, deletions, identity, reference
 from publish.bitrix24.catching_up import catch_up
@@ -106,7 +105,7 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
         signed = await identity.sign(portal, ledger, client, parts)
         run.note(signed.notes)
         if is_sending:
-            await _send(run, signed)
+            await identity.while_signed(signed, ledger, client, parts, _send(run))
             await deletions.tell_deleted(run)
         await identity.sign_off(signed, ledger, client, parts)
     portals.set_filled(run.connection, ledger.portal)
@@ -141,21 +140,14 @@ def _end_set_aside(run: Run, started_at: datetime) -> None:
     run.ledger.take_off("dead_letters", list(plan.no_longer_wanted(run.ledger, run.parts)))
 
 
-async def _send(run: Run, signed: identity.Identity) -> None:
-    ended = asyncio.Event()
-    try:
-        async with asyncio.TaskGroup() as beside:
-            beside.create_task(identity.keep_signed(signed, run.ledger, run.client, run.parts, ended))
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(create_cards(run))
-                for lane in lanes(run.parts):
-                    details = [part for part in lane if isinstance(part, Detail)]
-                    if details:
-                        tasks.create_task(create_details(run, details))
-                tasks.create_task(_change(run))
-            ended.set()
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
+async def _send(run: Run) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(create_cards(run))
+        for lane in lanes(run.parts):
+            details = [part for part in lane if isinstance(part, Detail)]
+            if details:
+                tasks.create_task(create_details(run, details))
+        tasks.create_task(_change(run))
 
 
 async def _change(run: Run) -> None:
@@ -171,9 +163,3 @@ async def _change(run: Run) -> None:
                 await remove_details(run, part)
     if run.settings.bitrix24_merge_cards:
         await merge_cards(run)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The exception to tell the operator: one that has a hint, else the first."""
-    flat = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return next((error for error in flat if isinstance(error, OperatorError)), flat[0])

@@ -5,38 +5,47 @@ create is repeated only when a look-up by its own key finds nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ingest.bitrix24.answers import number_of, text_of
+from ingest.bitrix24.answers import number_of, odd
 from ingest.bitrix24.client import Client, list_by
-from publish.bitrix24.kinds import ORIGINATOR, Card, Catalogue, Detail
+from publish.bitrix24.kinds import ITEMS, Card, Catalogue, Detail
 from publish.bitrix24.run import Lines, Run, record
 from publish.entries import Entry, Intent
 from publish.parts import PRIMARY, Key, canonical, decoded
 
+LookUp = Callable[[Sequence[Intent]], Awaitable[Lines]]
 
-async def recover(run: Run, intents: Sequence[Intent]) -> set[Key]:
-    """Settle creates of unknown outcome; keys of those that were not executed.
+
+async def recover(run: Run, intents: Sequence[Intent], look_up: LookUp | None = None) -> set[Key]:
+    """Settle creates of unknown outcome; keys of those that were not executed. `look_up` answers what the portal says
+    of some, `executed` unless told otherwise.
 
     The portal may still be working on a request whose connection is gone, or whose sender was killed a moment ago
     (an intent may have waited long before it was sent): only when the time that the portal gives a request has
     passed from now does an absent record prove that it was not created.
     """
     unknown, clock = list(intents), run.client.pace.clock
+    look_up = look_up or partial(_executed, run)
     decided_at = clock.time() + run.settings.bitrix24_request_limit
     while unknown:
         is_final = clock.time() >= decided_at
-        entries = await executed(run.client, run.parts, unknown)
-        there = {entry.key for entry in entries}
+        lines = await look_up(unknown)
+        there = {entry.key for entry in lines.entries} | {refusal.key for refusal in lines.refused}
         unknown = [intent for intent in unknown if intent.key not in there]
         absent = [intent.key for intent in unknown] if is_final else []
-        record(run, [Lines(entries)], "created", absent=absent)
+        record(run, [lines], "created", absent=absent)
         if is_final:
             return set(absent)
         if unknown:
             await clock.sleep(max(0.0, decided_at - clock.time()))
     return set()
+
+
+async def _executed(run: Run, intents: Sequence[Intent]) -> Lines:
+    return Lines(await executed(run.client, run.parts, intents))
 
 
 async def executed(client: Client, parts: Catalogue, intents: Sequence[Intent]) -> list[Entry]:
@@ -70,17 +79,20 @@ def created(parts: Catalogue, intent: Intent, bitrix_id: int) -> list[Entry]:
 
 async def by_origin(client: Client, card: Card, origin_ids: Sequence[str]) -> dict[str, int]:
     """Cards by our own key; the oldest where somebody copied one."""
+    key = card.known_by
     rows = await list_by(
         client,
-        "crm.item.list",
-        "originId",
-        origin_ids,
-        where={"originatorId": ORIGINATOR},
+        ITEMS,
+        key.field,
+        [f"{key.prefix}{origin_id}" for origin_id in origin_ids],
+        where=key.where,
         entityTypeId=card.type_id,
-        select=["id", "originId"],
+        select=key.selected,
     )
-    cards = [(number_of("crm.item.list", row, "id"), text_of("crm.item.list", row, "originId")) for row in rows]
-    return {origin_id: bitrix_id for bitrix_id, origin_id in sorted(cards, reverse=True)}
+    cards = [(number_of(ITEMS, row, "id"), key.of(row)) for row in rows]
+    if not all(own for _, own in cards):
+        raise odd(ITEMS, f"a row without {key.field}")
+    return {own: bitrix_id for bitrix_id, own in sorted(cards, reverse=True)}
 
 
 async def _details(client: Client, detail: Detail, intents: Sequence[Intent]) -> list[Entry]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from ingest.bitrix24.answers import number_of, whole
 from ingest.bitrix24.client import Client, list_by
 from ingest.bitrix24.pacing import BATCH, PAGE
-from publish.bitrix24.kinds import ORIGINATOR, Card, CardLink, Catalogue, Detail
+from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
 from publish.entries import Entry
 from publish.ledger import Ledger
 
@@ -129,23 +129,24 @@ async def _states(client: Client, part: Card | Detail | CardLink, lines: Sequenc
     if isinstance(part, CardLink):
         type_id, select = part.holder.type_id, ["id", part.travels_as]
     else:
-        type_id, select = part.type_id, ["id", "originatorId", "originId"]
+        type_id, select = part.type_id, part.known_by.selected
     rows = await list_by(client, "crm.item.list", "id", ids, where={}, entityTypeId=type_id, select=select)
     card_of = {number_of("crm.item.list", row, "id"): row for row in rows}
     if isinstance(part, CardLink):
         return [_link_state(card_of.get(line.bitrix_id), part.travels_as, line) for line in lines]
-    return [_card_state(card_of.get(line.bitrix_id), line) for line in lines]
+    return [_card_state(part, card_of.get(line.bitrix_id), line) for line in lines]
 
 
 def _state(there: int | None, expected: int | None) -> State:
     return "absent" if there is None else "ours" if there == expected else "foreign"
 
 
-def _card_state(card: dict[str, Any] | None, line: Line) -> State:
+def _card_state(part: Card, card: dict[str, Any] | None, line: Line) -> State:
     if card is None:
         return "absent"
-    if card.get("originatorId") == ORIGINATOR:
-        return "ours" if str(card.get("originId")) == line.origin_id else "foreign"
+    key = part.known_by.of(card)
+    if key:
+        return "ours" if key == line.origin_id else "foreign"
     return "unkeyed" if line.is_adopted else "foreign"
 
 

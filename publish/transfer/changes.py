@@ -1,0 +1,141 @@
+"""Changes of a move: fields of what is in the box, settings that replace a whole, the second pass, deletions.
+
+All of them may be sent again: a change says what is wanted, not what to do to it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from ingest.bitrix24.client import Command
+from ingest.bitrix24.errors import PortalError
+from publish.bitrix24.kinds import Card
+from publish.bitrix24.run import Lines
+from publish.entries import Entry
+from publish.settings import MOVED
+from publish.transfer import forms
+from publish.transfer.kinds import ACTIVITY, AFTERWARDS, PIECES, SETTINGS, Address, Piece
+from publish.transfer.ledger import digest_of
+from publish.transfer.records import Record, Reference
+from publish.transfer.sending import Move, Sending, dealt_with, send_all
+
+_OWNER_LETTERS = {"D": "deal", "L": "lead"}
+
+
+# Fields ---------------------------------------------------------------------------------------------------------------
+
+
+async def change_cards(move: Move, card: Card) -> None:
+    """Change fields of cards, and phones and the like one by one."""
+    for page in move.work.pages(card.entity, "update"):
+        await send_all(move, move.resolved(page), partial(_card_changes, move, card))
+
+
+async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[Sending]:
+    with_fm = [one.target_id for one in page if "fm" in one.fields and one.target_id is not None]
+    there = await card.read(move.run.client, with_fm) if with_fm else {}
+    sendings = []
+    for one in page:
+        fields = dict(one.fields)
+        if "fm" in fields:
+            held = there.get(one.target_id or 0, {}).get("fm")
+            fields["fm"] = forms.fm_changes(held, fields["fm"] or [])
+        sendings.append(Sending(one, card.to_update(one.target_id, fields), dealt_with(one, one.target_id)))
+    return sendings
+
+
+async def change_pieces(move: Move, piece: Piece) -> None:
+    for page in move.work.pages(piece.entity, "update"):
+        await send_all(move, move.resolved(page), partial(_piece_changes, piece))
+
+
+async def _piece_changes(piece: Piece, page: Sequence[Record]) -> list[Sending]:
+    return [
+        Sending(one, piece.to_update(one.target_id or 0, forms.changed(one.fields)), dealt_with(one, one.target_id))
+        for one in page
+    ]
+
+
+# Settings -------------------------------------------------------------------------------------------------------------
+
+
+async def set_all(move: Move, entity: str) -> None:
+    """Set what replaces all that was there: the product rows of a card, the requisites chosen for a deal."""
+    for action in ("create", "update"):
+        for page in move.work.pages(entity, action):
+            owned = [_with_owner(one) for one in page] if entity == "product_rows" else page
+            await send_all(move, move.resolved(owned), _settings, "created" if action == "create" else "updated")
+
+
+def _with_owner(one: Record) -> Record:
+    letter, _, owner_id = one.source_id.partition(":")
+    owner = Reference(_OWNER_LETTERS.get(letter, letter), owner_id)
+    return one._replace(fields={"ownerType": letter, "ownerId": {"ref": list(owner)}} | one.fields)
+
+
+async def _settings(page: Sequence[Record]) -> list[Sending]:
+    return [Sending(one, _setting(one), dealt_with(one)) for one in page]
+
+
+def _setting(one: Record) -> Command:
+    fields = one.fields if one.entity == "product_rows" else {"fields": one.fields}
+    return Command(SETTINGS[one.entity], fields)
+
+
+# The second pass ------------------------------------------------------------------------------------------------------
+
+
+async def second_pass(move: Move) -> None:
+    """Fields that point to what is made later, and what can only be told of an activity that is there."""
+    for page in move.work.second_pass():
+        await send_all(move, _with_targets(move, move.resolved(page)), partial(_second, move))
+
+
+def _with_targets(move: Move, page: Sequence[Record]) -> list[Record]:
+    """Records with their ids in the box; one that was refused has none, and waits."""
+    with_targets = []
+    for entity in dict.fromkeys(one.entity for one in page):
+        of_entity = [one for one in page if one.entity == entity]
+        ids = move.ledger.ids(entity, [one.source_id for one in of_entity])
+        with_targets += [one._replace(target_id=one.target_id or ids.get(one.source_id)) for one in of_entity]
+    return [one for one in with_targets if one.target_id is not None]
+
+
+async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
+    sendings = []
+    for one in page:
+        part = ACTIVITY if one.entity == ACTIVITY.entity else move.card(one.entity)
+        text = digest_of(one.digest)
+        line = Entry(AFTERWARDS, f"{one.entity}/{one.source_id}", None, text, text)
+        fields = forms.completed(one.fields) if part is ACTIVITY else one.fields
+        sendings.append(Sending(one, part.to_update(one.target_id or 0, fields), Lines([line])))
+    return sendings
+
+
+# Deletions ------------------------------------------------------------------------------------------------------------
+
+
+async def delete(move: Move) -> None:
+    """Take away what was deleted in the cloud, what hangs on cards before the cards.
+
+    Product rows, chosen requisites and comments go with their cards.
+    """
+    for entity in reversed([entity for entity in MOVED if entity not in (*SETTINGS, "comments")]):
+        for page in move.work.pages(entity, "delete"):
+            await send_all(move, move.resolved(page), partial(_deletions, move))
+
+
+async def _deletions(move: Move, page: Sequence[Record]) -> list[Sending]:
+    return [Sending(one, _removal(move, one), dealt_with(one), _is_gone) for one in page]
+
+
+def _removal(move: Move, one: Record) -> Command:
+    if one.entity in PIECES:
+        piece = PIECES[one.entity]
+        if isinstance(piece, Address):
+            return Command(piece.remove, {"fields": one.fields})
+        return piece.to_remove(one.target_id or 0)
+    return Command("crm.item.delete", {"entityTypeId": move.card(one.entity).type_id, "id": one.target_id})
+
+
+def _is_gone(error: PortalError) -> bool:
+    return error.code.upper() == "NOT_FOUND" or "is not found" in error.description

@@ -1,0 +1,170 @@
+"""One push of a move: recognise the box, recover, plan, ask what would start by itself, send kind by kind, look back.
+
+Pages `universal/import/index` (the order of creation), `common/system/server-time`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timezone
+from pathlib import Path
+
+from ingest.bitrix24.answers import rows_of
+from ingest.bitrix24.client import Client, Command
+from ingest.bitrix24.errors import PortalRefused
+from ingest.warehouse import journal
+from ingest.warehouse.errors import OperatorError
+from publish import portals
+from publish.bitrix24 import identity, reference
+from publish.bitrix24.catching_up import catch_up
+from publish.bitrix24.kinds import Catalogue
+from publish.bitrix24.recovery import recover
+from publish.bitrix24.run import Progress, Result, Run
+from publish.settings import Settings
+from publish.transfer import dates, preflight
+from publish.transfer.changes import change_cards, change_pieces, delete, second_pass, set_all
+from publish.transfer.comments import send_comments
+from publish.transfer.creates import create_cards, create_pieces, look_up
+from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
+from publish.transfer.ledger import TransferLedger
+from publish.transfer.records import Work
+from publish.transfer.sending import Move
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a person says: that nothing starts by itself in the box, and that it is another one than before."""
+
+    automation_is_off: bool = False
+    is_new_box: bool = False
+
+
+async def push(
+    ledger: TransferLedger, client: Client, settings: Settings, dates_file: Path, progress: Progress, word: Word
+) -> Result:
+    """Bring the box of the ledger to what `marts.transfer_records` says.
+
+    `dates_file` gets the statements for dates that imports refused.
+
+    Raises OperatorError with exit status 2 where something is to be sent and nobody said that automation is off, 3
+    where another warehouse moves into the box, or the box has lost our marks; PortalRefused and PortalUnavailable as
+    the publisher does; what was settled stays.
+    """
+    started_at = journal.utc_now()
+    parts = cards(ledger.cloud)
+    run = Run(client, ledger, settings, parts, progress)
+    work = Work(ledger, settings.moved_entities, settings.transfer_deletions == "delete")
+    move = Move(run, ledger, work)
+    work.plan()
+    if work.is_any() or ledger.open_intents():  # also what the ledger says is done: is this the box of the ledger?
+        await _push(move, parts, word)
+    run.result.requests = client.requests
+    run.result.dead_letters, run.result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
+    if number := dates.write(ledger, dates_file, await _zone(client) if client.requests else UTC):
+        run.note(
+            [f"{number:,} cards were made without their dates, which the import refused: look through {dates_file}"]
+        )
+    return run.result
+
+
+async def _push(move: Move, parts: Catalogue, word: Word) -> None:
+    run, ledger, client, work = move.run, move.ledger, move.run.client, move.work
+    without_marks = await _without_marks(client, parts)
+    if without_marks:  # lists of cards are filtered by the field of marks, so it has to be there first
+        _check_marks(ledger, without_marks, word)
+        work.plan()
+        if not work.count():
+            return
+        await _prepare(move, parts, word)
+    box = await identity.recognise(ledger, client, parts, run.settings.machine)
+    run.note(box.notes)
+    newest = ledger.newest_ids()
+    if box.row.mark:
+        ledger.marked(box.row.mark)
+    if intents := ledger.open_intents():  # creates that a killed run had sent
+        await recover(run, intents, lambda unknown: look_up(move, unknown))
+    work.plan()
+    if not work.count():
+        portals.set_filled(ledger.connection, ledger.portal)
+        return
+    if not without_marks:
+        await _prepare(move, parts, word)
+    if not box.is_caught_up:
+        await catch_up(client, ledger, parts.cards, newest)
+        work.plan()
+    signed = await identity.sign(box, ledger, client, parts)
+    if signed.mark is None:
+        raise OperatorError(
+            f"{ledger.portal} does not let us mark it, so its map of ids could be taken for that of another box",
+            hint="let the webhook's user be an administrator",
+        )
+    ledger.marked(signed.mark.portal)
+    for entity, number in work.counts().items():
+        run.progress.expect(entity, number)
+    await identity.while_signed(signed, ledger, client, parts, _send(move, parts))
+    await identity.sign_off(signed, ledger, client, parts)
+    portals.set_filled(ledger.connection, ledger.portal)
+
+
+async def _without_marks(client: Client, parts: Catalogue) -> list[str]:
+    """Kinds of cards that the box has no custom field for our marks of."""
+    commands = [Command(f"{card.user_fields}.list", {"filter": {"FIELD_NAME": MARK}}) for card in parts.cards]
+    answers = zip(parts.cards, commands, await client.read(commands), strict=True)
+    return [
+        card.entity
+        for card, command, answer in answers
+        if MARK not in {row.get("FIELD_NAME") for row in rows_of(command.method, answer)}
+    ]
+
+
+def _check_marks(ledger: TransferLedger, without_marks: Sequence[str], word: Word) -> None:
+    """Of a box that is another one than before, the ledger starts empty.
+
+    Raises OperatorError with exit status 3 where we have moved cards and nobody said so: without marks what is there of
+    ours cannot be told, and would be made again.
+    """
+    if "company" not in without_marks or not (ledger.published() or ledger.open_intents()):
+        return
+    if not word.is_new_box:
+        raise OperatorError(
+            f"{ledger.portal} has no custom field {MARK}, and we have moved records there",
+            hint="when it is another box than before, --new-box; when somebody deleted the field, put the box back",
+            exit_status=3,
+        )
+    portals.put_aside(ledger.connection, ledger.portal)
+
+
+async def _prepare(move: Move, parts: Catalogue, word: Word) -> None:
+    """Before anything is written: what would start by itself; the custom fields for our marks."""
+    run = move.run
+    run.note(await preflight.check(run.client, is_off=word.automation_is_off))
+    await reference.prepare(run.client, move.ledger, parts, run.settings)
+
+
+async def _send(move: Move, parts: Catalogue) -> None:
+    """Creates kind by kind, each after what it refers to; then changes; what only the whole allows; deletions."""
+    for card in parts.cards:
+        await create_cards(move, card)
+    for piece in ("requisite", "bank_detail", "address"):
+        await create_pieces(move, PIECES[piece])
+    for card in parts.cards:
+        await change_cards(move, card)
+    for piece in ("requisite", "bank_detail", "address"):
+        await change_pieces(move, PIECES[piece])
+    for entity in SETTINGS:
+        await set_all(move, entity)
+    await create_pieces(move, PIECES["activity"])
+    await change_pieces(move, PIECES["activity"])
+    await send_comments(move)
+    move.work.plan()
+    await second_pass(move)
+    await delete(move)
+
+
+async def _zone(client: Client) -> timezone:
+    """The box's own time zone, as it tells its time; UTC where it does not."""
+    try:
+        (told,) = await client.read([Command("server.time", {})])
+        offset = datetime.fromisoformat(str(told)).utcoffset()
+    except (PortalRefused, ValueError):
+        return UTC
+    return UTC if offset is None else timezone(offset)

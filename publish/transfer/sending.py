@@ -1,0 +1,150 @@
+"""What the sending of a move shares: the run, references replaced by ids, commands that do no harm twice."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from ingest.bitrix24.client import Command, Outcome
+from ingest.bitrix24.errors import PortalError
+from ingest.bitrix24.pacing import BATCH
+from publish.bitrix24.kinds import Card
+from publish.bitrix24.run import Attempt, Lines, Run, record, settle, until_executed
+from publish.entries import Entry, Intent, Refusal
+from publish.parts import Key, decoded, encoded
+from publish.transfer.kinds import UNDATED
+from publish.transfer.ledger import CREATED, TransferLedger, digest_of
+from publish.transfer.records import MISSING, Record, Reference, Work, ids_of, references_in, replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One push of a move to one box."""
+
+    run: Run
+    ledger: TransferLedger
+    work: Work
+
+    def mark(self, source_id: str) -> str:
+        """Where a record came from, as the box keeps it."""
+        return f"{self.ledger.cloud}:{source_id}"
+
+    def card(self, entity: str) -> Card:
+        """The kind of card of this name."""
+        return next(card for card in self.run.parts.cards if card.entity == entity)
+
+    def resolved(self, page: Sequence[Record]) -> list[Record]:
+        """Records with the box's ids in the place of references. One that points to a record that is not there becomes
+        a dead letter, which every push looks at again."""
+        pointed = {one.key: set(references_in(one.fields)) for one in page}
+        ids = ids_of(self.ledger, {reference for references in pointed.values() for reference in references})
+        ready: list[Record] = []
+        refused: list[Refusal] = []
+        for one in page:
+            missing = sorted(pointed[one.key] - ids.keys())
+            if missing:
+                refused.append(refusal_of(one, MISSING, f"not in the box: {_named(missing)}"))
+            else:
+                ready.append(one._replace(fields=replaced(one.fields, ids)))
+        if refused:
+            record(self.run, [Lines(refused=refused)])
+        return ready
+
+
+def _named(references: Iterable[Reference]) -> str:
+    return ", ".join(f"{entity} {source_id}" for entity, source_id in references)
+
+
+def refusal_of(one: Record, error: str, description: str) -> Refusal:
+    """The dead letter of a record, without anything that a person typed."""
+    return Refusal(one.entity, one.source_id, digest_of(one.digest), error, description)
+
+
+# Creates --------------------------------------------------------------------------------------------------------------
+
+
+def intent_of(one: Record, **more: object) -> Intent:
+    """What is written down before a create is sent; `more` is what it takes to find it again."""
+    return Intent(one.entity, one.source_id, encoded({"digest": one.digest, **more}))
+
+
+def created(intent: Intent, target_id: int | None) -> Lines:
+    """The ledger's lines of a create that was done; one whose dates were refused is remembered with them."""
+    told = decoded(intent.wanted)
+    entries = [Entry(intent.entity, intent.origin_id, target_id, CREATED, digest_of(told["digest"]))]
+    if told.get("dates"):
+        entries.append(Entry(UNDATED, f"{intent.entity}/{intent.origin_id}", target_id, encoded(told["dates"])))
+    return Lines(entries)
+
+
+# Commands that do no harm twice ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A command for a record, and the ledger's lines once it is done. What it was to take away may be gone already:
+    `is_done_by` says of an error that it means that."""
+
+    one: Record
+    command: Command
+    done: Lines
+    is_done_by: Callable[[PortalError], bool] = lambda error: False
+
+    @property
+    def key(self) -> Key:
+        return self.one.key
+
+    @property
+    def wanted(self) -> str:
+        return digest_of(self.one.digest)
+
+
+Prepare = Callable[[Sequence[Record]], Awaitable[Sequence[Sending]]]
+
+
+async def send_all(
+    move: Move, page: Sequence[Record], prepare: Prepare, count_as: Literal["created", "updated"] = "updated"
+) -> None:
+    """Send a command a record, fifty a request. `prepare` makes them, anew for those whose answer was lost."""
+    for at in range(0, len(page), BATCH):
+        todo = [_Unprepared(one) for one in page[at : at + BATCH]]
+        await until_executed(move.run, todo, partial(_send, move, prepare, count_as))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unprepared:
+    one: Record
+
+    @property
+    def key(self) -> Key:
+        return self.one.key
+
+    @property
+    def wanted(self) -> str:
+        return digest_of(self.one.digest)
+
+
+async def _send(
+    move: Move, prepare: Prepare, count_as: Literal["created", "updated"], todo: Sequence[_Unprepared]
+) -> list[_Unprepared]:
+    sendings = await prepare([unprepared.one for unprepared in todo])
+    outcomes = await move.run.client.send([sending.command for sending in sendings])
+    answers = [
+        (_attempt(sending), _outcome(sending, outcome)) for sending, outcome in zip(sendings, outcomes, strict=True)
+    ]
+    unknown = settle(move.run, answers, count_as)
+    return [unprepared for unprepared in todo if unprepared.key in unknown]
+
+
+def _attempt(sending: Sending) -> Attempt:
+    return Attempt(sending.key, sending.wanted, lambda _: sending.done)
+
+
+def _outcome(sending: Sending, outcome: Outcome) -> Outcome:
+    return Outcome(result=True) if outcome.error is not None and sending.is_done_by(outcome.error) else outcome
+
+
+def dealt_with(one: Record, target_id: int | None = None) -> Lines:
+    """The ledger's line of a record that is as it should be."""
+    text = digest_of(one.digest)
+    return Lines([Entry(one.entity, one.source_id, target_id, text, text, sent_before="{}")])

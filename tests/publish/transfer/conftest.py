@@ -1,0 +1,24 @@
+"""A box over HTTP, and a warehouse with the mart of a move."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ingest.warehouse.connection import open_warehouse
+from publish.sandbox import Limits, RunningSandbox
+from tests.publish.transfer import office
+
+
+@pytest.fixture(scope="session")
+def running_box() -> Iterator[RunningSandbox]:
+    with RunningSandbox(limits=Limits.none()) as running:
+        yield running
+
+
+@pytest.fixture
+def mover(running_box, tmp_path) -> Iterator[office.Mover]:
+    running_box.start_over(limits=Limits.none())
+    connection = open_warehouse(tmp_path / "svod.duckdb")
+    office.prepare(connection)
+    yield office.Mover(connection, running_box, tmp_path)
+    connection.close()

@@ -1,0 +1,168 @@
+"""`publish transfer push` against a box over HTTP."""
+
+import pytest
+
+from ingest.warehouse.errors import OperatorError
+from publish.sandbox import Limits
+from publish.transfer.push import Word
+from tests.publish.transfer.office import CLOUD, counts_of, fill, held, ref
+
+PAST = {"createdTime": "2024-01-10T10:00:00+03:00", "updatedTime": "2024-02-01T10:00:00+03:00", "createdBy": 1}
+
+
+def test_everything_is_made_once_with_its_past_and_nothing_is_sent_or_started(mover):
+    fill(mover.connection, 3)
+    mover.portal.add_template("DEAL", auto_execute=1)
+    result = mover.push()
+    assert result.dead_letters == 0
+    assert held(mover.portal).items() >= counts_of(3).items()
+    assert (mover.portal.mail_sent(), mover.portal.automation_started()) == (0, 0)
+    first = mover.portal.items("lead")[0]
+    assert first["createdTime"] == "2024-01-01T00:00:00+03:00" and first["movedTime"] == "2024-05-01T10:00:00+03:00"
+    assert first["UF_CRM_SVOD_SOURCE"] == f"{CLOUD}:3000"
+    deal = mover.portal.items("deal")[2]
+    company, contact, lead = (mover.target(*of) for of in (("company", 1002), ("contact", 2002), ("lead", 3002)))
+    assert (deal["companyId"], deal["contactId"], deal["leadId"]) == (company, contact, lead)
+    assert deal["closedate"] is None and deal["opportunity"] == 21
+    assert mover.portal.items("contact")[0]["fm"][0]["valueType"] == "MOBILE"
+    assert mover.portal.items("company")[1]["leadId"] == mover.target("lead", 3001)
+    assert not mover.dates.exists()
+
+
+def test_a_second_push_writes_nothing(mover):
+    fill(mover.connection, 2)
+    mover.push()
+    mover.portal.clear_log()
+    result = mover.push()
+    assert (result.created, result.updated) == ({}, {})
+    assert mover.portal.writes() == {}
+
+
+def test_letters_are_completed_without_being_sent_and_what_no_webhook_may_make_is_told_in_a_comment(mover):
+    fill(mover.connection, 1)
+    mover.push()
+    call, letter = mover.portal.rows("activity")
+    assert (letter["TYPE_ID"], letter["COMPLETED"], call["ORIGIN_ID"]) == (4, "Y", f"{CLOUD}:7000")
+    told = {comment["COMMENT"] for comment in mover.portal.rows("comment")}
+    assert told == {"[01.01.2024 10:00, Ира, приложение]\nЧат", "[01.01.2024 10:00, Ира]\nПозвонить 'завтра'"}
+    assert mover.target("activity_comment", 7002)
+    assert mover.sql("select count(*) from transfer.id_map where entity = 'activity'") == [(2,)]
+
+
+def test_a_reference_to_what_is_not_there_is_a_dead_letter_until_it_is(mover):
+    mover.wants("deal", 4000, PAST | {"title": "Заказ", "companyId": ref("company", 1)})
+    assert mover.push().dead_letters_now == 1
+    letter = "select error, error_description from transfer.dead_letters"
+    assert mover.sql(letter) == [("MISSING_REFERENCE", "not in the box: company 1")]
+    mover.wants("company", 1, PAST | {"title": "ООО Ромашка"})
+    assert mover.push().dead_letters == 0
+    assert mover.portal.items("deal")[0]["companyId"] == 1
+    assert mover.sql(letter) == []
+
+
+def test_a_record_that_the_models_know_in_the_box_is_pointed_to(mover):
+    there = mover.call("crm.item.add", entityTypeId=4, fields={"title": "Из копии"})["item"]["id"]
+    mover.wants("company", 77, action="none", target=there)
+    mover.wants("deal", 4000, {"title": "Заказ", "companyId": ref("company", 77)})
+    mover.push()
+    assert mover.portal.items("deal")[0]["companyId"] == there
+
+
+def test_dates_that_an_import_refuses_go_to_a_file_for_the_box(mover):
+    mover.call("crm.item.add", entityTypeId=1, fields={"title": "Проба"})
+    fill(mover.connection, 1)
+    mover.push()
+    assert mover.portal.counts()["lead"] == 2
+    lead = mover.target("lead", 3000)
+    (statement,) = [line for line in mover.dates.read_text().splitlines() if line.startswith("update")]
+    assert statement == (
+        "update b_crm_lead set DATE_CREATE = '2024-01-01 00:00:00', DATE_MODIFY = '2024-06-01 10:00:00', "
+        f"MOVED_TIME = '2024-05-01 10:00:00' where ID = {lead} and exists (select 1 from b_uts_crm_lead "
+        f"where VALUE_ID = {lead} and UF_CRM_SVOD_SOURCE = '{CLOUD}:3000');"
+    )
+
+
+def test_a_card_that_the_box_refuses_is_a_dead_letter_and_holds_up_nobody(mover):
+    mover.wants("contact", 1, PAST | {"post": "без имени"})
+    mover.wants("contact", 2, PAST | {"name": "Олег"})
+    assert mover.push().dead_letters_now == 1
+    assert [item["name"] for item in mover.portal.items("contact")] == ["Олег"]
+    mover.portal.clear_log()
+    mover.push()
+    assert mover.portal.writes() == {}
+
+
+def test_only_changed_fields_are_sent_and_phones_one_by_one(mover):
+    phones = [{"typeId": "PHONE", "valueType": "WORK", "value": value} for value in ("+71", "+72", "+73")]
+    fields = {"name": "Анна", "post": "Директор", "fm": phones[:2]}
+    card = mover.call("crm.item.add", entityTypeId=3, fields=fields)["item"]
+    mover.wants("contact", 5, {"lastName": "Иванова", "fm": phones[1:]}, action="update", target=card["id"])
+    mover.push()
+    changed = mover.portal.items("contact")[0]
+    assert (changed["name"], changed["lastName"], changed["post"]) == ("Анна", "Иванова", "Директор")
+    assert [entry["value"] for entry in changed["fm"]] == ["+72", "+73"]
+    assert changed["fm"][0]["id"] == card["fm"][1]["id"]
+
+
+def test_a_deletion_is_reported_until_it_is_asked_for(mover):
+    card = mover.call("crm.item.add", entityTypeId=1, fields={"title": "Удалён в облаке"})["item"]["id"]
+    mover.wants("lead", 9, action="delete", target=card)
+    mover.push()
+    assert mover.portal.counts()["lead"] == 1
+    mover.push(transfer_deletions="delete")
+    assert mover.portal.counts()["lead"] == 0
+    mover.portal.clear_log()
+    mover.push(transfer_deletions="delete")
+    assert mover.portal.writes() == {}
+
+
+def test_a_changed_comment_is_changed_and_a_new_one_added(mover):
+    fill(mover.connection, 1)
+    mover.push()
+    said = [
+        {"ID": "9000", "CREATED": "2024-01-01T10:00:00+03:00", "AUTHOR": "Ира", "COMMENT": "Позвонил"},
+        {"ID": "9001", "CREATED": "2024-01-01T10:00:00+03:00", "AUTHOR": "Ира", "COMMENT": "Позвонить 'завтра'"},
+        {"ID": "9002", "CREATED": "2024-01-02T10:00:00+03:00", "AUTHOR": "Ира", "COMMENT": "Ждём"},
+    ]
+    mover.wants("comments", "deal:4000", {"parts": said}, action="update")
+    mover.push()
+    texts = [row["COMMENT"].splitlines()[-1] for row in mover.portal.rows("comment") if "Чат" not in row["COMMENT"]]
+    assert sorted(texts) == ["Ждём", "Позвонил", "Позвонить 'завтра'"]
+
+
+def test_nothing_is_written_before_somebody_says_that_automation_is_off(mover):
+    mover.portal.add_template("LEAD", auto_execute=3, name="Обзвон")
+    mover.wants("lead", 1, PAST | {"title": "Заявка"})
+    with pytest.raises(OperatorError, match="«Обзвон» of lead starts when one is added or changed") as refused:
+        mover.push(Word())
+    assert refused.value.exit_status == 2
+    assert mover.portal.writes() == {}
+    assert "workflow «Обзвон» of lead starts when one is added or changed" in mover.push().notes
+
+
+def test_a_map_of_one_box_says_nothing_of_another_in_its_place(mover):
+    fill(mover.connection, 1)
+    mover.push()
+    targets = mover.sql("select distinct target from transfer.id_map")
+    mover.box.start_over(limits=Limits.none())
+    with pytest.raises(OperatorError, match="no custom field UF_CRM_SVOD_SOURCE") as refused:
+        mover.push()
+    assert refused.value.exit_status == 3
+    mover.push(Word(automation_is_off=True, is_new_box=True))
+    assert held(mover.portal).items() >= counts_of(1).items()
+    assert len(mover.sql("select distinct target from transfer.id_map")) == len(targets) + 1 == 2
+
+
+def test_chosen_kinds_alone_are_moved(mover):
+    fill(mover.connection, 1)
+    mover.push(transfer_entities=["company"])
+    assert held(mover.portal).items() >= {"company": 1, "contact": 0, "requisite": 0}.items()
+
+
+def test_lost_answers_double_nothing(mover):
+    fill(mover.connection, 2)
+    mover.box.faults.script(*[None] * 6, *["lose_answer", None] * 40)
+    mover.push()
+    assert held(mover.portal).items() >= counts_of(2).items()
+    assert mover.portal.mail_sent() == 0
+    assert mover.sql("select count(*) from transfer.intents") == [(0,)]
