@@ -6,7 +6,8 @@
     {%- for result in results if result.status in ['success', 'pass', 'warn'] %}
         {%- do seen.done.append(result.node.unique_id) %}
     {%- endfor %}
-    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed', 'test'] %}
+    {%- for node in graph.nodes.values()
+        if node.resource_type in ['model', 'seed', 'test'] and not is_of_the_move(node) %}
         {%- if node.unique_id not in seen.done %}{% set seen.missing = seen.missing + 1 %}{% endif %}
     {%- endfor %}
     {%- if flags.WHICH != 'build' or dbt_step() == 'dbt selected'
@@ -25,10 +26,17 @@
     {%- do return(not seen.missing) %}
 {% endmacro %}
 
-{#- Names of the marts. -#}
+{#- Whether a node belongs to the move from one portal to another (folder `transfer` of models, seeds and tests): it is
+    built by its own selector, and what is published does not wait for it. -#}
+{% macro is_of_the_move(node) %}
+    {%- do return(node.fqn[1] == 'transfer') %}
+{% endmacro %}
+
+{#- Names of the marts that are published. -#}
 {% macro mart_names() %}
     {%- set names = [] %}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.schema == 'marts' %}
+    {%- for node in graph.nodes.values() 
+        if node.resource_type == 'model' and node.schema == 'marts' and not is_of_the_move(node) %}
         {%- do names.append(node.name) %}
     {%- endfor %}
     {%- do return(names) %}

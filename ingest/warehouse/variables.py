@@ -60,6 +60,9 @@ SETTINGS = frozenset(
         f"{PREFIX}TRANSFER_DELETIONS",
         f"{PREFIX}TRANSFER_ENTITIES",
         f"{PREFIX}TRANSFER_PARTS",
+        f"{PREFIX}TRANSFER_USERS",
+        f"{PREFIX}TRANSFER_FALLBACK_USER",
+        f"{PREFIX}TRANSFER_WINNER",
     }
 )
 # Not for .env: which file that is, and what `make` and the tests tell the programs.

@@ -34,7 +34,12 @@ class CompiledModels:
                 self._steps.append((f"{node.schema}.{node.name}", node.compiled_code or self._seed(node)))
                 del nodes[node.unique_id]
         manifest = json.loads((folder / "target" / "manifest.json").read_text())
-        self.raw_tables = sorted(source["identifier"] for source in manifest["sources"].values())
+        read = {source for r in outcome.result for source in r.node.depends_on_nodes}
+        self.raw_tables = sorted(
+            source["identifier"]
+            for name, source in manifest["sources"].items()
+            if source["schema"] == "raw" and name in read
+        )
 
     @staticmethod
     def _seed(node) -> str:

@@ -1,0 +1,36 @@
+{#- The texts of a JSON value: of a list one each, of anything else one, of nothing none. -#}
+{% macro transfer_elements(json_value) -%}
+    case
+        when json_type({{ json_value }}) = 'ARRAY' then from_json({{ json_value }}, '["VARCHAR"]')
+        else list_filter([{{ json_value }} ->> '$'], lambda text: text is not null)
+    end
+{%- endmacro %}
+
+{#- A value in the one form in which two portals agree where they say the same: what is empty is null, a moment is the
+    same moment whatever its zone. -#}
+{% macro transfer_canonical(json_value) -%}
+    case
+        when ({{ json_value }} ->> '$') in ('', '[]', '{}') then null
+        when regexp_full_match({{ json_value }} ->> '$', '[0-9-]{10}T[0-9:]{8}[+-][0-9]{2}:[0-9]{2}')
+            then coalesce(
+                (try_cast({{ json_value }} ->> '$' as timestamptz) at time zone 'UTC')::varchar, {{ json_value }} ->> '$'
+            )
+        else {{ json_value }} ->> '$'
+    end
+{%- endmacro %}
+
+{#- Kinds of records by the number that the portal gives them. -#}
+{% macro transfer_entity_of_type(type_id) -%}
+    case {{ type_id }}
+        when '1' then 'lead' when '2' then 'deal' when '3' then 'contact' when '4' then 'company' when '8' then 'requisite'
+    end
+{%- endmacro %}
+
+{#- Whether a webhook may make an activity: meetings, calls and e-mails of the portal's own, not those of applications. -#}
+{% macro transfer_activity_can_be_made(payload) -%}
+    coalesce((
+        {{ payload }} ->> '$.TYPE_ID', coalesce(nullif({{ payload }} ->> '$.PROVIDER_ID', ''), 'own')
+    ) in (
+        ('1', 'own'), ('1', 'CRM_MEETING'), ('2', 'own'), ('2', 'VOXIMPLANT_CALL'), ('4', 'own'), ('4', 'CRM_EMAIL')
+    ), false)
+{%- endmacro %}

@@ -1,0 +1,91 @@
+-- The comments of each card of the cloud that are not there by the restore, and how many of these the box lacks. REST
+-- writes comments of now and of nobody: ours begin with the time and the author, and transfer.id_map knows them. One
+-- that was restored and deleted in the box since stays deleted; one that the cloud has changed since is sent anew.
+with records as (
+    select * from {{ ref('stg_portals__records') }} where entity = 'comments'
+),
+
+identities as (
+    select * from {{ ref('int_transfer__identities') }} where entity = 'comments'
+),
+
+authors as (
+    select user_id, user_name from {{ ref('int_transfer__users') }}
+),
+
+lines as (
+    select side, source_id as owner_key, unnest((payload -> '$.parts')::json[]) as line
+    from records
+),
+
+comments as (
+    select
+        side, owner_key,
+        line ->> '$.ID' as comment_id,
+        line ->> '$.AUTHOR_ID' as author_id,
+        line ->> '$.COMMENT' as comment_text,
+        line ->> '$.CREATED' as created_text,
+        try_cast(line ->> '$.CREATED' as timestamptz) as created_at,
+        line -> '$.FILES' as files
+    from lines
+),
+
+of_the_cloud as (
+    select comments.*, coalesce(user_name, 'user ' || author_id) as author_name
+    from comments
+    left join authors on authors.user_id = comments.author_id
+    where side = 'cloud'
+),
+
+of_the_box as (
+    select
+        comments.side, identities.source_id as owner_key,
+        comments.comment_id, comments.created_at, comments.comment_text
+    from comments
+    inner join identities on identities.box_key = comments.owner_key
+    where comments.side in ('box', 'baseline')
+),
+
+to_move as (
+    select * from of_the_cloud
+    anti join of_the_box using (owner_key, comment_id, created_at, comment_text)
+),
+
+moved as (
+    select source_id as comment_id, target_id from {{ ref('stg_transfer__id_map') }} where entity = 'comment'
+),
+
+checked as ( -- one of ours that was deleted in the box stays deleted, too
+    select
+        to_move.*,
+        moved.target_id is null
+            or (
+                of_the_box.comment_id is not null
+                and not ends_with(of_the_box.comment_text, to_move.comment_text)
+            )
+            as is_lacking
+    from to_move
+    left join moved using (comment_id)
+    left join of_the_box
+        on of_the_box.side = 'box' and of_the_box.owner_key = to_move.owner_key
+        and of_the_box.comment_id = moved.target_id
+),
+
+of_each_card as (
+    select
+        owner_key as source_id,
+        count(*) filter (is_lacking) as lacking_count,
+        to_json(list(json_object(
+            'ID', comment_id, 'CREATED', created_text, 'AUTHOR', author_name, 'COMMENT', comment_text, 'FILES', files
+        ) order by comment_id::bigint)) as moved_comments
+    from checked
+    group by owner_key
+),
+
+counted as (
+    select cards.owner_key as source_id, coalesce(lacking_count, 0) as lacking_count, moved_comments
+    from (select distinct owner_key from of_the_cloud) as cards
+    left join of_each_card on of_each_card.source_id = cards.owner_key
+)
+
+select * from counted

@@ -1,0 +1,86 @@
+-- The three-way comparison, one row a field of a candidate that is in the box: `wanted` is the cloud's value after
+-- translation. What the box has is nobody's work there when it is what was restored, or what the cloud had before: then
+-- an earlier pass wrote it. So two passes do not take each other for people.
+{%- set winner = env_var('SVOD_TRANSFER_WINNER', 'list') or 'list' %}
+{%- if winner not in ('cloud', 'box', 'list') %}
+    {{ exceptions.raise_compiler_error("SVOD_TRANSFER_WINNER is '" ~ winner ~ "'; cloud, box or list is expected") }}
+{%- endif %}
+with candidates as (
+    select * from {{ ref('int_transfer__candidates') }} where is_in_box
+),
+
+readings as (
+    select * from {{ ref('int_transfer__values') }}
+),
+
+cloud as (
+    select * from readings where side = 'cloud'
+),
+
+box as (
+    select * from readings where side = 'box'
+),
+
+baseline as (
+    select * from readings where side = 'baseline'
+),
+
+past as (
+    select entity, source_id, field, list(canonical) as earlier, bool_or(canonical is null) as was_empty
+    from readings
+    where side = 'past'
+    group by all
+),
+
+fields as ( -- those that the cloud has, also empty ones: of what only the box has, the cloud says nothing
+    select entity, source_id, field, kind, sent, is_compared, value as untranslated
+    from {{ ref('int_transfer__cells') }}
+    where side = 'cloud'
+),
+
+side_by_side as (
+    select
+        fields.* exclude (untranslated),
+        coalesce(cloud.value, case when json_type(untranslated) = 'ARRAY' then '[]'::json else 'null'::json end)
+            as value,
+        cloud.canonical as wanted, box.canonical as in_box, baseline.canonical as in_baseline,
+        candidates.is_in_baseline as has_baseline,
+        (cloud.canonical is not distinct from box.canonical) as is_equal,
+        (candidates.is_in_baseline and (box.canonical is not distinct from baseline.canonical))
+            or list_contains(past.earlier, box.canonical) or (box.canonical is null and coalesce(past.was_empty, false))
+            as is_box_untouched,
+        case when candidates.is_in_baseline then (cloud.canonical is not distinct from baseline.canonical)
+            -- what we made has what we sent, unless the cloud has changed it since
+            else (candidates.proof in ('created_by_us', 'of_owner') and past.earlier is null)
+                or list_contains(past.earlier, cloud.canonical)
+        end as is_cloud_untouched
+    from fields
+    inner join candidates using (entity, source_id)
+    left join cloud using (entity, source_id, field)
+    left join box using (entity, source_id, field)
+    left join baseline using (entity, source_id, field)
+    left join past using (entity, source_id, field)
+),
+
+judged as (
+    select
+        *,
+        case
+            when sent in ('create', 'never') then 'left_out'
+            when is_equal then 'equal'
+            when coalesce(is_box_untouched, false) then 'update'
+            when coalesce(is_cloud_untouched, false) then 'box_kept'
+            else 'conflict'
+        end as verdict
+    from side_by_side
+),
+
+decided as (
+    select
+        *,
+        verdict = 'update' or (verdict = 'conflict' and '{{ winner }}' = 'cloud') as is_updated,
+        verdict = 'conflict' and '{{ winner }}' = 'list' as is_left_to_people
+    from judged
+)
+
+select * from decided

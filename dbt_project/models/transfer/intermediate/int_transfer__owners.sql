@@ -1,0 +1,43 @@
+-- What each part hangs on: requisites and activities on a card, bank details on a requisite, addresses, product rows,
+-- chosen requisites and comments on their owner by their key. Cards hang on nothing and are not here.
+with identities as (
+    select * from {{ ref('int_transfer__identities') }}
+),
+
+named_in_the_record as (
+    select
+        entity, source_id,
+        case when entity = 'bank_detail' then 'requisite'
+            else {{ transfer_entity_of_type(
+                "coalesce(payload ->> '$.OWNER_TYPE_ID', payload ->> '$.ENTITY_TYPE_ID')"
+            ) }} end as owner_entity,
+        coalesce(payload ->> '$.OWNER_ID', payload ->> '$.ENTITY_ID') as owner_id,
+        -- an activity of an application, which no webhook may make
+        entity = 'activity' and not {{ transfer_activity_can_be_made('payload') }} as is_comment
+    from {{ ref('stg_portals__records') }}
+    where side = 'cloud' and entity in ('activity', 'requisite', 'bank_detail')
+),
+
+named_by_the_key as (
+    select entity, source_id, owner_entity, owner_id, false as is_comment
+    from identities
+    where entity in ('address', 'product_rows', 'requisite_link', 'comments')
+),
+
+parts as (
+    select * from named_in_the_record
+    union all
+    select * from named_by_the_key
+),
+
+placed as (
+    select
+        parts.entity, parts.source_id, parts.owner_entity, parts.owner_id,
+        parts.is_comment,
+        owners.source_id is not null as is_owner_there,
+        coalesce(owners.proof is not null and not owners.is_in_box, false) as is_owner_deleted_in_box
+    from parts
+    left join identities as owners on owners.entity = parts.owner_entity and owners.source_id = parts.owner_id
+)
+
+select * from placed

@@ -1,0 +1,28 @@
+-- Which snapshots a move looks at, one row a side: the newest complete one of each portal, and of the box also the one
+-- that was taken right after the restore, before anybody worked in it. A baseline of another box says nothing.
+with complete as (
+    select source as portal, snapshot_id, portal as host, label, completed_at
+    from {{ source('ops', 'snapshots') }}
+    where completed_at is not null and source in ('cloud', 'box')
+),
+
+newest as (
+    select * from complete
+    qualify row_number() over (partition by portal order by snapshot_id desc) = 1
+),
+
+baseline as (
+    select complete.*
+    from complete
+    semi join newest using (portal, host)
+    where complete.portal = 'box' and complete.label = 'baseline'
+    qualify row_number() over (order by snapshot_id desc) = 1
+),
+
+sides as (
+    select portal as side, * from newest
+    union all
+    select 'baseline' as side, * from baseline
+)
+
+select * from sides
