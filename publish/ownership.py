@@ -5,7 +5,7 @@ was never sent anything, so only its empty fields are ours.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,8 +50,9 @@ def decide(
     wanted: Mapping[str, Any],
     current: Mapping[str, Any],
     translations: Mapping[str, Mapping[str, Any]],
+    held: Collection[str] = (),
 ) -> Decision:
-    """Compare a part field by field.
+    """Compare a part field by field; those that are `held` stay as they are, whoever owns them.
 
     `current` holds the portal's values by field, of phones and e-mails {value's id: value}. `translations` gives, by
     field, the portal's value for each of ours: of choices and references. What has none yet is left for the next run.
@@ -60,7 +61,7 @@ def decide(
     for field in part.fields:
         owner = owners.of(part.entity, field)
         last, ours, theirs = (values.get(field.name) for values in (sent, wanted, current))
-        if field.once or (field.is_kept and ours is None):  # it went with the create, or never; or it stays
+        if field.once or field.name in held or (field.is_kept and ours is None):  # it went with the create, or it stays
             continue
         if field.is_multiple:
             _decide_values(decision, field, owner, last or [], ours or [], theirs or {})

@@ -2,7 +2,9 @@
 
 The mart never has two companies with one INN; the portal may have one of its own, typed in by hand or left of a company
 that was joined with another. Writing the INN a second time would make a duplicate that nobody ordered, so the requisite
-keeps the one it has, the rest of the company goes on, and both cards are listed until a person has joined them.
+keeps the one it has, the rest of the company goes on, and both cards are listed until a person has joined them. Where
+`SVOD_FIELD_OWNERS` makes the INN the source's, it is written over with every change of its requisite: then all of
+these are looked at.
 """
 
 import dataclasses
@@ -21,14 +23,16 @@ async def hold_back(run: Run, inns: Inns) -> Run:
 
     The list of those waiting is brought up to date, also when none is left.
     """
+    is_always_sent = run.settings.field_owners.get(f"{REQUISITE.entity}.{_INN}") == "source"
     rows = run.connection.execute(
         f"""select plan.origin_id, plan.action, plan.wanted ->> '$.{_INN}' as inn, company.bitrix_id
             from plan_{REQUISITE.entity} as plan
             inner join portal_ledger as company
                 on company.entity = '{COMPANY.entity}' and company.origin_id = plan.origin_id
-            where (plan.wanted ->> '$.{_INN}') is distinct from (plan.sent ->> '$.{_INN}')
+            where (? or (plan.wanted ->> '$.{_INN}') is distinct from (plan.sent ->> '$.{_INN}'))
                 and (plan.wanted ->> '$.{_INN}') is not null
-            order by 1"""
+            order by 1""",
+        [is_always_sent],
     ).fetchall()
     holders = await inns.holders([inn for _, _, inn, _ in rows])
     fields: dict[Key, frozenset[str]] = {}

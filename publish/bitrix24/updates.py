@@ -97,8 +97,8 @@ def _decided(
     translations: Translations,
 ) -> Update:
     sent, wanted = decoded(change.sent), decoded(change.wanted)
-    wanted |= {name: sent.get(name) for name in run.held_fields(change.key)}
-    decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations)
+    held = run.held_fields(change.key)
+    decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations, held=held)
     own_key = part.own_key(current, change.origin_id)
     dealt_with = _dealt_with(run, part, change, translations)
     entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), dealt_with, sent_before=change.sent)

@@ -95,3 +95,37 @@ def test_a_requisite_is_not_made_for_a_published_company_whose_inn_another_card_
     ids = office.ids("company")
     assert owners == {stranger, ids[marts.company_id(0)]}
     assert office.sql(LISTED) == [("requisite", marts.company_id(1), [ids[marts.company_id(1)], stranger])]
+
+
+@pytest.fixture
+def retyped(open_office):
+    """The INN is the source's. A manager typed over ours of company 1, and typed it in for a new company."""
+    office = open_office(field_owners={"requisite.RQ_INN": "source"})
+    marts.fill(office.connection, 4, 0)
+    office.push()
+    office.inn = requisite(office)["RQ_INN"]
+    office.call("crm.requisite.update", {"id": requisite(office)["ID"], "fields": {"RQ_INN": "5001007322"}})
+    office.stranger = type_in(office, office.inn)
+    return office
+
+
+def test_an_inn_of_the_sources_that_another_card_has_got_is_not_written_with_another_change(retyped):
+    office = retyped
+    office.sql("update marts.crm_companies set kpp = '770702002' where company_id = company_id(1)")
+    office.push()
+    held = requisite(office)
+    assert (held["RQ_INN"], held["RQ_KPP"]) == ("5001007322", "770702002")
+    ours = office.ids("company")[marts.company_id(1)]
+    assert office.sql(LISTED) == [("requisite", marts.company_id(1), [ours, office.stranger])]
+    office.call("crm.item.delete", {"entityTypeId": 4, "id": office.stranger})
+    office.push()
+    assert requisite(office)["RQ_INN"] == office.inn
+    assert office.sql(LISTED) == []
+
+
+def test_an_inn_held_back_is_not_written_over_with_the_one_before(retyped):
+    office = retyped
+    type_in(office, NEW)
+    office.sql("update marts.crm_companies set inn = ? where company_id = company_id(1)", NEW)
+    office.push()
+    assert requisite(office)["RQ_INN"] == "5001007322"
