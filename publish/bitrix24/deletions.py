@@ -5,7 +5,7 @@ ACCESS_DENIED or "Access denied" (pages `universal/crm-item-get`, `requisites/un
 `requisites/bank-detail/crm-requisite-bank-detail-get`). An address has no `get` and no rights of its own.
 
 Deleting a card was a manager's decision: it is not made again by itself, nor what would hang on it; it is listed, and
-`publish retry` makes it again.
+`publish retry` makes it again. A company's card that was joined with another is not deleted: it is that other one now.
 """
 
 from collections import defaultdict
@@ -14,12 +14,10 @@ from typing import NamedTuple
 
 from ingest.bitrix24.client import Command, Outcome
 from ingest.bitrix24.pacing import BATCH, PAGE
-from ingest.warehouse.connection import transaction
+from publish.bitrix24 import returning
 from publish.bitrix24.kinds import Card, CardLink, Detail
 from publish.bitrix24.links import companions
-from publish.bitrix24.recovery import by_origin
 from publish.bitrix24.run import Run
-from publish.entries import Entry
 from publish.parts import Key, decoded
 
 _PAGE = BATCH * PAGE
@@ -37,8 +35,8 @@ async def tell_deleted(run: Run) -> None:
     """Look for the reason of what was refused, now or by a push that did not come to this: a part that it needs may
     have been deleted.
 
-    Then that part is remembered as deleted and the dead letter leaves; where the user may no longer read it, the dead
-    letter says so.
+    Then that part is remembered as deleted, or its line becomes that of the card that it was joined with, and the dead
+    letter leaves; where the user may no longer read it, the dead letter says so.
     """
     rows = run.connection.execute(
         "select entity, origin_id, wanted::varchar from portal_dead_letters where not isinf(next_at) order by 1, 2"
@@ -52,7 +50,9 @@ async def tell_deleted(run: Run) -> None:
         ]
         there = _ids(run, (key for letter in refused for key in letter.needs))
         deleted, denied = await _missing(run, there)
-        run.ledger.mark_deleted({key: there[key] for key in _topmost(run, deleted)})
+        gone = {key: there[key] for key in _topmost(run, deleted)}
+        joined = await returning.take_up_joined(run, gone)
+        run.ledger.mark_deleted({key: number for key, number in gone.items() if key not in joined})
         run.ledger.take_off("dead_letters", [letter.key for letter in refused if deleted.intersection(letter.needs)])
         _explain(run, [letter.key for letter in refused if denied.intersection(letter.needs)])
 
@@ -155,64 +155,3 @@ def _explain(run: Run, keys: Sequence[Key]) -> None:
            where letter.portal = ? and letter.entity = denied.entity and letter.origin_id = denied.origin_id""",
         [_DENIED, [key.entity for key in keys], [key.origin_id for key in keys], run.ledger.portal],
     )
-
-
-# What is wanted again -------------------------------------------------------------------------------------------------
-
-
-async def make_way(run: Run) -> None:
-    """Let parts that `publish retry` asked for be created by this push: their lines of the ledger leave, those of what
-    hung on them too, and other cards are told of them anew.
-
-    A card that was put back meanwhile, known by its number or by our own key, is taken up instead.
-    """
-    rows = run.connection.execute(
-        """select entity, list(origin_id order by origin_id), list(bitrix_id order by origin_id)
-           from portal_deletions where is_wanted_again group by 1 order by 1"""
-    ).fetchall()
-    for entity, origin_ids, bitrix_ids in rows:
-        if entity not in {part.entity for part in run.parts}:
-            continue
-        part = run.parts[entity]
-        if not isinstance(part, Card | Detail):
-            continue
-        numbers = dict(zip(origin_ids, bitrix_ids, strict=True))
-        there = await part.read(run.client, sorted({number for number in numbers.values() if number is not None}))
-        same = [key for key, number in numbers.items() if number in there]
-        others = [key for key in origin_ids if key not in same]
-        found = await by_origin(run.client, part, others) if isinstance(part, Card) and others else {}
-        run.ledger.take_off("deletions", [Key(entity, key) for key in same])
-        _forget(run, part, others)
-        run.ledger.settle([Entry(entity, key, number, is_adopted=True) for key, number in found.items()])
-        run.ledger.take_off("deletions", [Key(entity, key) for key in others])
-
-
-def _forget(run: Run, part: Card | Detail, origin_ids: Sequence[str]) -> None:
-    """Take lines of a part out of the ledger, with those of what hung on it and of its links, and references to it."""
-    portal, keys = run.ledger.portal, list(origin_ids)
-    hanging = [part.entity, *(detail.entity for detail in run.parts.details_on([part.entity]))]
-    with transaction(run.connection):
-        run.connection.execute(
-            """delete from sync.ledger
-               where portal = ? and entity in (select unnest(?)) and origin_id in (select unnest(?))""",
-            [portal, hanging, keys],
-        )
-        for link in run.parts.links:
-            for place, end in enumerate((link.holder, link.other), start=1):
-                if end.entity == part.entity:
-                    run.connection.execute(
-                        f"""delete from sync.ledger where portal = ? and entity = ?
-                            and split_part(origin_id, '/', {place}) in (select unnest(?))""",
-                        [portal, link.entity, keys],
-                    )
-        for other in run.parts:
-            for field in other.references:
-                if field.refers_to == part.entity:
-                    untold = f"""'{{"{field.name}": null}}'"""
-                    run.connection.execute(
-                        f"""update sync.ledger
-                            set sent = json_merge_patch(sent, {untold}), wanted = json_merge_patch(wanted, {untold})
-                            where portal = ? and entity = ?
-                                and json_extract_string(wanted, '$.{field.name}') in (select unnest(?))""",
-                        [portal, other.entity, keys],
-                    )

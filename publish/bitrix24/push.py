@@ -12,7 +12,7 @@ from datetime import datetime
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
 from publish import change_limit, plan, portals, set_aside, setting_names
-from publish.bitrix24 import adoption, deletions, identity, reference
+from publish.bitrix24 import adoption, deletions, identity, reference, returning
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.holding import hold_back
@@ -78,10 +78,9 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
     intents = ledger.open_intents()
     if intents:  # creates that a killed run had sent
         await recover(run, intents)
-    is_wanted_again = ledger.is_any_wanted_again()
-    await deletions.make_way(run)
+    is_any_back = await returning.take_back(run)
     run = dataclasses.replace(run, deleted=ledger.deleted())
-    if intents or is_wanted_again or portal.notes or portal.is_caught_up:
+    if intents or is_any_back or portal.notes or portal.is_caught_up:
         _plan(run)
     has_missed = portal.has_missed
     if any(plan.count(run.connection, card.entity, "create") for card in parts.cards) and not portal.is_caught_up:

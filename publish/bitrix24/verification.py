@@ -98,7 +98,7 @@ async def _look_for(
 
 def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, younger_than: datetime) -> list[Line]:
     """Lines of one kind with the portal's ids of what belongs to them; a line without an id is not there for sure. What
-    somebody deleted is not looked for: it stays deleted, also where a copy has it again."""
+    somebody deleted is not looked for here: room `returning` takes it up where a copy has it again."""
     if isinstance(part, CardLink):
         sql = f"""
             select line.origin_id, holder.bitrix_id, other.bitrix_id from portal_ledger as line

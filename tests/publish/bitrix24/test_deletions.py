@@ -7,6 +7,7 @@ from publish import set_aside
 from publish.bitrix24.parts import PARTS
 from publish.ledger import Ledger
 from tests.publish import marts
+from tests.publish.bitrix24.test_adoption import type_in
 
 FIRM, PERSON = marts.company_id(1), marts.contact_id(1)
 
@@ -167,6 +168,69 @@ def test_retry_takes_a_card_up_that_somebody_put_back_meanwhile(published):
     assert office.ids("contact")[PERSON] == card
     assert (office.portal.counts()["contact"], deleted(office)) == (8, [])
     assert office.card("contact", PERSON)["post"] == "директор"
+
+
+def test_a_company_whose_card_was_joined_with_another_goes_on_on_that_one(published):
+    office = published
+    inn = "7707083893"
+    theirs = type_in(office, inn, title="Набрана руками")
+    office.sql("update marts.crm_companies set inn = ? where company_id = ?", inn, FIRM)
+    office.push()
+    assert office.sql("select origin_id from sync.adoption_duplicates") == [(FIRM,)]
+    delete(office, 4, "company", FIRM)  # as joining does, and the person keeps the card that was typed in
+    office.sql("update marts.crm_companies set title = 'ООО Новое', order_count = 99 where company_id = ?", FIRM)
+    office.sql(
+        """insert into marts.crm_deals by name
+           select * replace ('new' as deal_id) from marts.crm_deals where company_id = ?""",
+        FIRM,
+    )
+    office.push()
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([], [])
+    assert office.ids("company")[FIRM] == theirs
+    held = office.card("company", FIRM)
+    assert (held["title"], held["UF_CRM_SVOD_ORDER_COUNT"]) == ("Набрана руками", 99)
+    assert office.card("deal", "new")["companyId"] == theirs
+    assert office.card("deal", "shop_a:0000001")["companyId"] == theirs
+    assert (office.ids("contact")[PERSON], theirs) in office.portal.links()
+    assert [row["RQ_INN"] for row in office.portal.requisites()].count(inn) == 1
+    assert office.sql("from sync.adoption_duplicates") == []
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.writes() == {}
+    office.sql("delete from marts.crm_company_contacts where contact_id = ? and company_id = ?", PERSON, FIRM)
+    office.sql(
+        """insert into marts.crm_company_contacts by name
+           select company_id(2) as company_id, ? as contact_id, true as is_primary""",
+        PERSON,
+    )
+    office.push()
+    assert (office.ids("contact")[PERSON], theirs) not in office.portal.links()
+
+
+def test_a_deleted_company_whose_inn_two_other_cards_have_stays_deleted(published):
+    office = published
+    inn = office.sql("select inn from marts.crm_companies where company_id = ?", FIRM)[0][0]
+    delete(office, 4, "company", FIRM)
+    for title in ("Первая", "Вторая"):
+        type_in(office, inn, title=title)
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.push()
+    assert deleted(office) == [("company", FIRM)]
+
+
+def test_a_card_that_somebody_put_back_is_taken_up_by_the_next_push_that_sends(published):
+    office = published
+    number = delete(office, 3, "contact", PERSON)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    office.push()
+    fields = {"lastName": "Петров1", "originatorId": "svod", "originId": PERSON}
+    card = office.call("crm.item.add", {"entityTypeId": 3, "fields": fields})["item"]["id"]
+    office.sql("update marts.crm_contacts set post = 'бухгалтер'")
+    office.push()
+    assert card != number and office.ids("contact")[PERSON] == card
+    assert (office.portal.counts()["contact"], deleted(office)) == (8, [])
+    assert office.card("contact", PERSON)["post"] == "бухгалтер"
 
 
 def test_people_of_an_adopted_company_that_was_deleted_do_not_stop_the_push(office):

@@ -1,0 +1,123 @@
+"""Cards that were deleted and are there after all: put back by somebody, asked for again, or joined with another card.
+
+A card is known again by our own key, whatever number it has then; a company that somebody joined with another card by
+its INN on just that one. Its line of the ledger is made anew, as of a card that we sent nothing to.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from ingest.warehouse.connection import transaction
+from ingest.warehouse.journal import utc_now
+from publish.bitrix24.inns import Inns
+from publish.bitrix24.kinds import Card, Detail
+from publish.bitrix24.parts import COMPANY
+from publish.bitrix24.recovery import by_origin
+from publish.bitrix24.run import Run
+from publish.entries import Entry
+from publish.parts import Key
+
+
+async def take_back(run: Run) -> bool:
+    """Take up deleted cards that are there again, and let those that `publish retry` asked for be created by this push:
+    their lines of the ledger leave, those of what hung on them too, and other cards are told of them anew. Whether
+    there were any."""
+    rows = run.connection.execute(
+        "select entity, origin_id, bitrix_id, is_wanted_again from portal_deletions order by 1, 2"
+    ).fetchall()
+    numbers: dict[str, dict[str, int | None]] = defaultdict(dict)
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for entity, origin_id, number, is_wanted_again in rows:
+        numbers[entity][origin_id] = number
+        if is_wanted_again:
+            wanted[entity].add(origin_id)
+    is_any = False
+    for part in run.parts:
+        if part.entity in numbers and isinstance(part, Card | Detail):
+            is_any |= await _take_back(run, part, numbers[part.entity], wanted[part.entity])
+    return is_any
+
+
+async def _take_back(run: Run, part: Card | Detail, numbers: Mapping[str, int | None], wanted: set[str]) -> bool:
+    """The same for one kind: our keys -> the numbers that they had, and the keys of those that were asked for."""
+    found = await by_origin(run.client, part, sorted(numbers)) if isinstance(part, Card) else {}
+    # By its number alone, which a stranger's card may have got since, only what somebody asked for is known.
+    asked = {number for key in wanted - found.keys() if (number := numbers[key]) is not None}
+    there = await part.read(run.client, sorted(asked)) if asked else {}
+    same = {key for key, number in found.items() if number == numbers[key]}
+    same |= {key for key in wanted if numbers[key] in there}
+    moved = {key: number for key, number in found.items() if key not in same}
+    again = (wanted | moved.keys()) - same
+    run.ledger.take_off("deletions", [Key(part.entity, key) for key in sorted(same)])
+    _forget(run, part, sorted(again))
+    run.ledger.settle([Entry(part.entity, key, number, is_adopted=True) for key, number in moved.items()])
+    run.ledger.take_off("deletions", [Key(part.entity, key) for key in sorted(again)])
+    return bool(same or again)
+
+
+async def take_up_joined(run: Run, gone: Mapping[Key, int]) -> set[Key]:
+    """Companies among parts that are gone (with the numbers that they had) whose INN just one other card has, none of
+    ours: somebody joined the two. Their lines become that card's; their keys."""
+    companies = [key.origin_id for key in gone if key.entity == COMPANY.entity]
+    if not companies:
+        return set()
+    inn_of = dict(
+        run.connection.execute(
+            f"select {COMPANY.key}, inn from {COMPANY.mart} where {COMPANY.key} in (select unnest(?)) and inn != ''",
+            [companies],
+        ).fetchall()
+    )
+    holders = await Inns(run.client, run.settings.inn_field).holders(set(inn_of.values()))
+    cards_of = {
+        origin_id: [card for card in holders.get(inn, ()) if card != gone[Key(COMPANY.entity, origin_id)]]
+        for origin_id, inn in inn_of.items()
+    }
+    taken = run.ledger.origins(COMPANY.entity, {card for cards in cards_of.values() for card in cards})
+    claims = Counter(card for cards in cards_of.values() for card in cards)
+    joined = {
+        origin_id: cards[0]
+        for origin_id, cards in cards_of.items()
+        if len(cards) == 1 and cards[0] not in taken and claims[cards[0]] == 1
+    }
+    _forget(run, COMPANY, sorted(joined))
+    run.ledger.settle([Entry(COMPANY.entity, key, card, is_adopted=True) for key, card in joined.items()])
+    if joined:
+        run.note([f"{len(joined):,} companies whose cards were joined with others go on there, from the next push on"])
+    return {Key(COMPANY.entity, origin_id) for origin_id in joined}
+
+
+def _forget(run: Run, part: Card | Detail, origin_ids: Sequence[str]) -> None:
+    """Take lines of a part out of the ledger, with those of what hung on it and of its links, and references to it."""
+    portal, keys = run.ledger.portal, list(origin_ids)
+    hanging = [part.entity, *(detail.entity for detail in run.parts.details_on([part.entity]))]
+    with transaction(run.connection):
+        run.connection.execute(
+            """delete from sync.ledger
+               where portal = ? and entity in (select unnest(?)) and origin_id in (select unnest(?))""",
+            [portal, hanging, keys],
+        )
+        for link in run.parts.links:
+            for place, end in enumerate((link.holder, link.other), start=1):
+                if end.entity == part.entity:
+                    run.connection.execute(  # ours will be there already where the portal put them on another card
+                        f"""insert into sync.updates_under_way
+                            select ?, entity, origin_id, sent, ? from portal_ledger where entity = ?
+                                and not is_adopted and split_part(origin_id, '/', {place}) in (select unnest(?))""",
+                        [portal, utc_now(), link.entity, keys],
+                    )
+                    run.connection.execute(
+                        f"""delete from sync.ledger where portal = ? and entity = ?
+                            and split_part(origin_id, '/', {place}) in (select unnest(?))""",
+                        [portal, link.entity, keys],
+                    )
+        for other in run.parts:
+            for field in other.references:
+                if field.refers_to == part.entity:
+                    untold = f"""'{{"{field.name}": null}}'"""
+                    run.connection.execute(
+                        f"""update sync.ledger
+                            set sent = json_merge_patch(sent, {untold}), wanted = json_merge_patch(wanted, {untold})
+                            where portal = ? and entity = ?
+                                and json_extract_string(wanted, '$.{field.name}') in (select unnest(?))""",
+                        [portal, other.entity, keys],
+                    )
