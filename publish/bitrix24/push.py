@@ -15,13 +15,13 @@ from publish import change_limit, plan, portals, set_aside, setting_names
 from publish.bitrix24 import adoption, deletions, identity, reference, returning
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.creates import create_cards, create_details
-from publish.bitrix24.holding import hold_back
+from publish.bitrix24.holding import empty_one, hold_back, list_moving
 from publish.bitrix24.inns import Inns
 from publish.bitrix24.kinds import CardLink, Catalogue, Detail
 from publish.bitrix24.leaving import remove_details
 from publish.bitrix24.links import change_links, maybe_ours, note_primaries
 from publish.bitrix24.merge import merge_cards
-from publish.bitrix24.parts import PARTS
+from publish.bitrix24.parts import PARTS, REQUISITE
 from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run, Silent
 from publish.bitrix24.updates import update_parts
@@ -86,7 +86,7 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
     if any(plan.count(run.connection, card.entity, "create") for card in parts.cards) and not portal.is_caught_up:
         missed = await catch_up(client, ledger, parts.cards, newest)
         run.result.adopted += missed
-        has_missed = missed > 0
+        has_missed |= missed > 0
     inns = Inns(client, run.settings.inn_field)
     if any(plan.count(run.connection, part.entity, "create") for part in parts if not isinstance(part, CardLink)):
         run = dataclasses.replace(run, blocked=await adoption.adopt(run, inns))
@@ -147,6 +147,23 @@ async def _send(run: Run) -> None:
             if details:
                 tasks.create_task(create_details(run, details))
         tasks.create_task(_change(run))
+    await _hand_on_inns(run)
+
+
+async def _hand_on_inns(run: Run) -> None:
+    """INNs that go from one of our cards to another, round by round; those that do not get there are listed."""
+    tried: set[str] = set()
+    while run.moving:
+        _plan(run)
+        moving = run.moving
+        run = await hold_back(run, Inns(run.client, run.settings.inn_field))
+        if run.moving.keys() >= moving.keys():  # nobody has let go of one
+            emptied = empty_one(run, tried)
+            if emptied is None:
+                list_moving(run)
+                return
+            run = emptied
+        await update_parts(run, REQUISITE)
 
 
 async def _change(run: Run) -> None:

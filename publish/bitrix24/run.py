@@ -94,8 +94,9 @@ class Lanes:
 class Run:
     """One push of one plan to one portal. `blocked` are records by entity that are not to be created: they could be
     several cards of the portal. `deleted` are those whose cards somebody deleted there, `held` fields of published
-    parts that are not to be sent now; `restored_at` is the push from which on the portal, put back from an older copy,
-    has lost what was sent to it."""
+    parts that are not to be sent now, `emptied` those of them that go out empty meanwhile; `moving` are requisites
+    whose INN waits for our own other cards to let go of it, with the records of those; `restored_at` is the push from
+    which on the portal, put back from an older copy, has lost what was sent to it."""
 
     client: Client
     ledger: Ledger
@@ -108,6 +109,8 @@ class Run:
     blocked: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
     deleted: Mapping[str, set[str]] = dataclasses.field(default_factory=dict)
     held: Mapping[Key, frozenset[str]] = dataclasses.field(default_factory=dict)
+    emptied: Mapping[Key, frozenset[str]] = dataclasses.field(default_factory=dict)
+    moving: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
     restored_at: int | None = None
 
     @property

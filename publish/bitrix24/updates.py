@@ -97,7 +97,9 @@ def _decided(
     translations: Translations,
 ) -> Update:
     sent, wanted = decoded(change.sent), decoded(change.wanted)
-    held = run.held_fields(change.key)
+    emptied = run.emptied.get(change.key, frozenset())
+    wanted |= dict.fromkeys(emptied)
+    held = run.held_fields(change.key) - emptied
     decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations, held=held)
     own_key = part.own_key(current, change.origin_id)
     dealt_with = _dealt_with(run, part, change, translations)

@@ -97,6 +97,57 @@ def test_a_requisite_is_not_made_for_a_published_company_whose_inn_another_card_
     assert office.sql(LISTED) == [("requisite", marts.company_id(1), [ids[marts.company_id(1)], stranger])]
 
 
+def inns(office) -> dict[str, str]:
+    """INNs in the portal by our key of the company."""
+    owner = {card: key for key, card in office.ids("company").items()}
+    return {owner[row["ENTITY_ID"]]: row["RQ_INN"] for row in office.portal.requisites()}
+
+
+def hand_on(office, pairs: dict[int, int | str]) -> dict[str, str]:
+    """The sources give companies the INN of another one, or a new one; the INNs wanted, by our key."""
+    before = dict(office.sql("select company_id, inn from marts.crm_companies"))
+    for n, other in pairs.items():
+        inn = other if isinstance(other, str) else before[marts.company_id(other)]
+        office.sql("update marts.crm_companies set inn = ? where company_id = ?", inn, marts.company_id(n))
+    return dict(office.sql("select company_id, inn from marts.crm_companies"))
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [{1: 2, 2: NEW}, {1: 2, 2: 3, 3: NEW}, {1: 2, 2: 1}, {1: 2, 2: 3, 3: 1}, {0: 1, 1: 0, 2: 3, 3: 2}],
+    ids=["a chain", "a longer chain", "two swapped", "a circle of three", "two circles"],
+)
+def test_inns_that_our_companies_hand_on_to_each_other_arrive_and_are_never_there_twice(published, pairs):
+    office = published
+    wanted = hand_on(office, pairs)
+    execute, twice = office.app.state.engine.request, []
+
+    def watching(name, params, *, fault=None):
+        answer = execute(name, params, fault=fault)
+        there = [row["RQ_INN"] for row in office.portal.requisites() if row["RQ_INN"]]
+        twice.extend(inn for inn in there if there.count(inn) > 1)
+        return answer
+
+    office.app.state.engine.request = watching
+    office.push(let_through=True)
+    assert inns(office) == wanted
+    assert (twice, office.sql(LISTED)) == ([], [])
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.request_log() == []
+
+
+def test_an_inn_that_our_other_card_does_not_let_go_of_is_listed_in_words_of_its_own(published):
+    office = published
+    hand_on(office, {1: 2, 2: NEW})
+    stranger = type_in(office, NEW)
+    office.push()
+    ids = [office.ids("company")[marts.company_id(n)] for n in (1, 2)]
+    listed = office.sql("select bitrix_ids, found_by from sync.adoption_duplicates order by origin_id")
+    assert [cards for cards, _ in listed] == [ids, [ids[1], stranger]]
+    assert "has not left yet" in listed[0][1] and "a second time" in listed[1][1]
+
+
 @pytest.fixture
 def retyped(open_office):
     """The INN is the source's. A manager typed over ours of company 1, and typed it in for a new company."""
