@@ -85,13 +85,15 @@ def binding_add(call: Call) -> bool:
     type_id, card_id = php.integer(call.get("entityTypeId")), php.integer(call.get("entityId"))
     card = cards.of_type(type_id)
     if card is None or not call.store.exists(card.table, card_id):
-        raise ApiError("NOT_FOUND", "Element not found")
-    _bind(call.store, _held(call, "activityId")["ID"], type_id, card_id)
+        raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
+    activity_id = _held(call, "activityId")["ID"]
+    if not _bind(call.store, activity_id, type_id, card_id):
+        raise ApiError("ACTIVITY_IS_ALREADY_BOUND", "The activity is already bound to this element")
     return True
 
 
-def _bind(store: Store, activity_id: int, type_id: int, card_id: int) -> None:
-    store.write("insert or ignore into activity_binding values (?, ?, ?)", activity_id, type_id, card_id)
+def _bind(store: Store, activity_id: int, type_id: int, card_id: int) -> int:
+    return store.write("insert or ignore into activity_binding values (?, ?, ?)", activity_id, type_id, card_id)
 
 
 def _check_provider(type_id: Any, provider: Any, verb: str) -> None:

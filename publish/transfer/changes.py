@@ -111,15 +111,26 @@ async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
     return sendings
 
 
+async def bind(move: Move) -> None:
+    """Bind activities to cards other than their owners and partners, which they are bound to already."""
+    for page in move.work.bindings():
+        await send_all(move, move.resolved(page), _bindings)
+
+
+async def _bindings(page: Sequence[Record]) -> list[Sending]:
+    return [Sending(one, Command("crm.activity.binding.add", one.fields), dealt_with(one), _is_bound) for one in page]
+
+
+def _is_bound(error: PortalError) -> bool:
+    return error.code == "ACTIVITY_IS_ALREADY_BOUND"
+
+
 # Deletions ------------------------------------------------------------------------------------------------------------
 
 
 async def delete(move: Move) -> None:
-    """Take away what was deleted in the cloud, what hangs on cards before the cards.
-
-    Product rows, chosen requisites and comments go with their cards.
-    """
-    for entity in reversed([entity for entity in MOVED if entity not in (*SETTINGS, "comments")]):
+    """Take away what was deleted in the cloud, what hangs on cards before the cards."""
+    for entity in reversed(MOVED):
         for page in move.work.pages(entity, "delete"):
             await send_all(move, move.resolved(page), partial(_deletions, move))
 
@@ -134,6 +145,9 @@ def _removal(move: Move, one: Record) -> Command:
         if isinstance(piece, Address):
             return Command(piece.remove, {"fields": one.fields})
         return piece.to_remove(one.target_id or 0)
+    if one.entity in SETTINGS:
+        names = {"entityTypeId": one.fields["ENTITY_TYPE_ID"], "entityId": one.fields["ENTITY_ID"]}
+        return Command("crm.requisite.link.unregister", names)
     return Command("crm.item.delete", {"entityTypeId": move.card(one.entity).type_id, "id": one.target_id})
 
 

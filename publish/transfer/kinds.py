@@ -142,6 +142,7 @@ SETTINGS: Mapping[str, str] = {
     "product_rows": "crm.item.productrow.set",
     "requisite_link": "crm.requisite.link.register",
 }
-# Entities of the ledger for what is not a record: fields told afterwards, cards without their dates.
+# Entities of the ledger for what is no record: fields told afterwards, bindings of activities, cards without dates.
 AFTERWARDS = "second_pass"
+BINDING = "binding"
 UNDATED = "undated"

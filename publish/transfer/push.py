@@ -21,7 +21,7 @@ from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run
 from publish.settings import Settings
 from publish.transfer import dates, preflight
-from publish.transfer.changes import change_cards, change_pieces, delete, second_pass, set_all
+from publish.transfer.changes import bind, change_cards, change_pieces, delete, second_pass, set_all
 from publish.transfer.comments import send_comments
 from publish.transfer.creates import create_cards, create_pieces, look_up
 from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
@@ -156,6 +156,7 @@ async def _send(move: Move, parts: Catalogue) -> None:
     await change_pieces(move, PIECES["activity"])
     await send_comments(move)
     move.work.plan()
+    await bind(move)
     await second_pass(move)
     await delete(move)
 

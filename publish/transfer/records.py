@@ -15,7 +15,7 @@ from ingest.warehouse.errors import OperatorError
 from publish.ledger import Ledger
 from publish.parts import Key, decoded
 from publish.settings import MOVED
-from publish.transfer.kinds import ACTIVITY, AFTERWARDS, COMMENT, MART, SETTINGS
+from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, COMMENT, MART, SETTINGS
 
 MISSING = "MISSING_REFERENCE"
 PAGE = 1000
@@ -70,6 +70,8 @@ class Work:
                             second_pass::varchar as second_pass, md5(action || coalesce(fields::varchar, '')) as digest
                         from {MART}
                         where action in (select unnest($actions)) and entity in (select unnest($entities))
+                            -- no method sets these to nothing
+                            and not (action = 'delete' and entity in ('product_rows', 'comments'))
                     ),
                     read as (
                         select coalesce(max(started_at), '-infinity') as at from ops.snapshots
@@ -123,6 +125,34 @@ class Work:
                                 and line.origin_id = asked.source_id and line.bitrix_id is not null))""",
                 {"entities": list(self.entities), "with_emails": ACTIVITY.entity in self.entities},
             )
+            self.connection.execute(
+                f"""create or replace temp table transfer_bindings as
+                    with bindings as (
+                        select
+                            source_id as activity_id, position, fields -> '$.BINDINGS' as bindings,
+                            unnest(range(json_array_length(fields, '$.BINDINGS')::bigint)) as number
+                        from {MART}
+                        where action = 'create' and entity = '{ACTIVITY.entity}' and $with_activities
+                    ),
+                    asked as (
+                        select
+                            '{BINDING}' as entity, activity_id || ':' || number as source_id, 'create' as action,
+                            null::bigint as target_id, position,
+                            json_merge_patch(
+                                bindings -> number::integer,
+                                json_object('activityId', json_object('ref', ['{ACTIVITY.entity}', activity_id]))
+                            )::varchar as fields,
+                            md5((bindings -> number::integer)::varchar) as digest
+                        from bindings
+                        where exists (
+                            from portal_ledger as line where line.entity = '{ACTIVITY.entity}'
+                                and line.origin_id = activity_id and line.bitrix_id is not null)
+                    )
+                    from asked where (source_id, digest) not in (
+                        select (origin_id, wanted ->> '$.digest') from portal_ledger
+                        where entity = '{BINDING}' and wanted ->> '$.digest' is not null)""",
+                {"with_activities": ACTIVITY.entity in self.entities},
+            )
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             missing = str(error).splitlines()[0].partition(": ")[2]
             raise OperatorError(
@@ -140,7 +170,8 @@ class Work:
         chosen = actions or ("create", "update", "delete")
         number = int((self.connection.execute(sql, [list(chosen)]).fetchone() or (0,))[0])
         if "update" in chosen:
-            number += int((self.connection.execute("select count(*) from transfer_second_pass").fetchone() or (0,))[0])
+            for table in ("transfer_second_pass", "transfer_bindings"):
+                number += int((self.connection.execute(f"select count(*) from {table}").fetchone() or (0,))[0])
         return number
 
     def counts(self) -> dict[str, int]:
@@ -151,6 +182,10 @@ class Work:
     def pages(self, entity: str, action: str, size: int = PAGE) -> Iterator[list[Record]]:
         """Rows of a kind, in the order of sending."""
         return self._pages("transfer_work", "entity = ? and action = ?", [entity, action], size)
+
+    def bindings(self, size: int = PAGE) -> Iterator[list[Record]]:
+        """What activities that are there are bound to, a row each."""
+        return self._pages("transfer_bindings", "true", [], size)
 
     def second_pass(self, size: int = PAGE) -> Iterator[list[Record]]:
         return self._pages("transfer_second_pass", "true", [], size)
@@ -180,7 +215,7 @@ class Work:
 def references_in(value: Any) -> Iterator[Reference]:
     """What a value points to, also deep within."""
     if isinstance(value, Mapping):
-        if value.keys() == {"ref"}:
+        if "ref" in value:
             yield Reference(*map(str, value["ref"]))
         else:
             for inner in value.values():
@@ -191,10 +226,12 @@ def references_in(value: Any) -> Iterator[Reference]:
 
 
 def replaced(value: Any, ids: Mapping[Reference, int]) -> Any:
-    """A value with the box's ids in the place of its references, all of which must be in `ids`."""
+    """A value with the box's ids in the place of its references, all of which must be in `ids`; a `prefix` goes before
+    one, as in `CO_15`."""
     if isinstance(value, Mapping):
-        if value.keys() == {"ref"}:
-            return ids[Reference(*map(str, value["ref"]))]
+        if "ref" in value:
+            target_id = ids[Reference(*map(str, value["ref"]))]
+            return f"{value['prefix']}{target_id}" if "prefix" in value else target_id
         return {name: replaced(inner, ids) for name, inner in value.items()}
     return [replaced(inner, ids) for inner in value] if isinstance(value, list) else value
 

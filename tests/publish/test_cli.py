@@ -180,7 +180,9 @@ def test_gate_names_the_test_and_where_its_rows_are(publish):
     status, _, err = publish("gate")
     assert status == 3
     assert "inn_is_unique (2 rows)" in err and "select * from failures.inn_is_unique" in err
-    assert "nothing of it may be published now: dbt after_registry: data quality gates did not pass" in publish("plan")[1]
+    assert (
+        "nothing of it may be published now: dbt after_registry: data quality gates did not pass" in publish("plan")[1]
+    )
     assert "inn_is_unique (2 rows)" in json.loads(publish("plan", "--json")[1])["gate"]
 
 

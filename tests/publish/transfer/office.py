@@ -98,7 +98,14 @@ def fill(connection: duckdb.DuckDBPyConnection, companies: int, first: int = 0) 
         partner = {"ENTITY_TYPE_ID": 3, "ENTITY_ID": ref("contact", 2000 + number)}
         common = {"OWNER_TYPE_ID": 2, "OWNER_ID": ref("deal", 4000 + number), "RESPONSIBLE_ID": 1, "AUTHOR": "Ира"}
         common |= {"CREATED": at, "START_TIME": at, "COMPLETED": "Y"}
-        call = common | {"TYPE_ID": 2, "SUBJECT": "Звонок", "COMMUNICATIONS": [partner | {"VALUE": "+7495"}]}
+        bound = [{"entityTypeId": 2, "entityId": ref("deal", 4000 + number)}]
+        bound += [{"entityTypeId": 4, "entityId": ref("company", company)}]
+        call = common | {
+            "TYPE_ID": 2,
+            "SUBJECT": "Звонок",
+            "BINDINGS": bound,
+            "COMMUNICATIONS": [partner | {"VALUE": "+7495"}],
+        }
         wants(connection, "activity", 7000 + 3 * number, call)
         letter = common | {"TYPE_ID": 4, "SUBJECT": "Письмо", "DIRECTION": 1}
         letter |= {"COMMUNICATIONS": [partner | {"VALUE": "anna@example.ru"}]}

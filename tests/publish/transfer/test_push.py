@@ -29,6 +29,21 @@ def test_everything_is_made_once_with_its_past_and_nothing_is_sent_or_started(mo
     assert not mover.dates.exists()
 
 
+def test_an_activity_is_bound_to_what_it_was_bound_to(mover):
+    fill(mover.connection, 1)
+    assert mover.push().dead_letters == 0
+    rows = [row for row in mover.portal.rows("activity_binding") if row["activity_id"] == 1]
+    assert {(row["entity_type_id"], row["entity_id"]) for row in rows} == {(2, 1), (3, 1), (4, 1)}
+
+
+def test_a_reference_may_have_a_prefix(mover):
+    mover.call("crm.deal.userfield.add", fields={"FIELD_NAME": "LINK", "USER_TYPE_ID": "string"})
+    mover.wants("company", 9, {"title": "ООО Ромашка"})
+    mover.wants("deal", 1, {"title": "Заказ", "UF_CRM_LINK": ref("company", 9) | {"prefix": "CO_"}})
+    mover.push()
+    assert mover.portal.items("deal")[0]["UF_CRM_LINK"] == f"CO_{mover.target('company', 9)}"
+
+
 def test_a_second_push_writes_nothing(mover):
     fill(mover.connection, 2)
     mover.push()
