@@ -71,6 +71,9 @@ class Move:
         dbt = Path(sys.executable).with_name("dbt")
         return self._run(dbt, "--quiet", "build", *(what or ("--selector", "transfer")), *at, **settings)
 
+    def push(self) -> None:
+        self._run(Path(sys.executable).with_name("publish"), "transfer", "push", "--automation-is-off")
+
     def _run(self, *command: str | Path, **settings: str) -> str:
         ran = subprocess.run(
             command, cwd=ROOT, env=self.environment | settings, capture_output=True, text=True, timeout=300, check=False
@@ -157,6 +160,27 @@ def test_after_a_restore_only_what_changed_in_the_cloud_goes_and_what_changed_in
     assert (comment["AUTHOR"], comment["COMMENT"]) == ("Песочница", "Перезвонить")
     different = move.counts("transfer_differences", "difference")
     assert different["extra"] >= 1 and different["missing"] == 4
+
+
+def test_when_all_has_been_pushed_the_portals_are_equal_and_nothing_is_left_to_do(move):
+    filled(move)
+    move.restore()
+    move.land("--portal", "box", "--label", "baseline")
+    company = move.ask(move.cloud, "crm.item.add", entityTypeId=4, fields={"title": "Новая"})["item"]["id"]
+    changes = {"title": "Иначе", "companyId": company}
+    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields=changes)
+    phone = {"n0": {"typeId": "PHONE", "valueType": "WORK", "value": "+74951234567"}}
+    move.ask(move.cloud, "crm.item.update", entityTypeId=4, id=2, fields={"fm": phone})
+    comment = {"ENTITY_TYPE": "lead", "ENTITY_ID": 3, "COMMENT": "Перезвонить"}
+    move.ask(move.cloud, "crm.timeline.comment.add", fields=comment)
+    move.land()
+    move.build()
+    assert set(move.counts("transfer_differences", "difference")) == {"equal", "different", "missing"}
+    move.push()
+    move.land()
+    move.build()
+    assert move.counts("transfer_records", "action || ' ' || outcome").keys() == {"none unchanged"}
+    assert move.counts("transfer_differences", "difference").keys() == {"equal"}
 
 
 def test_without_a_restore_everything_moves_in_the_order_of_creation_with_what_it_points_to(move):

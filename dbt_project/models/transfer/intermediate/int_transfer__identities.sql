@@ -37,7 +37,7 @@ proofs as (
     select with_id.entity, with_id.source_id, box.source_id as box_key, 'same_id' as proof, 1 as proof_rank
     from with_id
     inner join box using (entity, source_id, created_at)
-    where coalesce(nullif(box.mark, ''), with_id.own_mark) = with_id.own_mark
+    where coalesce(box.mark, '') = coalesce(with_id.mark, '')
     union all
     select with_id.entity, with_id.source_id, box.source_id as box_key, 'created_by_us', 2
     from with_id
