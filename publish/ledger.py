@@ -81,7 +81,7 @@ class Ledger:
                    synced_at = excluded.synced_at""",
             )
             settled = [entry.key for entry in entries]
-            self._delete("dead_letters", settled)
+            self._delete("dead_letters", [*settled, *gone])
             self._delete("conflicts", settled)
             self._delete("deletions", settled)
             self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])

@@ -50,8 +50,13 @@ class Outcome:
 
     @property
     def is_refused(self) -> bool:
-        """The portal did not do it, for a reason that lies in the record."""
-        return self.error is not None and self.error.reaction is Reaction.RECORD
+        """The portal did not do it, for a reason that lies in the record, or in who may change it."""
+        return self.error is not None and self.error.reaction in (Reaction.RECORD, Reaction.RIGHTS)
+
+    @property
+    def is_denied(self) -> bool:
+        """The webhook's user may not do it."""
+        return self.error is not None and self.error.reaction is Reaction.RIGHTS
 
 
 LOST = Outcome(is_known=False)
@@ -142,7 +147,7 @@ class Client:
                     todo.append(index)
                 elif outcome.error is None or commands[index].method in optional:
                     outcomes[index] = outcome
-                elif outcome.error.reaction is Reaction.STOP:
+                elif outcome.error.reaction in (Reaction.STOP, Reaction.RIGHTS):
                     raise outcome.error.stop(self._variable)
                 else:
                     problem = f"{commands[index].method}: {outcome.error.code} {outcome.error.description}".strip()
@@ -242,7 +247,7 @@ class Client:
     async def _refused(self, commands: list[Command], body: dict[str, Any], status: int) -> list[Outcome] | None:
         """React to an error of the whole request: None means "the same again"."""
         error = PortalError(str(body.get("error", "")), str(body.get("error_description", "")))
-        if error.reaction is Reaction.STOP:
+        if error.reaction in (Reaction.STOP, Reaction.RIGHTS):
             raise error.stop(self._variable)
         if error.reaction is Reaction.LIMIT:
             if error.code == "QUERY_LIMIT_EXCEEDED":

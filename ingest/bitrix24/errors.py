@@ -24,10 +24,12 @@ class Reaction(Enum):
     LIMIT = "wait, then the same again: it was not executed"
     UNKNOWN = "it may have been executed: look before sending again"
     STOP = "it concerns everything: stop"
+    RIGHTS = "the webhook's user may not: this card, or any"
     RECORD = "it concerns this record: a dead letter"
 
 
 WEBHOOK = "SVOD_BITRIX24_WEBHOOK"  # of the portal that is published to
+DENIED = "ACCESS_DENIED"
 _LIMIT = {"QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"}
 _UNKNOWN = {"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"}
 _IS_THERE = "TypeAddress exists"  # an address of that type: ours, whose answer was lost, or a manager's
@@ -36,7 +38,7 @@ _STOP = {
     "INVALID_CREDENTIALS": "the webhook is wrong or its user may not: check {variable}",
     "EXPIRED_TOKEN": "the webhook has expired: create another one",
     "INSUFFICIENT_SCOPE": "give the webhook the right `crm`; one of a portal that is read whole, `user` as well",
-    "ACCESS_DENIED": "the webhook's user needs the rights to read, add, change and import in CRM; a paid plan",
+    DENIED: "the webhook's user needs the rights to read, add, change and import in CRM; a paid plan",
     "ALLOWED_ONLY_INTRANET_USER": "the webhook must belong to an employee, not to a guest",
     "USER_ACCESS_ERROR": "the administrator has not let this user use the application",
     "INVALID_REQUEST": "use the https address of the portal",
@@ -68,13 +70,20 @@ class PortalError:
             return Reaction.LIMIT
         if code in _UNKNOWN or _IS_THERE in self.description:
             return Reaction.UNKNOWN
-        if code in _STOP or self.description.strip(" .!").lower() == "access denied":
+        if code == DENIED or self.description.strip(" .!").lower() == "access denied":
+            return Reaction.RIGHTS
+        if code in _STOP:
             return Reaction.STOP
         return Reaction.RECORD
 
+    @property
+    def name(self) -> str:
+        """The code; one of our own where the portal only writes a description that says it."""
+        return DENIED if self.reaction is Reaction.RIGHTS else self.code
+
     def stop(self, variable: str = WEBHOOK) -> PortalRefused:
         """The exception of an error that concerns everything; `variable` is the setting that has the webhook."""
-        code = self.code.upper() if self.code.upper() in _STOP else "ACCESS_DENIED"
+        code = self.code.upper() if self.code.upper() in _STOP else DENIED
         said = " ".join(text for text in (self.code, self.description) if text)
         status = 2 if code in _WRONG_WEBHOOK else 1
         return PortalRefused(

@@ -119,8 +119,9 @@ async def import_cards(
     outcomes = await run.client.send([card.to_import([new.fields for new in chunk]) for chunk in chunks])
     refused_together: list[NewCard] = []
     answers: list[tuple[NewCard, Outcome]] = []
+    is_all_denied = all(outcome.is_denied for outcome in outcomes)
     for chunk, outcome in zip(chunks, outcomes, strict=True):
-        if len(chunk) > 1 and outcome.is_refused:
+        if len(chunk) > 1 and outcome.is_refused and not is_all_denied:
             refused_together += chunk
         else:
             answers += zip(chunk, _elements_of(outcome, len(chunk)), strict=True)

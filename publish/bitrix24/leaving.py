@@ -12,7 +12,7 @@ from typing import Any
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish import plan
 from publish.bitrix24.kinds import Detail
-from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
+from publish.bitrix24.run import Attempt, Lines, Run, dead_letter, record, settle, until_executed
 from publish.entries import WHOLE, Conflict
 from publish.ownership import Ownership
 from publish.parts import decoded, shown
@@ -87,9 +87,5 @@ def _attempt(change: Change) -> Attempt:
         change.wanted,
         lambda _: gone,
         # Somebody was faster: the aim is reached.
-        lambda error: (
-            gone
-            if "not found" in error.description.lower()
-            else Lines(refused=[refusal(change, error.code, error.description)])
-        ),
+        lambda error: gone if "not found" in error.description.lower() else dead_letter(change, error),
     )

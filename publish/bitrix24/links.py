@@ -12,10 +12,11 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from ingest.bitrix24.answers import number_of, rows_of
+from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import BATCH, PAGE
 from ingest.warehouse.journal import utc_now
 from publish.bitrix24.kinds import CardLink
-from publish.bitrix24.run import Attempt, Lines, Run, record, send_repeatable, settle, until_executed
+from publish.bitrix24.run import Attempt, Lines, Run, dead_letter, record, send_repeatable, settle, until_executed
 from publish.entries import WHOLE, Conflict, Entry
 from publish.parts import PRIMARY, Key
 
@@ -129,9 +130,12 @@ def maybe_ours(run: Run, link: CardLink) -> None:
 
 def _removed(change: LinkChange) -> Attempt:
     def gone(_: object) -> Lines:
-        return Lines(gone=[change.key])  # refused: one of the cards is gone, and the link with it
+        return Lines(gone=[change.key])
 
-    return Attempt(change.key, change.wanted, gone, gone)
+    def refused(error: PortalError) -> Lines:  # one of the cards is gone, and the link with it
+        return dead_letter(change, error) if error.reaction is Reaction.RIGHTS else gone(error)
+
+    return Attempt(change.key, change.wanted, gone, refused)
 
 
 def _left_to_manager(change: LinkChange) -> Lines:

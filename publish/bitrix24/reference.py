@@ -179,7 +179,7 @@ async def _create_fields(
         missing = [_create(card, field) for card, field in gone]
         for outcome in await client.send(missing):
             if outcome.error is not None:
-                is_final = outcome.error.reaction is Reaction.STOP
+                is_final = outcome.error.reaction in (Reaction.STOP, Reaction.RIGHTS)
                 raise outcome.error.stop() if is_final else _not_created(outcome.error)
         # Read again: an answer may have been lost before or after its field was created.
         answers = await client.read([_look_up(*of) for of in custom])

@@ -14,6 +14,7 @@ import duckdb
 
 from ingest.bitrix24.client import Client, Command, Outcome
 from ingest.bitrix24.errors import PortalError, PortalUnavailable, Reaction
+from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.kinds import Catalogue, Translations
 from publish.bitrix24.reference import Reference
 from publish.entries import Conflict, Entry, Refusal
@@ -184,8 +185,10 @@ def settle(
     """Write what the answers of one request say into the ledger, in one transaction; keys of unknown outcome.
 
     `absent` are further creates that are known not to be executed. Raises PortalRefused for an error that concerns
-    everything, after the rest is settled.
+    everything, after the rest is settled; so does what the webhook's user may not do to any card, as it seems.
     """
+    answers = list(answers)
+    closed = _closed_to_us(run, answers, count_as)
     lines: list[Lines] = []
     unknown: set[Key] = set()
     not_executed = list(absent)
@@ -196,12 +199,8 @@ def settle(
             lines.append(attempt.done(outcome.result))
         elif error is None or error.reaction is Reaction.UNKNOWN:
             unknown.add(attempt.key)
-        elif error.reaction is Reaction.RECORD:
-            lines.append(
-                attempt.refused(error)
-                if attempt.refused
-                else Lines(refused=[refusal(attempt, error.code, error.description)])
-            )
+        elif outcome.is_refused and attempt.key.entity not in closed:
+            lines.append(attempt.refused(error) if attempt.refused else dead_letter(attempt, error))
         else:
             not_executed.append(attempt.key)
             stop = error
@@ -209,6 +208,25 @@ def settle(
     if stop is not None:
         raise stop.stop()
     return unknown
+
+
+def _closed_to_us(
+    run: Run, answers: Iterable[tuple[Attempt, Outcome]], count_as: Literal["created", "updated"] | None
+) -> set[str]:
+    """Kinds that the webhook's user may not write at all, and not just some cards of them.
+
+    A new card is nobody's yet: the right to create is of the kind. What belongs to a card has that card's rights, so
+    it takes a whole request of denials to tell the one from the other.
+    """
+    answered: dict[str, list[Outcome]] = defaultdict(list)
+    for attempt, outcome in answers:
+        answered[attempt.key.entity].append(outcome)
+    return {
+        entity
+        for entity, outcomes in answered.items()
+        if all(outcome.is_denied for outcome in outcomes)
+        and (len(outcomes) >= BATCH or (count_as == "created" and not run.parts[entity].owner))
+    }
 
 
 def record(
@@ -231,6 +249,11 @@ def record(
         for entity, number in Counter(key.entity for key in [*(entry.key for entry in entries), *gone]).items():
             counts[entity] = counts.get(entity, 0) + number
             run.progress.settled(entity, number)
+
+
+def dead_letter(part: Sendable, error: PortalError) -> Lines:
+    """What a refusal writes into the ledger, unless its part says otherwise."""
+    return Lines(refused=[refusal(part, error.name, error.description)])
 
 
 def refusal(part: Sendable, error: str, description: str) -> Refusal:

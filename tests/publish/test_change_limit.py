@@ -75,7 +75,7 @@ def test_the_first_push_of_a_warehouse_passes_however_large(open_office):
 def test_a_first_filling_that_broke_off_goes_on(open_office):
     office = open_office(fuse_floor=5)
     marts.fill(office.connection, 30, 0)
-    office.faults.fail("crm.requisite.add", "ACCESS_DENIED", "Access denied")
+    office.faults.fail("crm.requisite.add", "OVERLOAD_LIMIT", "REST API is blocked")
     with pytest.raises(PortalRefused):
         office.push()
     assert office.ids("company")
@@ -90,7 +90,7 @@ def test_another_portal_is_filled_after_a_confirmation_and_the_message_says_that
     other = {"bitrix24_webhook": SecretStr("http://other.test/rest/1/sandbox/")}
     problem = stopped(office, **other).problem
     assert "it looks like the first filling of other.test; this warehouse has filled portal.test before" in problem
-    office.faults.fail("crm.requisite.add", "ACCESS_DENIED", "Access denied")
+    office.faults.fail("crm.requisite.add", "OVERLOAD_LIMIT", "REST API is blocked")
     with pytest.raises(PortalRefused):
         office.push(let_through=True, **other)
     office.push(**other)  # what is left of it
@@ -195,7 +195,7 @@ def test_a_few_records_are_no_pattern_and_equal_values_in_another_form_are_no_ch
 def test_what_a_break_left_of_a_confirmed_plan_goes_on_but_a_larger_plan_does_not(open_office):
     office = filled(open_office)
     office.sql("update marts.crm_contacts set post = 'директор'")
-    office.faults.fail("crm.item.update", "ACCESS_DENIED", "Access denied", times=40)
+    office.faults.fail("crm.item.update", "OVERLOAD_LIMIT", "REST API is blocked", times=40)
     with pytest.raises(PortalRefused):
         office.push(let_through=True)
     office.sql("update marts.crm_companies set title = title || '!'")

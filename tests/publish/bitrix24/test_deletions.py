@@ -57,7 +57,7 @@ def test_a_deletion_that_a_push_did_not_come_to_tell_is_told_by_the_next_one(pub
 
     def stopped_at_deals(name, params, *, fault=None):
         if any("opportunity" in command for command in params.get("cmd", {}).values()):
-            office.faults.fail("crm.item.update", "ACCESS_DENIED", "Access denied", 403, times=50)
+            office.faults.fail("crm.item.update", "OVERLOAD_LIMIT", "REST API is blocked", 403, times=50)
         return execute(name, params, fault=fault)
 
     office.app.state.engine.request = stopped_at_deals

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.bitrix24.errors import PortalError, Reaction
+from ingest.bitrix24.errors import PortalError, PortalRefused, Reaction
 from tests.publish import marts
 
 # Method, error code, description, what it asks of us. From "Possible Error Codes" of the methods' pages and the page of
@@ -42,18 +42,18 @@ METHODS = [
     ("crm.requisite.add", "", "ENTITY_TYPE_ID is not defined or invalid.", "dead letter"),
     ("crm.requisite.add", "", "PRESET_ID is not defined or invalid.", "dead letter"),
     ("crm.requisite.add", "", "Entity not found.", "dead letter"),
-    ("crm.requisite.add", "", "Access denied.", "stop"),
+    ("crm.requisite.add", "", "Access denied.", "dead letter"),
     ("crm.requisite.bankdetail.add", "", "ENTITY_ID is not defined or invalid.", "dead letter"),
-    ("crm.requisite.bankdetail.add", "", "Access denied.", "stop"),
+    ("crm.requisite.bankdetail.add", "", "Access denied.", "dead letter"),
     ("crm.address.add", "", "ENTITY_ID is not defined or invalid.", "dead letter"),
     ("crm.address.add", "", "TypeAddress exists.", "again"),
-    ("crm.address.add", "", "Access denied.", "stop"),
+    ("crm.address.add", "", "Access denied.", "dead letter"),
     ("crm.requisite.update", "", "The Requisite with ID '1' is not found", "dead letter"),
-    ("crm.requisite.update", "", "Access denied.", "stop"),
+    ("crm.requisite.update", "", "Access denied.", "dead letter"),
     ("crm.contact.company.add", "", "Not found.", "dead letter"),
     ("crm.contact.company.add", "", "The parameter 'fields' is not valid.", "dead letter"),
-    ("crm.contact.company.add", "ACCESS_DENIED", "Access denied!", "stop"),
-    ("crm.contact.company.delete", "ACCESS_DENIED", "Access denied!", "stop"),
+    ("crm.contact.company.add", "ACCESS_DENIED", "Access denied!", "dead letter"),
+    ("crm.contact.company.delete", "ACCESS_DENIED", "Access denied!", "dead letter"),
     ("crm.company.userfield.add", "ERROR_CORE", "Field name is too long (more than 50 characters).", "stop"),
     ("crm.item.list", "INVALID_ARG_VALUE", "Invalid filter: field 'x' is not allowed in filter", "stop"),
     ("crm.requisite.list", "", "Access denied.", "stop"),
@@ -95,7 +95,7 @@ def test_every_documented_error_has_its_reaction(office, method, code, descripti
     result = office.push()
     listed = office.sql("select distinct error, error_description from sync.dead_letters")
     if reaction == "dead letter":
-        assert listed == [(code, description)]
+        assert listed == [(PortalError(code, description).name, description)]
         assert result.dead_letters >= 1
         office.sql("update sync.dead_letters set next_at = now()::timestamp")
         office.push()
@@ -106,4 +106,48 @@ def test_every_documented_error_has_its_reaction(office, method, code, descripti
 def test_errors_are_told_apart_by_code_not_by_status():
     assert PortalError("QUERY_LIMIT_EXCEEDED", "").reaction is Reaction.LIMIT
     assert PortalError("OVERLOAD_LIMIT", "").reaction is Reaction.STOP
+    assert PortalError("", "Access denied.").reaction is Reaction.RIGHTS
     assert PortalError("", "anything else").reaction is Reaction.RECORD
+
+
+@pytest.mark.parametrize("cards", [1, 3])
+def test_cards_that_the_webhooks_user_may_not_change_keep_nothing_else_from_going_on(office, cards):
+    marts.fill(office.connection, 4, 8, 4)
+    office.push()
+    office.sql("update marts.crm_companies set title = title || '!' where company_id < company_id(?)", cards)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    office.faults.fail("crm.item.update", "ACCESS_DENIED", "Access denied", times=cards)  # companies go first
+    office.push()
+    assert {card["post"] for card in office.portal.items("contact")} == {"директор"}
+    letters = [("company", marts.company_id(n), "ACCESS_DENIED") for n in range(cards)]
+    assert office.sql("select entity, origin_id, error from sync.dead_letters order by 2") == letters
+    office.sql("update sync.dead_letters set next_at = now()::timestamp")
+    office.push()
+    assert office.differences() == []
+
+
+def test_a_user_who_may_change_no_card_of_a_kind_stops_the_push_and_nothing_is_dead_lettered(office):
+    marts.fill(office.connection, 60, 0)
+    office.push()
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.faults.fail("crm.item.update", "ACCESS_DENIED", "Access denied", times=50)
+    with pytest.raises(PortalRefused, match="ACCESS_DENIED"):
+        office.push(let_through=True)
+    assert office.sql("select count(*) from sync.dead_letters") == [(0,)]
+    office.push()
+    assert office.differences() == []
+
+
+def test_one_new_card_that_may_not_be_made_keeps_the_others_from_nothing(office):
+    marts.fill(office.connection, 30, 0)
+    office.faults.fail("crm.item.batchImport", "ACCESS_DENIED", "Access denied")  # the first of two commands
+    office.push()
+    assert office.differences() == []
+
+
+def test_a_user_who_may_make_no_card_stops_the_push_with_the_first_of_them(office):
+    marts.fill(office.connection, 1, 0)
+    office.faults.fail("crm.item.batchImport", "ACCESS_DENIED", "Access denied")
+    with pytest.raises(PortalRefused, match="ACCESS_DENIED"):
+        office.push()
+    assert office.sql("select count(*) from sync.dead_letters") == [(0,)]

@@ -306,7 +306,7 @@ class TestRestoredPortal:
         published.swap_portal(tmp_path / "copy.sqlite")
         theirs = type_in_strangers(published, 20)
         published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
-        published.faults.fail("crm.requisite.bankdetail.add", "ACCESS_DENIED", "Access denied")
+        published.faults.fail("crm.requisite.bankdetail.add", "OVERLOAD_LIMIT", "REST API is blocked")
         with suppress(PortalRefused):
             published.push(let_through=True)
         published.put_back_warehouse(evening)
@@ -327,7 +327,7 @@ class TestRestoredPortal:
             return execute(name, params, fault=fault)
 
         office.app.state.engine.request = copying
-        office.faults.fail("crm.requisite.bankdetail.add", "ACCESS_DENIED", "Access denied")
+        office.faults.fail("crm.requisite.bankdetail.add", "OVERLOAD_LIMIT", "REST API is blocked")
         with suppress(PortalRefused):
             office.push()
         office.swap_portal(tmp_path / "copy.sqlite")
@@ -459,7 +459,7 @@ class TestTheMark:
 
     def test_a_push_killed_between_its_mark_and_the_first_create_goes_on(self, published):
         grow(published, 6, 12, 6)
-        published.faults.fail("crm.item.batchImport", "ACCESS_DENIED", "Access denied")
+        published.faults.fail("crm.item.batchImport", "OVERLOAD_LIMIT", "REST API is blocked")
         with pytest.raises(PortalRefused):
             published.push()
         assert mark_of(published).is_under_way

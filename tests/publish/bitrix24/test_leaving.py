@@ -279,7 +279,7 @@ class TestPrimaryCompany:
         office = published
         links = sorted(office.portal.links())
         self.move(office)
-        office.faults.fail("crm.contact.company.add", "ACCESS_DENIED", "Access denied")
+        office.faults.fail("crm.contact.company.add", "OVERLOAD_LIMIT", "REST API is blocked")
         with pytest.raises(Exception, match="refuses"):
             office.push()
         office.push()
