@@ -18,6 +18,7 @@ from ingest.bitrix24.errors import PortalUnavailable
 from ingest.warehouse.errors import OperatorError
 from publish.bitrix24.kinds import Catalogue
 
+TRIVIAL = Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})  # what tells just that it answers us
 _ATTEMPTS = 6
 _FORM = "svod1"
 _TIME = "%Y%m%dT%H%M%S"
@@ -102,7 +103,7 @@ async def read_mark(client: Client, parts: Catalogue) -> tuple[Carrier | None, M
             return carrier._replace(id=number_of(carrier.methods, field, "ID")) if field else carrier, Mark.of(
                 field.get("XML_ID")
             )
-    await client.read([Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})])  # it answers us
+    await client.read([TRIVIAL])
     return None, None
 
 

@@ -16,6 +16,7 @@ from ingest.bitrix24.client import Client, Command, Outcome
 from ingest.bitrix24.errors import PortalError, PortalUnavailable, Reaction
 from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.kinds import Catalogue, Translations
+from publish.bitrix24.mark import TRIVIAL
 from publish.bitrix24.reference import Reference
 from publish.entries import Conflict, Entry, Refusal
 from publish.ledger import Ledger
@@ -264,17 +265,27 @@ def refusal(part: Sendable, error: str, description: str) -> Refusal:
 async def until_executed(run: Run, todo: Sequence[T], send: Callable[[Sequence[T]], Awaitable[Sequence[T]]]) -> None:
     """Send again what turned out not to be executed; records that the portal fails on every time are dead-lettered.
 
-    `send` answers what is to be sent again. Raises PortalUnavailable when the portal fails on all of several.
+    `send` answers what is to be sent again. Where it failed on all of them, the fault is theirs only if it answers
+    something else before and after it fails on them once more. Raises PortalUnavailable where it does not.
     """
-    first = len(todo)
+    first, attempts = len(todo), _ATTEMPTS
     for _ in range(_ATTEMPTS):
         if not todo:
             return
         todo = await send(todo)
-    if 0 < len(todo) < first or first == len(todo) == 1:
-        problem = f"the portal failed on it {_ATTEMPTS} times"
+    if len(todo) == first:
+        await _answers(run)
+        todo, attempts = await send(todo), _ATTEMPTS + 1
+        await _answers(run)
+    if todo:
+        problem = f"the portal failed on it {attempts} times"
         record(run, [Lines(refused=[refusal(part, "", problem) for part in todo])])
-    elif todo:
+
+
+async def _answers(run: Run) -> None:
+    """Return where the portal answers a trivial command. Raises PortalUnavailable where it does not."""
+    (outcome,) = await run.client.send([TRIVIAL])
+    if not outcome.is_done:
         raise PortalUnavailable(
             f"{run.client.host} keeps losing our requests", hint="what was published stays; run it again later"
         )
