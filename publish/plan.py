@@ -2,7 +2,8 @@
 
 Set-based and within DuckDB, so that a plan of a million parts needs neither time nor Python's memory: parts whose
 wanted JSON text equals the one last dealt with are nobody's business; the rest are read page by page. What somebody
-deleted in the portal is nobody's business either, nor what would hang on it or could not be without it.
+deleted in the portal is nobody's business either, nor what would hang on it or could not be without it; nor is what a
+dead letter waits for, and what needs that (publish/waiting.py).
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import duckdb
 
 from ingest.warehouse.errors import OperatorError
+from publish import waiting
 from publish.ledger import Ledger
 from publish.parts import PRIMARY, Field, Key, Link, Part, canonical, decoded
 
@@ -63,6 +65,7 @@ def compute(ledger: Ledger, parts: Iterable[Part]) -> None:
             for field in part.fields:
                 if field.choices and field.choices.mart:
                     ledger.connection.execute(f"from {field.choices.mart} limit 0")
+        waiting.leave_out(ledger.connection, parts)
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         missing = str(error).splitlines()[0].partition(": ")[2]
         raise OperatorError(

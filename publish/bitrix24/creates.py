@@ -51,10 +51,10 @@ async def create_cards(run: Run) -> None:
     """Create cards kind by kind: they share a method, and each kind refers to those before."""
     alone: set[Key] = set()
     for card in run.parts.cards:
-        blocked, above, one_request = run.blocked.get(card.entity, set()), "", card.add_together * BATCH
+        above, one_request = "", card.add_together * BATCH
         while changes := plan.page(run.connection, card.entity, "create", above, one_request):
             above = changes[-1].origin_id
-            todo = _new_cards(run, card, [change for change in changes if change.origin_id not in blocked])
+            todo = _new_cards(run, card, changes)
             await until_executed(run, todo, partial(import_cards, run, card, alone))
             await run.lanes.advance(card.entity, above)
         await run.lanes.advance(card.entity, END)
@@ -190,9 +190,8 @@ def _new_details(run: Run, detail: Detail, above: str, reached: str) -> list[New
             from plan_{detail.entity} as plan
             inner join portal_ledger as owner on owner.entity = ? and owner.origin_id = plan.origin_id
             where plan.action = 'create' and plan.origin_id > ? and plan.origin_id <= ?
-                and plan.origin_id not in (select unnest(?::varchar[]))
             order by plan.origin_id limit {_PAGE}""",
-        [detail.owner, above, reached, sorted(run.blocked.get(detail.entity, ()))],
+        [detail.owner, above, reached],
     ).fetchall()
     return [
         NewDetail(detail, Intent(detail.entity, origin_id, wanted, owner_id), owner_id)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
-from publish import change_limit, plan, portals, set_aside, setting_names
+from publish import change_limit, plan, portals, set_aside, setting_names, waiting
 from publish.bitrix24 import adoption, deletions, identity, reference, returning
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.creates import create_cards, create_details
@@ -96,6 +96,7 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
         for link in parts.links:
             maybe_ours(run, link)
     run = await hold_back(run, inns)
+    _leave_out_waiting(run)
     _end_set_aside(run, started_at)
     is_sending = _is_sending(run)
     if is_sending:
@@ -127,6 +128,11 @@ def _plan(run: Run) -> None:
     for link in run.parts.links:
         note_primaries(run, link)
     plan.compute(run.ledger, run.parts)
+    _leave_out_waiting(run)
+
+
+def _leave_out_waiting(run: Run) -> None:
+    waiting.leave_out(run.connection, run.parts, run.blocked, run.held)
 
 
 def _is_sending(run: Run) -> bool:
