@@ -120,8 +120,9 @@ def _fillings(ledger: Ledger) -> tuple[bool, bool, list[str]]:
     others = sorted(begun - {ledger.portal})
     filled = ledger.connection.execute(
         """select 1 from sync.portals where portal = $portal and filled_at is not null
-           -- a warehouse of before portals were kept: it had one, and journalled its pushes
-           union all select 1 from ops.steps where step = $push and status = 'done' and $is_only_one limit 1""",
+           -- a warehouse of before portals were kept: it had one, and journalled its pushes: not one that sent nothing
+           union all select 1 from ops.steps
+           where step = $push and status = 'done' and rows_out > 0 and $is_only_one limit 1""",
         {"portal": ledger.portal, "push": journal.PUBLISH_PUSH, "is_only_one": begun == {ledger.portal}},
     ).fetchone()
     return filled is not None, ledger.portal in begun, others

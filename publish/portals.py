@@ -120,9 +120,11 @@ def set_restored(connection: duckdb.DuckDBPyConnection, portal: str, number: int
 
 
 def set_filled(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
-    """A push has ended without an error."""
+    """A push has ended without an error. One after which the portal holds nothing of ours has not filled it."""
     connection.execute(
-        "update sync.portals set filled_at = coalesce(filled_at, ?), restored_at = null where portal = ?",
+        """update sync.portals set restored_at = null, filled_at = coalesce(filled_at, (
+               select $1::timestamp from sync.ledger where portal = $2 limit 1))
+           where portal = $2""",
         [utc_now(), portal],
     )
 
@@ -131,7 +133,7 @@ def set_filled_before(connection: duckdb.DuckDBPyConnection, portal: str) -> Non
     """The portal is one that an older version published to, which kept only the steps of its pushes."""
     connection.execute(
         """update sync.portals set filled_at = coalesce(filled_at, (
-               select min(finished_at) from ops.steps where step = ? and status = 'done'))
+               select min(finished_at) from ops.steps where step = ? and status = 'done' and rows_out > 0))
            where portal = ?""",
         [PUBLISH_PUSH, portal],
     )

@@ -184,7 +184,7 @@ create table if not exists sync.portals (
     intended bigint not null, -- the number about to be written
     restored_at bigint, -- the number that a portal put back from a copy had, until it is brought up to date
     mark_refused_at timestamp, -- since when the portal has not let us write the mark
-    filled_at timestamp, -- when a push first ended without an error
+    filled_at timestamp, -- when a push first ended without an error and the portal held something of ours
     first_seen_at timestamp not null,
     last_seen_at timestamp not null
 );

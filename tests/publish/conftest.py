@@ -86,8 +86,10 @@ class Office:
     def push(self, *, let_through: bool = False, take_over: bool = False, **settings: Any) -> Result:
         """One push, journalled as the command line does it."""
         chosen = self.settings.model_copy(update=settings)
-        with journal.step(self.connection, journal.PUBLISH_PUSH):
-            return self.clock.run(self._push(chosen, let_through, take_over))
+        with journal.step(self.connection, journal.PUBLISH_PUSH) as step:
+            result = self.clock.run(self._push(chosen, let_through, take_over))
+            step.rows_out = sum(result.created.values()) + sum(result.updated.values())
+            return result
 
     async def _push(self, settings: Settings, let_through: bool, take_over: bool) -> Result:
         pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, self.clock)

@@ -84,6 +84,29 @@ def test_a_first_filling_that_broke_off_goes_on(open_office):
     assert office.differences() == []
 
 
+def test_a_first_filling_that_broke_off_goes_on_after_pushes_that_had_nothing_to_send(open_office):
+    office = open_office(fuse_floor=5)
+    office.push()  # the registry was down, say
+    marts.fill(office.connection, 30, 0)
+    office.faults.fail("crm.requisite.add", "OVERLOAD_LIMIT", "REST API is blocked")
+    with pytest.raises(PortalRefused):
+        office.push()
+    assert office.ids("company")
+    office.push()
+    assert office.differences() == []
+
+
+def test_a_portal_of_which_the_first_push_brought_nothing_is_still_to_be_filled(open_office):
+    office = open_office(fuse_floor=5)
+    marts.fill(office.connection, 10, 0)
+    office.faults.fail("crm.item.batchImport", "CRM_FIELD_ERROR_REQUIRED", 'The "Fax" field is required', times=11)
+    office.push()
+    assert office.ids("company") == {}
+    office.sql("update sync.dead_letters set next_at = now()::timestamp")
+    office.push()
+    assert office.differences() == []
+
+
 def test_another_portal_is_filled_after_a_confirmation_and_the_message_says_that_it_is_a_first_filling(open_office):
     office = filled(open_office)
     office.app = create_app(":memory:", limits=Limits.none(), clock=office.clock)
