@@ -40,13 +40,19 @@ def main() -> int:
     registry_status = 0
     for step in (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY):
         if step == journal.DBT_AFTER_REGISTRY:
-            registry_status = subprocess.run([BIN / "ingest", "registry"]).returncode
+            registry_status = ask_registry()
         build = ["--quiet", "build", *at, "--selector", step.removeprefix("dbt ")]
         built = dbtRunner(manifest=project.result).invoke(build)
         DuckDBConnectionManager.close_all_connections()
         if not built.success:
             return 1
     return registry_status
+
+
+def ask_registry() -> int:
+    """The exit status of the registry's step. It inherits the run's lock as this program did: should both that run and
+    this program be killed, no other begins while it still writes."""
+    return subprocess.run([BIN / "ingest", "registry"], close_fds=False).returncode
 
 
 if __name__ == "__main__":

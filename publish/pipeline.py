@@ -51,7 +51,12 @@ class Cycle:
         """Run a step to its end and keep its exit status, which is answered; 1 for one that a signal ended."""
         sys.stdout.flush()  # what was said before it comes before what it says
         # A cycle that is killed leaves its step the lock: no other may begin while that still writes.
-        ended = subprocess.run([*command], env=self.environment, pass_fds=[self.lock]).returncode
+        with subprocess.Popen([*command], env=self.environment, pass_fds=[self.lock], process_group=0) as process:
+            try:
+                ended = process.wait()
+            except BaseException:  # what the step has started ends with it
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         self.statuses[name] = ended if ended in (0, *GRAVEST_FIRST) else 1
         return self.statuses[name]
 
@@ -97,7 +102,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the running step as well (killed: each may be, at any moment)."""
+    """SIGTERM ends the running step as well, and what that has started (killed: each may be, at any moment)."""
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

@@ -19,10 +19,10 @@ from ingest.warehouse.journal import PUBLISH_PUSH, utc_now
 # The two jobs keep a ledger each, in a schema of its own: what is published, and what a company moves with.
 TABLES = (
     "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
-    "history",
+    "history", "confirmed_plans",
 )  # fmt: skip
 TABLES_OF = {"sync": TABLES, "transfer": ("ledger", "intents", "dead_letters", "history")}
-_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions")
+_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "confirmed_plans")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from ingest.bitrix24.errors import PortalRefused
 from ingest.warehouse.errors import OperatorError
-from publish import changes, plan
+from publish import changes, plan, portals
 from publish.bitrix24.parts import PARTS
 from publish.change_limit import ChangeLimitReached
 from publish.ledger import Ledger
@@ -239,3 +239,16 @@ def test_a_warehouse_of_before_portals_were_kept_counts_as_filled(open_office):
     office.sql("update marts.crm_contacts set post = 'директор'")
     with pytest.raises(OperatorError, match="contact 40 of 40"):
         office.push()
+
+
+def test_a_confirmation_goes_with_its_portal(open_office):
+    office = filled(open_office)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    office.faults.fail("crm.item.update", "OVERLOAD_LIMIT", "REST API is blocked", times=40)
+    with pytest.raises(PortalRefused):
+        office.push(let_through=True)
+    confirmed = "select portal from sync.confirmed_plans"
+    aside = portals.put_aside(office.connection, "portal.test")
+    assert office.sql(confirmed) == [(aside,)]
+    portals.take_over(office.connection, aside, "renamed.test")
+    assert office.sql(confirmed) == [("renamed.test",)]

@@ -1,6 +1,7 @@
 """One cycle: what goes on when a step fails, what stops it, how it ends. The steps are stand-ins that do as told."""
 
 import fcntl
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import pytest
 
 from ingest.warehouse import period
 from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import snapshot_path
 from publish import cli, pipeline
 
+PASSES = pipeline.MODELS
 STEP = """#!{python}
 import os, pathlib, sys
 folder = pathlib.Path({folder!r})
@@ -126,9 +129,9 @@ def test_a_second_cycle_is_refused_while_one_runs(cycle):
     assert cycle()[0] == 0
 
 
-def test_a_cycle_that_is_stopped_stops_its_step(cycle):
+def test_a_cycle_that_is_stopped_stops_its_step_and_what_that_has_started(cycle):
     (cycle.folder / "ingest").write_text(
-        f"#!{sys.executable}\nimport time\nprint('began', flush=True)\ntime.sleep(60)\n"
+        f"#!{sys.executable}\nimport subprocess\nsubprocess.run('echo began; sleep 60', shell=True)\n"
     )
     script = (
         "import sys; from pathlib import Path; from publish import cli, pipeline;"
@@ -141,6 +144,19 @@ def test_a_cycle_that_is_stopped_stops_its_step(cycle):
         assert running.stdout.read() == ""  # nobody holds the pipe any more
     (cycle.folder / "ingest").write_text(STEP.format(python=sys.executable, folder=str(cycle.folder)))
     assert cycle()[0] == 0
+
+
+def test_the_registrys_step_holds_the_lock_of_the_run_as_all_steps_do(cycle, monkeypatch):
+    spec = importlib.util.spec_from_file_location("passes", PASSES)
+    passes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(passes)
+    monkeypatch.setattr(passes, "BIN", cycle.folder)
+    for program, status in (("os.fstat(int(os.environ['LOCK']))", 0), ("os.fstat(987)", 1)):
+        (cycle.folder / "ingest").write_text(f"#!{sys.executable}\nimport os\n{program}\n")
+        with only_run(cycle.folder / "svod.duckdb") as lock:
+            os.set_inheritable(lock, True)  # as it is for whoever was given it
+            monkeypatch.setenv("LOCK", str(lock))
+            assert passes.ask_registry() == status
 
 
 def test_there_is_a_copy_to_read_from_the_first_step_on_and_it_is_renewed_before_the_push(cycle):
