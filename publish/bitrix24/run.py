@@ -219,6 +219,7 @@ def _closed_to_us(
     A new card is nobody's yet: the right to create is of the kind. What belongs to a card has that card's rights, so
     it takes a whole request of denials to tell the one from the other.
     """
+    cards = {card.entity for card in run.parts.cards}
     answered: dict[str, list[Outcome]] = defaultdict(list)
     for attempt, outcome in answers:
         answered[attempt.key.entity].append(outcome)
@@ -226,7 +227,7 @@ def _closed_to_us(
         entity
         for entity, outcomes in answered.items()
         if all(outcome.is_denied for outcome in outcomes)
-        and (len(outcomes) >= BATCH or (count_as == "created" and not run.parts[entity].owner))
+        and (len(outcomes) >= BATCH or (count_as == "created" and entity in cards))
     }
 
 
