@@ -132,7 +132,9 @@ def _plan(run: Run) -> None:
 
 
 def _leave_out_waiting(run: Run) -> None:
-    waiting.leave_out(run.connection, run.parts, run.blocked, run.held)
+    """What is handed on from one of our cards to another is held back and goes out all the same."""
+    held = {key: fields for key, fields in run.held.items() if key.origin_id not in run.moving}
+    waiting.leave_out(run.connection, run.parts, run.blocked, held)
 
 
 def _is_sending(run: Run) -> bool:
@@ -160,7 +162,7 @@ async def _hand_on_inns(run: Run) -> None:
     """INNs that go from one of our cards to another, round by round; those that do not get there are listed."""
     tried: set[str] = set()
     while run.moving:
-        _plan(run)
+        _plan(dataclasses.replace(run, blocked={}, held={}))  # what was held back is looked at anew
         moving = run.moving
         run = await hold_back(run, Inns(run.client, run.settings.inn_field))
         if run.moving.keys() >= moving.keys():  # nobody has let go of one
