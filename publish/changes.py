@@ -6,7 +6,7 @@ old and the same new one: that is a pattern, not a company. Values of people are
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
@@ -40,8 +40,8 @@ class FieldChanges:
 
 @dataclass(frozen=True, slots=True)
 class PartChanges:
-    """How many parts of a kind are published and how many would be created, updated, removed; what becomes of the
-    fields of the updated ones; from which sources the created ones come, where the mart tells."""
+    """How many parts of a kind are published and how many would be created, updated, removed, merged; what becomes of
+    the fields of the updated ones; from which sources the created ones come, where the mart tells."""
 
     entity: str
     published: int
@@ -50,10 +50,11 @@ class PartChanges:
     remove: int = 0
     fields: Mapping[str, FieldChanges] = field(default_factory=dict)
     created_from: Mapping[str, int] = field(default_factory=dict)
+    merge: int = 0
 
     @property
     def total(self) -> int:
-        return self.create + self.update + self.remove
+        return self.create + self.update + self.remove + self.merge
 
 
 def counted(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
@@ -63,8 +64,8 @@ def counted(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
     for part in parts:
         sql = f"select action, count(*) from plan_{part.entity} group by action"
         actions: dict[str, int] = dict(ledger.connection.execute(sql).fetchall())
-        create, update, remove = (actions.get(action, 0) for action in ("create", "update", "remove"))
-        counts.append(PartChanges(part.entity, published.get(part.entity, 0), create, update, remove))
+        create, update, remove, merge = (actions.get(action, 0) for action in ("create", "update", "remove", "merge"))
+        counts.append(PartChanges(part.entity, published.get(part.entity, 0), create, update, remove, merge=merge))
     return counts
 
 
@@ -72,14 +73,10 @@ def summary(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
     """What the plan changes, by kind in the order of the parts; kinds that do not change are left out."""
     by_entity = {part.entity: part for part in parts}
     return [
-        PartChanges(
-            kind.entity,
-            kind.published,
-            kind.create,
-            kind.update,
-            kind.remove,
-            _fields(ledger.connection, by_entity[kind.entity]) if kind.update else {},
-            _sources(ledger.connection, by_entity[kind.entity]) if kind.create else {},
+        replace(
+            kind,
+            fields=_fields(ledger.connection, by_entity[kind.entity]) if kind.update else {},
+            created_from=_sources(ledger.connection, by_entity[kind.entity]) if kind.create else {},
         )
         for kind in counted(ledger, by_entity.values())
         if kind.total
@@ -89,7 +86,7 @@ def summary(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
 def lines(changes: Iterable[PartChanges]) -> Iterator[str]:
     """The summary as plain lines: one a kind, one a field."""
     for kind in changes:
-        actions = {"create": kind.create, "update": kind.update, "remove": kind.remove}
+        actions = {"create": kind.create, "update": kind.update, "remove": kind.remove, "merge": kind.merge}
         counts = ", ".join(f"{name} {number:,}" for name, number in actions.items() if number)
         yield f"{kind.entity}, {kind.published:,} published: {counts}"
         if kind.created_from:

@@ -88,7 +88,7 @@ def plan(
     setting_names.check_fields(settings, PARTS)
     with reading(settings) as connection:
         ledger = ledger_of(connection, settings)
-        plans.compute(ledger, PARTS)
+        plans.compute(ledger, PARTS, merges=settings.bitrix24_merge_cards)
         setting_names.check_statuses(settings, connection, PARTS)
         limits = costs.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
         figures = forecast.summary(ledger, PARTS, limits)
@@ -131,9 +131,12 @@ def _as_json(
 
 
 def _print_plan(figures: forecast.Forecast) -> None:
-    table = Table("part", "published", "create", "update", "remove", title="plan", title_justify="left")
+    table = Table("part", "published", "create", "update", "remove", "merge", title="plan", title_justify="left")
     for entity, actions in figures.counts.items():
-        numbers = [figures.published.get(entity, 0), *(actions.get(name, 0) for name in ("create", "update", "remove"))]
+        numbers = [
+            figures.published.get(entity, 0),
+            *(actions.get(name, 0) for name in ("create", "update", "remove", "merge")),
+        ]
         table.add_row(entity, *(f"{number:,}" for number in numbers))
     console.print(table)
     if figures.is_empty:

@@ -82,6 +82,9 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
             if part.remove:
                 numbers[part.remove] = counts[part.entity].get("remove", 0)
             reads = math.ceil(sum(numbers.values()) / limits.page)
+        merges = counts[part.entity].get("merge", 0)  # a card is emptied of what is ours, then merged
+        if merges:
+            numbers[part.update] += 2 * merges
         if reads:
             commands[limits.listing] += reads
             requests += math.ceil(reads / limits.batch)

@@ -1,4 +1,4 @@
-"""Mart minus ledger: what to add, what to update, which links to take away; as temporary tables, one a part.
+"""Mart minus ledger: what to add, to update, to take away, which cards to merge; as temporary tables, one a part.
 
 Set-based and within DuckDB, so that a plan of a million parts needs neither time nor Python's memory: parts whose
 wanted JSON text equals the one last dealt with are nobody's business; the rest are read page by page. What somebody
@@ -15,9 +15,10 @@ import duckdb
 from ingest.warehouse.errors import OperatorError
 from publish import waiting
 from publish.ledger import Ledger
-from publish.parts import PRIMARY, Field, Key, Link, Part, canonical, decoded
+from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
 
-Action = Literal["create", "update", "remove"]
+Action = Literal["create", "update", "remove", "merge"]
+MERGE = "merge"  # the field under which a pair of cards is listed that the portal could not merge
 
 
 class Change(NamedTuple):
@@ -45,8 +46,9 @@ class Example(NamedTuple):
     fields: dict[str, tuple[Any, Any]]
 
 
-def compute(ledger: Ledger, parts: Iterable[Part]) -> None:
-    """Fill `plan_<entity>` for each part: origin_id, action, wanted, sent, previous, bitrix_id.
+def compute(ledger: Ledger, parts: Iterable[Part], *, merges: bool = False) -> None:
+    """Fill `plan_<entity>` for each part: origin_id, action, wanted, sent, previous, bitrix_id; with `merges` also the
+    cards of records that were merged into others, which the portal is to merge too.
 
     Raises OperatorError when a mart, or a column of one, is not there.
     """
@@ -62,6 +64,8 @@ def compute(ledger: Ledger, parts: Iterable[Part]) -> None:
                     )
                     from differences anti join waiting using (origin_id, wanted)"""
             )
+            if merges and part.departed:
+                ledger.connection.execute(f"insert into plan_{part.entity} {_merges(part, part.departed)}")
             for field in part.fields:
                 if field.choices and field.choices.mart:
                     ledger.connection.execute(f"from {field.choices.mart} limit 0")
@@ -163,6 +167,20 @@ def _departed(part: Part) -> str:
             where published.entity = '{part.entity}' and departed.state is not null
                 and json_extract_string(published.wanted, '$.{departed.state_field}') is distinct from departed.state
                 and published.origin_id not in (select {part.key} from {part.mart})"""
+
+
+def _merges(part: Part, departed: Departed) -> str:
+    """Cards whose survivor's card is there as well, but for pairs that the portal could not merge before."""
+    return f"""
+        select merged.origin_id, 'merge', '{{}}', null, null, merged.bitrix_id
+        from {departed.mart} as departed
+        inner join portal_held as merged on merged.entity = '{part.entity}' and merged.origin_id = departed.{part.key}
+        inner join portal_held as survivor
+            on survivor.entity = '{part.entity}' and survivor.origin_id = departed.merged_into
+        where departed.state = 'merged' and not exists (
+            select 1 from portal_conflicts as conflict
+            where conflict.entity = '{part.entity}' and conflict.origin_id = merged.origin_id
+                and conflict.field = '{MERGE}')"""
 
 
 def _remembered(part: Part, parts: Sequence[Part]) -> str:

@@ -101,7 +101,7 @@ def _leave_out_references(connection: duckdb.DuckDBPyConnection, part: Part) -> 
                 where ({" or ".join(f'is_untold."{name}"' for name in untold)})
                     and {told}::varchar = json_merge_patch(previous, '{{}}')::varchar
             )
-            delete from plan_{part.entity} where origin_id in (from waiting)"""
+            delete from plan_{part.entity} where action = 'update' and origin_id in (from waiting)"""
     )
 
 
@@ -121,5 +121,6 @@ def _leave_out_held(connection: duckdb.DuckDBPyConnection, part: Part, held: Map
         == decoded(previous)
     ]
     connection.execute(
-        f"delete from plan_{part.entity} where origin_id in (select unnest(?::varchar[]))", [nothing_else]
+        f"delete from plan_{part.entity} where action = 'update' and origin_id in (select unnest(?::varchar[]))",
+        [nothing_else],
     )

@@ -12,8 +12,7 @@ from publish.bitrix24.kinds import Card, origin
 from publish.bitrix24.run import Attempt, Lines, Run, send_repeatable, settle
 from publish.entries import Conflict
 from publish.parts import Departed, Key
-
-_MERGED = "merge"  # the field under which a pair is listed
+from publish.plan import MERGE
 
 
 class Pair(NamedTuple):
@@ -25,7 +24,7 @@ class Pair(NamedTuple):
 
 
 async def merge_cards(run: Run) -> None:
-    """Merge every pair whose both cards the portal holds and that was not listed before."""
+    """Merge every pair of the plan."""
     for card in run.parts.cards:
         if card.departed:
             pairs = _pairs(run, card, card.departed)
@@ -35,16 +34,12 @@ async def merge_cards(run: Run) -> None:
 
 def _pairs(run: Run, card: Card, departed: Departed) -> list[Pair]:
     rows = run.connection.execute(
-        f"""select departed.{card.key}, merged.bitrix_id, survivor.bitrix_id
-            from {departed.mart} as departed
-            inner join portal_held as merged
-                on merged.entity = '{card.entity}' and merged.origin_id = departed.{card.key}
+        f"""select plan.origin_id, plan.bitrix_id, survivor.bitrix_id
+            from plan_{card.entity} as plan
+            inner join {departed.mart} as departed on departed.{card.key} = plan.origin_id
             inner join portal_held as survivor
                 on survivor.entity = '{card.entity}' and survivor.origin_id = departed.merged_into
-            where departed.state = 'merged' and not exists (select 1 from portal_conflicts as conflict
-                where conflict.entity = merged.entity and conflict.origin_id = merged.origin_id
-                    and conflict.field = '{_MERGED}')
-            order by 1"""
+            where plan.action = 'merge' order by 1"""
     ).fetchall()
     return [Pair(*row) for row in rows]
 
@@ -80,7 +75,7 @@ def _attempt(run: Run, card: Card, pair: Pair) -> Attempt:
     key = Key(card.entity, pair.origin_id)
 
     def listed(said: str | None) -> Lines:
-        return Lines(conflicts=[Conflict(*key, pair.merged, _MERGED, None, said, str(pair.survivor))])
+        return Lines(conflicts=[Conflict(*key, pair.merged, MERGE, None, said, str(pair.survivor))])
 
     def done(result: Any) -> Lines:
         status = _status(result)

@@ -127,7 +127,7 @@ async def _prepare(run: Run, *, let_through: bool) -> Run:
 def _plan(run: Run) -> None:
     for link in run.parts.links:
         note_primaries(run, link)
-    plan.compute(run.ledger, run.parts)
+    plan.compute(run.ledger, run.parts, merges=run.settings.bitrix24_merge_cards)
     _leave_out_waiting(run)
 
 
@@ -185,5 +185,4 @@ async def _change(run: Run) -> None:
             await update_parts(run, part)
             if isinstance(part, Detail):
                 await remove_details(run, part)
-    if run.settings.bitrix24_merge_cards:
-        await merge_cards(run)
+    await merge_cards(run)
