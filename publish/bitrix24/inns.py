@@ -1,14 +1,17 @@
 """Which company cards of the portal hold an INN: in their requisites and, by setting, in a custom field of the company.
 
-People type INNs with spaces, hyphens, invisible characters, a word in front or the KPP behind, and spreadsheets take
-the zero in front. The portal compares texts as they are stored (page `requisites/universal/crm-requisite-list`), so
-texts are asked for by a pattern of the digits, or all of them are read, whichever takes fewer requests; what they mean
-is decided here, and a text that is no INN means nothing.
+People type INNs with spaces, hyphens, invisible characters, a word in front, the KPP behind or letters for 0 and 3, and
+spreadsheets take the zero in front. The portal compares texts as they are stored (page
+`requisites/universal/crm-requisite-list`), so texts are asked for by a pattern of the digits, or all of them are read,
+whichever takes fewer requests; what they mean is decided here, and a text that is no INN means nothing. What the models
+read as an INN (`macros/inn.sql`) is one here too; control digits need no look, for readings are only compared with INNs
+of ours.
 """
 
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from ingest.bitrix24.answers import number_of, rows_of
@@ -20,6 +23,8 @@ from publish.bitrix24.parts import COMPANY, REQUISITE
 Holders = Mapping[int, int | None]  # company card -> its oldest requisite with the INN, None where only a field has it
 _AT_ONCE = 10 * BATCH  # commands whose answers are kept at a time
 _DASHES_AND_DOTS = {"Pd", "Pc"}
+_LETTERS = "ОЗO"  # for 0, 3, 0: two Cyrillic ones, a Latin one
+_LABELS = re.compile("ОГРНИП|ОГРН|ИНН|INN|КПП|KPP")
 
 
 class Inns:
@@ -83,10 +88,11 @@ async def _rows(
     )
     highest = max((number_of(method, row, "ID") for row in rows_of(method, newest)), default=0)
     filters: list[dict[str, Any]]
-    if highest <= PAGE * len(inns):
+    patterns = [*map(pattern, inns), *(f"%{letter}%" for both in _LETTERS for letter in (both, both.lower()))]
+    if highest <= PAGE * len(patterns):
         filters = [{">=ID": lowest, "<ID": lowest + PAGE} for lowest in range(1, highest + 1, PAGE)]
     else:
-        filters = [{f"=%{name}": pattern(inn)} for inn in inns]
+        filters = [{f"=%{name}": text} for text in patterns]
     todo = [{**where, **chosen} for chosen in filters]
     while todo:
         turn, todo = todo[:_AT_ONCE], todo[_AT_ONCE:]
@@ -103,32 +109,37 @@ async def _rows(
 
 
 def pattern(inn: str) -> str:
-    """What a text with this INN in it looks like to LIKE: its digits, without a zero in front, and anything between."""
-    return "%" + "%".join(inn.lstrip("0")) + "%"
+    """What a text with this INN in it looks like to LIKE: its digits, and anything between. Zeros in front get lost,
+    and an exponent may stand for those at the end. Texts with letters for digits have patterns of their own."""
+    return "%" + "%".join(inn.strip("0")) + "%"
 
 
 def readings(value: Any) -> set[str]:
     """INNs that a text, a number or a list of them may mean; none of what is no INN.
 
-    Ten or twelve digits are one; nine or eleven, at the beginning, are one that lost its zero; nineteen are an INN with
-    its KPP typed behind it.
+    Ten or twelve digits are one; nine or eleven, at the beginning, are one that lost its zero; nine more are the KPP
+    typed behind it. Letters that look like digits are also read as such.
     """
     if isinstance(value, list | tuple):
         return {inn for one in value for inn in readings(one)}
     if value is None or isinstance(value, Mapping):
         return set()
     text = re.sub(r"[.,]0+$", "", unicodedata.normalize("NFKC", str(value)).strip())
-    found: set[str] = set()
+    if re.fullmatch(r"[0-9][.,][0-9]+[eE][+]?[0-9]{1,2}", text):
+        text = str(int(Decimal(text.replace(",", "."))))
+    if not re.search("[0-9]", text):
+        return set()
+    with_letters = _LABELS.sub("|", text.upper()).translate(str.maketrans(_LETTERS, "030"))
+    return {inn for one in (text, with_letters) for inn in _numbers(one)}
+
+
+def _numbers(text: str) -> Iterator[str]:
     for number, digits in enumerate(re.findall("[0-9]+", "".join(_kept(text)))):
-        if len(digits) in (10, 12):
-            found.add(digits)
-        elif number == 0 and len(digits) in (9, 11) and digits[0] != "0":  # there is no region 00
-            found.add("0" + digits)
-        elif len(digits) == 19:
-            found.add(digits[:10])
-        elif len(digits) == 18 and digits[0] != "0":
-            found.add("0" + digits[:9])
-    return found
+        without_kpp = digits[:-9] if len(digits) in (18, 19, 20, 21) else digits
+        if len(without_kpp) in (10, 12):
+            yield without_kpp
+        elif number == 0 and len(without_kpp) in (9, 11) and digits[0] != "0":  # there is no region 00
+            yield "0" + without_kpp
 
 
 def _kept(text: str) -> Iterator[str]:

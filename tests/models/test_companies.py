@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stdnum.ru import inn as stdnum_inn
 from stdnum.ru import ogrn as stdnum_ogrn
 
+from tests.inns_as_typed import READ_AS
 from tests.models.compiled_models import CompiledModels
 from tests.models.sql_rules import sql
 from tests.sample_data.companies import HONEST_LATIN, SPELLED_OUT
@@ -108,6 +109,11 @@ def test_inn_verdicts_agree_with_python_stdnum_on_a_million_values():
     theirs = [stdnum_inn.is_valid(v) and not v.startswith("00") and len(set(v)) > 1 for v in values]
     assert [v for v, a, b in zip(values, ours, theirs, strict=True) if a != b] == []
     assert 100_000 < sum(ours) < 900_000
+
+
+def test_inns_are_read_however_they_were_typed_and_as_the_publisher_reads_them():
+    read = sql("inn_padded", "(" + sql("inn_digits", "(" + sql("inn_without_labels", "x") + ")") + ")")
+    assert computed(list(READ_AS), f"select {read} as y, n from given") == list(READ_AS.values())
 
 
 def test_a_lost_zero_is_restored_exactly_where_python_stdnum_then_agrees():
