@@ -106,18 +106,22 @@ async def _without_proof(
             aside = portals.put_aside(ledger.connection, ledger.portal)
             portals.saw(ledger.connection, ledger.portal, client.address)
             notes.append(f"{ledger.portal} holds no card of the ledger: it starts empty, the ledger is kept as {aside}")
-        elif verdict.lost:
+        elif verdict.lost or verdict.is_put_back:
             drop_lost(ledger, parts)
             await _bring_up_to_date(ledger, client, parts, 0)
-            notes.append(f"{ledger.portal} lacks {verdict.lost:,} parts of the ledger: they are found or created again")
+            notes.append(
+                f"{ledger.portal} lacks {verdict.lost:,} parts of the ledger: they are found or created again, and all "
+                "that was ever changed is compared"
+            )
     missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids() if from_newest else {})
     notes += _caught_up(ledger, missed)
     return replace(identity, row=_row(ledger), is_caught_up=True, has_missed=missed > 0, notes=tuple(notes))
 
 
 async def _after_another_writer(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
-    """A portal of ours that another warehouse has written to since: what it has created and taken away is made good."""
-    verdict = await verify(ledger, client, parts)
+    """A portal of ours that another warehouse has written to since: what it has created is taken in, links and
+    addresses that it has taken away are made again where they are wanted. What it has changed counts as a manager's."""
+    verdict = await verify(ledger, client, parts, also_links=True)
     drop_lost(ledger, parts)
     missed = await catch_up(client, ledger, parts.cards, {})
     notes = [f"{ledger.portal}: taken over", *_caught_up(ledger, missed)]
@@ -135,7 +139,7 @@ async def _with_proof(identity: Identity, mark: Mark, ledger: Ledger, client: Cl
     is_older = mark.number not in (row.counter, row.intended)
     if is_older or mark.is_under_way:
         # A push that never ended may have gone on after a copy of the portal was made under that same number.
-        return await _put_back(identity, mark.number, mark.at, ledger, client, parts, all_lines=is_older)
+        return await _put_back(identity, mark.number, mark.at, ledger, client, parts, is_sure=is_older)
     return replace(identity, row=_row(ledger))
 
 
@@ -148,7 +152,7 @@ async def _with_older_warehouse(
     identity = replace(identity, has_missed=True, notes=notes)
     if unknown:
         oldest = min(unknown, key=lambda told: told.number)
-        told = await _put_back(identity, oldest.number, oldest.at, ledger, client, parts, all_lines=True)
+        told = await _put_back(identity, oldest.number, oldest.at, ledger, client, parts, is_sure=True)
         return replace(told, is_older=False)  # the mark tells it
     missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids())
     return replace(identity, is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
@@ -162,13 +166,12 @@ async def _put_back(
     client: Client,
     parts: Catalogue,
     *,
-    all_lines: bool,
+    is_sure: bool,
 ) -> Identity:
-    """The portal was put back to what it was at a push, for sure or (with `all_lines` unset) only if something is lost:
-    what is lost leaves the ledger, and own cards of any number that it does not know are taken in."""
-    verdict = await verify(ledger, client, parts, surely_until=at, all_lines=all_lines)
-    is_older = all_lines or verdict.lost > 0
-    if not is_older:
+    """The portal was put back to what it was at a push, for sure or (with `is_sure` unset) only if it shows signs of
+    it: what is lost leaves the ledger, and own cards of any number that it does not know are taken in."""
+    verdict = await verify(ledger, client, parts, surely_until=at, is_put_back=is_sure)
+    if not verdict.is_put_back:
         return replace(identity, row=_row(ledger))
     drop_lost(ledger, parts)
     missed = await catch_up(client, ledger, parts.cards, {})

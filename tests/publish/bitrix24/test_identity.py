@@ -495,6 +495,50 @@ class TestTheMark:
         assert strangers(office) == theirs
         assert office.differences() == []
 
+    def test_the_newest_card_stays_deleted_in_an_unmarked_portal(self, office):
+        deny_marks(office)
+        grow(office, 4, 8, 4)
+        office.push()
+        office.call("crm.item.delete", {"entityTypeId": 4, "id": office.ids("company")[marts.company_id(3)]})
+        office.sql("update marts.crm_contacts set post = 'директор'")
+        result = office.push(let_through=True)
+        assert (result.created, result.notes) == ({}, [])
+        assert office.portal.counts()["company"] == 3
+
+    def test_the_newest_card_stays_deleted_after_a_killed_push(self, published):
+        grow(published, 6, 8, 4)
+        published.faults.fail("crm.requisite.bankdetail.add", "OVERLOAD_LIMIT", "REST API is blocked")
+        with pytest.raises(PortalRefused):
+            published.push(let_through=True)
+        published.call("crm.item.delete", {"entityTypeId": 4, "id": published.ids("company")[marts.company_id(5)]})
+        result = published.push(let_through=True)
+        assert ("company" in result.created, result.notes) == (False, [])
+        assert published.portal.counts()["company"] == 5
+
+    @pytest.mark.parametrize("is_marked", [True, False])
+    def test_an_unmarked_portal_put_back_gets_changes_addresses_and_links_again(self, office, tmp_path, is_marked):
+        if not is_marked:
+            deny_marks(office)
+        grow(office, 6, 12, 6)
+        office.push()
+        office.portal.copy_to(tmp_path / "copy.sqlite")
+        office.sql(
+            "update marts.crm_companies set title = 'Новое', legal_address = 'Тверь' where company_id = company_id(1)"
+        )
+        office.sql(
+            """insert into marts.crm_company_contacts by name
+               select company_id(4) as company_id, contact_id(1) as contact_id, false as is_primary"""
+        )
+        office.push()
+        office.swap_portal(tmp_path / "copy.sqlite")
+        if not is_marked:
+            deny_marks(office)
+        office.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(3)")
+        result = office.push(let_through=True)
+        assert office.differences() == []
+        assert len(result.notes) == 1
+        assert office.sql("select count(*) from sync.conflicts") == [(0,)]
+
     def test_a_portal_that_no_longer_lets_us_mark_it_is_checked_too(self, published, tmp_path):
         published.portal.copy_to(tmp_path / "copy.sqlite")
         deny_marks(published)
