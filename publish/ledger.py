@@ -6,7 +6,7 @@ The answer to one request and everything it settles is one transaction, so that 
 The tables' columns are in `ingest/warehouse/schema.sql`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -112,16 +112,16 @@ class Ledger:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def list_duplicates(self, duplicates: Sequence[Duplicates], *, all_of: str = "") -> None:
+    def list_duplicates(self, duplicates: Sequence[Duplicates], *, all_of: str = "", but: Collection[str] = ()) -> None:
         """List records that several cards could be, for a person to sort out. When they are `all_of` an entity, those
-        listed before leave the list."""
+        listed before leave the list, all `but` some."""
         now = utc_now()
         with transaction(self.connection):
             if all_of:
                 self.connection.execute(
                     f"""delete from {self.schema}.adoption_duplicates where portal = ? and entity = ?
                            and origin_id not in (select unnest(?::varchar[]))""",
-                    [self.portal, all_of, [listed.origin_id for listed in duplicates]],
+                    [self.portal, all_of, [*(listed.origin_id for listed in duplicates), *but]],
                 )
             self._insert(
                 "adoption_duplicates",

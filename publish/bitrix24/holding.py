@@ -67,8 +67,9 @@ async def hold_back(run: Run, inns: Inns) -> Run:
         else:
             words = _STILL_THERE if is_moving else _TWICE
             listed.append(Duplicates(REQUISITE.entity, origin_id, f"{_INN} {inn} {words}", [card, *others]))
-    run.ledger.list_duplicates(listed, all_of=REQUISITE.entity)
-    blocked = {**run.blocked, REQUISITE.entity: not_made | run.blocked.get(REQUISITE.entity, set())}
+    listed_before = run.blocked.get(REQUISITE.entity, set())
+    run.ledger.list_duplicates(listed, all_of=REQUISITE.entity, but=listed_before)
+    blocked = {**run.blocked, REQUISITE.entity: not_made | listed_before}
     return dataclasses.replace(run, blocked=blocked, held=fields, emptied={}, moving=moving)
 
 

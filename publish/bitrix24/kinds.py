@@ -99,8 +99,10 @@ class Card(Part):
         }
 
     def own_key(self, current: Mapping[str, Any], origin_id: str) -> dict[str, str]:
-        """Our key for a card that has none; a card of another system keeps its own."""
-        return {} if current.get("originId") else origin(origin_id)
+        """Our key for a card that has none, or one of ours that stands for it no longer; a card of another system, or
+        one that we know by another field, keeps its own."""
+        known = self.known_by.of(current) if self.known_by == OwnKey() else ""
+        return {} if known == origin_id or (current.get("originId") and not known) else origin(origin_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,3 +101,59 @@ def test_the_oldest_of_two_cards_with_one_key_is_ours(office):
 def test_a_range_is_halved_without_a_gap():
     first, second = Range(10, 171).halves()
     assert (first.above, first.until, second.above, second.until) == (10, 90, 90, 171)
+
+
+def put_back_with_other_ids(office, tmp_path) -> None:
+    """A warehouse put back to its first day; its models gave records other ids since, as another order of them does."""
+    marts.fill(office.connection, 1, 0)
+    office.push()
+    copy = office.copy_warehouse(tmp_path / "copy.duckdb")
+    marts.fill(office.connection, 2, 6, 4)
+    office.sql("update marts.crm_contacts set phones = ['+74951112233', phones[1]]")  # the office's phone
+    office.push(let_through=True)
+    office.put_back_warehouse(copy)
+    marts.fill(office.connection, 2, 6, 4)
+    office.sql("update marts.crm_contacts set phones = ['+74951112233', phones[1]]")
+    for mart in ("crm_companies", "crm_company_contacts", "crm_deals"):
+        office.sql(f"update marts.{mart} set company_id = 'c-new' where company_id = company_id(1)")
+    for mart in ("crm_contacts", "crm_company_contacts", "crm_deals"):
+        office.sql(f"update marts.{mart} set contact_id = 'p-new' || contact_id[-1:] where contact_id > contact_id(1)")
+
+
+def test_cards_whose_ids_the_models_gave_anew_are_known_by_inn_phone_and_name(office, tmp_path):
+    put_back_with_other_ids(office, tmp_path)
+    counts = office.portal.counts()
+    result = office.push(let_through=True)
+    assert office.portal.counts() == counts
+    assert (result.created, result.duplicates) == ({}, 0)
+    assert office.differences() == []
+    assert office.ids("company")["c-new"] == office.card("company", "c-new")["id"]
+    office.sql("update marts.crm_companies set title = 'ООО Новое' where company_id = 'c-new'")
+    office.push(let_through=True)
+    assert office.card("company", "c-new")["title"] == "ООО Новое"
+
+
+def test_a_card_taken_in_whose_inn_was_corrected_meanwhile_gets_no_second_requisite(office, tmp_path):
+    marts.fill(office.connection, 1, 0)
+    office.push()
+    copy = office.copy_warehouse(tmp_path / "copy.duckdb")
+    marts.fill(office.connection, 3, 0)
+    office.push(let_through=True)
+    card = office.ids("company")[marts.company_id(2)]
+    second = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": card, "PRESET_ID": 1, "NAME": "Ещё одни", "RQ_INN": "5001007322"}
+    office.call("crm.requisite.add", {"fields": second})
+    office.put_back_warehouse(copy)
+    marts.fill(office.connection, 3, 0)
+    office.sql("update marts.crm_companies set inn = '7707083893' where company_id = company_id(1)")
+    office.sql("update marts.crm_companies set inn = '7736050003' where company_id = company_id(2)")
+    before = office.portal.requisites()
+    result = office.push(let_through=True)
+    assert office.portal.requisites() == before
+    assert ("requisite" in result.created, result.duplicates) == (False, 1)
+    listed = office.sql("select entity, origin_id, len(bitrix_ids) from sync.adoption_duplicates")
+    assert listed == [("requisite", marts.company_id(2), 2)]
+    assert office.sql("select origin_id, field, wanted from sync.conflicts where entity = 'requisite'") == [
+        (marts.company_id(1), "RQ_INN", "7707083893")
+    ]
+    office.push(let_through=True)
+    assert office.sql("select entity, origin_id, len(bitrix_ids) from sync.adoption_duplicates") == listed

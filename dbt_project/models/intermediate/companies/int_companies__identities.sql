@@ -3,7 +3,8 @@
 ) }}
 -- The memory of company ids, one row per id ever given out. It reads itself: an id once minted is kept when the INN is
 -- corrected, when records join or leave, and through --full-refresh. A new id is made from the key of the record that
--- was created first, so that a warehouse built from nothing gives the same ids again.
+-- was created first, so that a warehouse built from nothing gives the same ids again, but where such a record joined
+-- its company later than others; the publisher knows those by their INN.
 with known as (
     {% if is_incremental() -%}
     select * from {{ this }}

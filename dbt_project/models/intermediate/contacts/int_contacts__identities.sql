@@ -3,7 +3,8 @@
 ) }}
 -- The memory of contact ids, one row per id ever given out. It reads itself: an id once minted is kept when records
 -- join or leave, while its records are rejected, and through --full-refresh. A new id is made from the key of its
--- cluster's first record, so that a warehouse built from nothing gives the same ids again.
+-- cluster's first record, so that a warehouse built from nothing gives the same ids again, but where such a record
+-- joined its person later than others; the publisher knows those by a phone or e-mail within their company.
 with known as (
     {% if is_incremental() -%}
     select * from {{ this }}
