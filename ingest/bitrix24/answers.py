@@ -73,3 +73,16 @@ def entries_of(method: str, value: Any) -> Iterable[Mapping[str, Any]]:
         if not isinstance(entry, Mapping) or not {"id", "typeId", "value"} <= entry.keys():
             raise odd(method, "phones or e-mails of another form")
         yield entry
+
+
+def map_of(value: Any) -> dict[str, Any]:
+    """A map that came as one; empty for anything else, such as the list that PHP makes of an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def seconds_of(value: Any) -> float:
+    """Seconds that came as a number or as its text; 0 for anything else."""
+    try:
+        return float(value or 0)
+    except (TypeError, ValueError):
+        return 0.0

@@ -5,18 +5,19 @@ request, up to 50 commands, HTTP 200 whatever became of them.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 from pydantic import SecretStr
 
-from ingest.bitrix24.answers import number_of, rows_of, whole
+from ingest.bitrix24.answers import map_of, number_of, rows_of, seconds_of, whole
 from ingest.bitrix24.errors import WEBHOOK, PortalError, PortalRefused, PortalUnavailable, Reaction
 from ingest.bitrix24.pacing import BATCH, PAGE, Pace
+from ingest.bitrix24.parameters import query
 
 _REDIRECTS = (301, 302, 307, 308)
 _PATIENCE = 9  # failures in a row before the portal counts as unreachable
@@ -72,22 +73,6 @@ class _Told:
     elements: int = 0
 
 
-def query(params: Mapping[str, Any]) -> str:
-    """Parameters as PHP reads them, `fields[PHONE][0][VALUE]=%2B7`; None and empty lists are empty texts."""
-
-    def walk(name: str, value: Any) -> Iterable[str]:
-        if isinstance(value, Mapping):
-            for key, inner in value.items():
-                yield from walk(f"{name}[{key}]" if name else str(key), inner)
-        elif isinstance(value, list | tuple) and value:
-            for index, inner in enumerate(value):
-                yield from walk(f"{name}[{index}]", inner)
-        else:
-            yield f"{quote_plus(name, safe='[]')}={quote_plus('' if value is None or value == [] else str(value))}"
-
-    return "&".join(walk("", params))
-
-
 class Client:
     """A portal behind an inbound webhook. Use as an asynchronous context manager; calls may run concurrently."""
 
@@ -131,8 +116,9 @@ class Client:
     async def read(self, commands: Sequence[Command], *, optional: Container[str] = ()) -> list[Any]:
         """Results of any number of reading commands, in order; lost answers are asked for again.
 
-        Raises PortalRefused for an error that is not a limit: a reading command of ours has no record to blame. Of the
-        methods in `optional`, one that is refused has the result None.
+        Raises PortalRefused for an error that is not a limit: a reading command of ours has no record to blame, and
+        PortalUnavailable where one is never answered. Of the methods in `optional`, one that is refused has the result
+        None.
         """
         return [outcome.result for outcome in await self.read_outcomes(commands, optional=optional)]
 
@@ -140,10 +126,17 @@ class Client:
         """The same with what lists say of their rows."""
         outcomes = [LOST] * len(commands)
         todo = list(range(len(commands)))
+        asked: Counter[int] = Counter()
         while todo:
             turn, todo = todo[:BATCH], todo[BATCH:]
+            retried = min(asked[index] for index in turn)
+            if retried and not self._failures:  # the portal answers, but fails on each of these
+                await self.pace.clock.sleep(_pause(retried))
+            asked.update(turn)
             for index, outcome in zip(turn, await self.send([commands[i] for i in turn]), strict=True):
                 if not outcome.is_known:
+                    if asked[index] >= _PATIENCE:
+                        raise self._unavailable(f"fails on {commands[index].method}", asked[index])
                     todo.append(index)
                 elif outcome.error is None or commands[index].method in optional:
                     outcomes[index] = outcome
@@ -217,8 +210,12 @@ class Client:
                 if outcome is None:
                     continue
                 return outcome
-            self._failures = 0
-            return self._outcomes(commands, decoded["result"], started)
+            outcomes = self._outcomes(commands, decoded["result"], started)
+            if all(outcome == LOST for outcome in outcomes):
+                await self._failed("answers without a word of what we asked")
+            else:
+                self._failures = 0
+            return outcomes
 
     def _follow(self, address: str, location: str) -> None:
         """Go on at the address that the portal sends a request to `address` to, with POST as before.
@@ -267,29 +264,32 @@ class Client:
         )
 
     async def _failed(self, problem: str) -> None:
-        """Count a failure, give up after many in a row, else wait: half a second at first, at most half a minute."""
+        """Count a failure, give up after many in a row, else wait."""
         self._failures += 1
         if self._failures >= _PATIENCE:
-            raise PortalUnavailable(
-                f"{self.host} {problem}, {self._failures} times in a row",
-                hint="what was done stays; run the same command again later",
-            )
-        await self.pace.clock.sleep(min(30.0, 0.25 * 2**self._failures))
+            raise self._unavailable(problem, self._failures)
+        await self.pace.clock.sleep(_pause(self._failures))
+
+    def _unavailable(self, problem: str, times: int) -> PortalUnavailable:
+        return PortalUnavailable(
+            f"{self.host} {problem}, {times} times in a row",
+            hint="what was done stays; run the same command again later",
+        )
 
     def _outcomes(self, commands: list[Command], result: Any, started: float) -> list[Outcome]:
         """Outcomes of a batch answer, whose maps are PHP arrays: `[]` when empty."""
         result = result if isinstance(result, dict) else {}
         names = ("result", "result_error", "result_time", "result_total", "result_next")
-        results, errors, times, totals, following = (_map(result.get(name)) for name in names)
+        results, errors, times, totals, following = (map_of(result.get(name)) for name in names)
         outcomes: list[Outcome] = []
         told: dict[str, _Told] = defaultdict(_Told)
         for index, command in enumerate(commands):
             key, method = f"c{index}", told[command.method]
             if key in times:
-                told_time = _map(times[key])
-                method.operating = _seconds(told_time.get("operating"))
-                method.reset_at = _seconds(told_time.get("operating_reset_at"))
-                method.work += _seconds(told_time.get("duration"))
+                told_time = map_of(times[key])
+                method.operating = seconds_of(told_time.get("operating"))
+                method.reset_at = seconds_of(told_time.get("operating_reset_at"))
+                method.work += seconds_of(told_time.get("duration"))
             if key in errors:
                 told_error = errors[key] if isinstance(errors[key], dict) else {"error_description": errors[key]}
                 error = PortalError(str(told_error.get("error", "")), str(told_error.get("error_description", "")))
@@ -309,15 +309,9 @@ class Client:
         return outcomes
 
 
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _seconds(value: Any) -> float:
-    try:
-        return float(value or 0)
-    except (TypeError, ValueError):
-        return 0.0
+def _pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: half a second at first, at most half a minute."""
+    return float(min(30, 0.25 * 2.0**failures))
 
 
 async def list_by(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ingest.bitrix24.answers import whole
+from ingest.bitrix24.answers import map_of, whole
 from ingest.bitrix24.client import LOST, Outcome
 from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import BATCH
@@ -228,8 +228,8 @@ def _elements_of(outcome: Outcome, number: int) -> list[Outcome]:
     command has no result, that of the command."""
     if not outcome.is_done:
         return [outcome] * number
-    items = _map(outcome.result).get("items")
-    answers = {str(index): item for index, item in enumerate(items)} if isinstance(items, list) else _map(items)
+    items = map_of(outcome.result).get("items")
+    answers = {str(index): item for index, item in enumerate(items)} if isinstance(items, list) else map_of(items)
     return [_element(answers.get(str(index))) for index in range(number)]
 
 
@@ -237,11 +237,7 @@ def _element(answer: Any) -> Outcome:
     if not isinstance(answer, dict):
         return LOST
     if "item" in answer:
-        bitrix_id = whole(_map(answer["item"]).get("id"))
+        bitrix_id = whole(map_of(answer["item"]).get("id"))
         return LOST if bitrix_id is None else Outcome(result=bitrix_id)
     error = PortalError(str(answer.get("error", "")), str(answer.get("error_description", "")))
     return Outcome(error=error, is_known=error.reaction is not Reaction.UNKNOWN)
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

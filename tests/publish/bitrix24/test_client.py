@@ -1,12 +1,16 @@
 """The client: what it sends, what it gives up on, and what it never shows."""
 
+import asyncio
+import json
+
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from ingest.bitrix24.client import Client, Command, query
+from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.errors import PortalRefused, PortalUnavailable
 from ingest.bitrix24.pacing import Pace
+from ingest.bitrix24.parameters import query
 from tests.publish import marts
 
 
@@ -23,6 +27,64 @@ def test_a_portal_that_stays_away_ends_the_run_with_a_hint(office):
     with pytest.raises(PortalUnavailable, match=r"portal\.test .* times in a row") as stopped:
         office.push()
     assert "run the same command again" in stopped.value.hint
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"result": None}, {"result": {}}, {"result": []}, {"result": {"result": [], "result_error": []}}],
+    ids=str,
+)
+def test_answers_that_say_nothing_of_our_commands_end_the_run(office, answer):
+    client, requests = client_of(office, answer)
+    with pytest.raises(PortalUnavailable, match="without a word of what we asked, 9 times") as stopped:
+        office.clock.run(client.read([Command("profile", {})]))
+    assert len(requests) == 9
+    assert stopped.value.hint
+
+
+@pytest.mark.parametrize(
+    "error", [None, {"error": "INTERNAL_SERVER_ERROR", "error_description": "Internal server error"}]
+)
+def test_one_reading_command_that_is_never_answered_ends_the_run_although_others_are(office, error):
+    def answer(request: httpx.Request) -> dict:
+        commands = json.loads(request.content)["cmd"]
+        results = {name: 1 for name, command in commands.items() if not command.startswith("user.get")}
+        errors = dict.fromkeys(commands.keys() - results, error)
+        return {"result": {"result": results, "result_error": errors if error else []}}
+
+    client, requests = client_of(office, answer)
+
+    async def work() -> None:
+        async def answered() -> None:
+            while True:
+                await client.read([Command("profile", {})])
+                await office.clock.sleep(0.1)
+
+        async with asyncio.timeout(3600):
+            others = asyncio.create_task(answered())
+            try:
+                await client.read([Command("profile", {}), Command("user.get", {})])
+            finally:
+                others.cancel()
+
+    started = office.clock.time()
+    with pytest.raises(PortalUnavailable, match=r"user\.get, 9 times in a row"):
+        office.clock.run(work())
+    assert office.clock.time() - started < 600
+    assert requests
+
+
+def client_of(office, answer) -> tuple[Client, list[httpx.Request]]:
+    """A client of a portal that answers every request with this, and the requests that came."""
+    requests = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        assert len(requests) < 50_000, "the client asks for ever"
+        return httpx.Response(200, json=answer(request) if callable(answer) else answer)
+
+    webhook = SecretStr("https://portal.test/rest/1/topsecret/")
+    return Client(webhook, Pace(0, 50, 0, office.clock), transport=httpx.MockTransport(handle)), requests
 
 
 def test_the_secret_is_in_no_representation_and_no_error(open_office):
