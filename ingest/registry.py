@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from urllib.parse import urlsplit
 
 import duckdb
 import httpx
@@ -113,6 +114,12 @@ class Registry:
         )
 
     @property
+    def address(self) -> str:
+        """Where the service is, for messages: without a user and a password."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
     def in_flight(self) -> int:
         """Requests under way at a time."""
         return max(1, round(self.rate * EXPECTED_LATENCY_S))
@@ -175,7 +182,7 @@ class Registry:
         if status in OF_THIS_INN:
             raise NoAnswer(f"status {status}")
         if status != 200:
-            place = f"{self.url}{FIND_PARTY}"
+            place = f"{self.address}{FIND_PARTY}"
             self.refusal = OperatorError(f"the registry answers {status} at {place}", hint="check SVOD_REGISTRY_URL")
             raise self.refusal
         return response.content
@@ -204,7 +211,7 @@ class Registry:
                     yield verdict
                 if len(unanswered) >= GIVE_UP_AFTER:
                     raise OperatorError(
-                        f"the registry at {self.url} does not answer ({unanswered[-1].reason})",
+                        f"the registry at {self.address} does not answer ({unanswered[-1].reason})",
                         hint="is SVOD_REGISTRY_URL right? verdicts got so far are kept, the next run asks for the rest",
                     )
             if self.refusal:

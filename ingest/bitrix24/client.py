@@ -18,6 +18,7 @@ from ingest.bitrix24.answers import map_of, number_of, rows_of, seconds_of, whol
 from ingest.bitrix24.errors import WEBHOOK, PortalError, PortalRefused, PortalUnavailable, Reaction
 from ingest.bitrix24.pacing import BATCH, PAGE, Pace
 from ingest.bitrix24.parameters import query
+from ingest.bitrix24.webhook import without_secret
 
 _REDIRECTS = (301, 302, 307, 308)
 _PATIENCE = 9  # failures in a row before the portal counts as unreachable
@@ -243,7 +244,7 @@ class Client:
 
     async def _refused(self, commands: list[Command], body: dict[str, Any], status: int) -> list[Outcome] | None:
         """React to an error of the whole request: None means "the same again"."""
-        error = PortalError(str(body.get("error", "")), str(body.get("error_description", "")))
+        error = self._error(body)
         if error.reaction in (Reaction.STOP, Reaction.RIGHTS):
             raise error.stop(self._variable)
         if error.reaction is Reaction.LIMIT:
@@ -262,6 +263,12 @@ class Client:
         raise PortalRefused(
             f"the portal answered {status} {error.code} {error.description}".strip(), hint="please report this"
         )
+
+    def _error(self, body: Mapping[str, Any]) -> PortalError:
+        """An error as it is told, without the webhook: a gateway may repeat the address that it was asked for."""
+        webhook = self._batch_url.removesuffix("/batch")
+        code, said = (without_secret(str(body.get(name, "")), webhook) for name in ("error", "error_description"))
+        return PortalError(code, said)
 
     async def _failed(self, problem: str) -> None:
         """Count a failure, give up after many in a row, else wait."""
@@ -292,7 +299,7 @@ class Client:
                 method.work += seconds_of(told_time.get("duration"))
             if key in errors:
                 told_error = errors[key] if isinstance(errors[key], dict) else {"error_description": errors[key]}
-                error = PortalError(str(told_error.get("error", "")), str(told_error.get("error_description", "")))
+                error = self._error(told_error)
                 outcomes.append(Outcome(error=error))
                 if error.reaction is Reaction.LIMIT:
                     self.pace.method_refused(command.method, command.elements)

@@ -95,7 +95,7 @@ class ReadingClient:
     ) -> None:
         await self.__client.__aexit__(kind, error, at)
 
-    def without_secret(self, text: bytes) -> bytes:
+    def without_secret(self, text: str) -> str:
         """A text of the portal without the webhook in it."""
         return webhooks.without_secret(text, self.__webhook.get_secret_value())
 

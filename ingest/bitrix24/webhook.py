@@ -5,6 +5,7 @@ from urllib.parse import quote, urlsplit
 
 _FORM = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LEAST_SECRET = 8  # characters; shorter ones, those of tests and sandboxes, may be words that mean something else
 FORM = "https://portal/rest/USER/SECRET/"
 
 
@@ -26,9 +27,11 @@ def portal_of(address: str) -> str:
     return f"{parts.hostname}" if is_usual else f"{parts.hostname}:{parts.port}"
 
 
-def without_secret(text: bytes, address: str) -> bytes:
-    """A text in which the webhook's path is blotted out: addresses of files for programs hold it."""
+def without_secret(text: str, address: str) -> str:
+    """A text in which the webhook is blotted out: addresses of files for programs hold it, and errors of a gateway may
+    repeat what they were asked, however that was written there."""
     path = urlsplit(address).path.rstrip("/")
-    for written in (path, quote(path, safe="")):
-        text = text.replace(written.encode(), b"/rest/-/-")
-    return text
+    for written in (path, quote(path, safe=""), path.replace("/", "\\/")):
+        text = text.replace(written, "/rest/-/-")
+    secret = path.rpartition("/")[2]
+    return text.replace(secret, "-") if len(secret) >= _LEAST_SECRET else text

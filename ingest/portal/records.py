@@ -25,7 +25,7 @@ class Record(NamedTuple):
     payload: str | None  # None where there is nothing, or nothing new
 
 
-def record_of(entity: Entity, row: Mapping[str, Any], without_secret: Callable[[bytes], bytes]) -> Record:
+def record_of(entity: Entity, row: Mapping[str, Any], without_secret: Callable[[str], str]) -> Record:
     """A row as a record. Raises OddAnswer when it has no key."""
     key = [row.get(name) for name in entity.key]
     if not all(isinstance(part, str | int) and part != "" for part in key):
@@ -36,18 +36,18 @@ def record_of(entity: Entity, row: Mapping[str, Any], without_secret: Callable[[
         next((time for time in times if time), None),
         _moment(row.get(entity.active)),
         _digest(row, entity.volatile),
-        without_secret(msgspec.json.encode(row)).decode(),
+        without_secret(msgspec.json.encode(row).decode()),
     )
 
 
-def record_of_owner(code: str, owner: int, parts: list[Any], without_secret: Callable[[bytes], bytes]) -> Record:
+def record_of_owner(code: str, owner: int, parts: list[Any], without_secret: Callable[[str], str]) -> Record:
     """All parts of one owner as a record, whose key is `code:owner`."""
     key = f"{code}:{owner}"
     if not parts:
         return Record(key, None, None, NOTHING, None)
     document = {"owner_type": code, "owner_id": owner, "parts": parts}
     return Record(
-        key, None, None, _digest(document, frozenset()), without_secret(msgspec.json.encode(document)).decode()
+        key, None, None, _digest(document, frozenset()), without_secret(msgspec.json.encode(document).decode())
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -159,6 +160,19 @@ def test_a_service_that_is_down_is_given_up_soon(warehouse, step, wanted):
     ):
         land_verdicts(warehouse, Registry("http://127.0.0.1:1", "key", 1000), wanted(*KNOWN), step)
     assert verdicts(warehouse) == {}
+
+
+@pytest.mark.parametrize(("answer", "problem"), [(404, "answers 404 at"), (None, "does not answer")])
+def test_a_password_in_the_address_is_in_no_error(warehouse, step, wanted, answer, problem):
+    url = "http://user:s3cr3tw0rd@127.0.0.1:1"
+    registry = Registry(url, "key", 1000)
+    if answer:
+        transport = httpx.MockTransport(lambda request: httpx.Response(answer))
+        registry.client = httpx.AsyncClient(base_url=url, transport=transport)
+    with stamina.set_testing(True, attempts=1), pytest.raises(OperatorError, match=problem) as caught:
+        land_verdicts(warehouse, registry, wanted(*KNOWN), step)
+    assert "http://127.0.0.1:1" in caught.value.problem
+    assert "s3cr3tw0rd" not in caught.value.problem + caught.value.hint
 
 
 def test_models_that_are_not_built_are_named(warehouse):

@@ -97,6 +97,19 @@ def test_the_secret_is_in_no_representation_and_no_error(open_office):
     assert "topsecret" not in repr(client) + repr(office.settings) + repr(refused.value) + refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "written", ["/rest/1/topsecret/batch", "%2Frest%2F1%2Ftopsecret%2Fbatch", "the token topsecret"]
+)
+@pytest.mark.parametrize("where", ["request", "command"])
+def test_an_error_that_repeats_the_address_it_was_asked_for_is_told_without_the_secret(office, written, where):
+    error = {"error": "404", "error_description": f"no Route matched with {written}"}
+    answer = error if where == "request" else {"result": {"result": [], "result_error": {"c0": error}}}
+    client, _ = client_of(office, answer)
+    with pytest.raises(PortalRefused, match="no Route matched with") as refused:
+        office.clock.run(client.read([Command("profile", {})]))
+    assert "topsecret" not in refused.value.problem + refused.value.hint
+
+
 def test_parameters_are_encoded_as_php_reads_them():
     params = {"fields": {"title": "ООО «Р&К» +1 #2", "PHONE": [{"VALUE": "+7"}], "post": None, "UF": []}}
     assert query(params) == (
