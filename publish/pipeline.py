@@ -17,13 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import dotenv
 import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
 from ingest.warehouse import compaction, journal, period, reads, retention
 from ingest.warehouse.connection import open_warehouse
-from ingest.warehouse.environment import env_file
+from ingest.warehouse.environment import said_in_file
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import is_outdated, make_snapshot
@@ -95,7 +94,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
 
 def _environment(settings: Settings) -> dict[str, str]:
     """The environment with what only `.env` says: dbt reads no such file."""
-    said = dotenv.dotenv_values(env_file())
+    said = said_in_file()
     run_id = {"SVOD_RUN_ID": journal.current_run_id(), "SVOD_WAREHOUSE": str(settings.warehouse)}
     return {name: value for name, value in said.items() if value is not None} | os.environ | run_id
 

@@ -65,7 +65,7 @@ class Installation:
         """The caller's environment without its own SVOD_* settings and without its `.env`, plus this one's."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SVOD_", "MAKE"))}
         return inherited | {
-            "SVOD_ENV_FILE": "no-such.env",
+            "SVOD_ENV_FILE": os.devnull,
             "SVOD_WAREHOUSE": str(self.warehouse),
             "DBT_TARGET_PATH": str(self.folder / "dbt"),
             "DBT_LOG_PATH": str(self.folder / "dbt"),

@@ -4,17 +4,21 @@ import ipaddress
 import os
 import re
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.warehouse.errors import SettingsError
 
 PREFIX = "SVOD_"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SETTING_INSIDE = re.compile(rf"^\s*(export\s+)?{PREFIX}\w+\s*=", re.MULTILINE)  # swallowed by a quote
 
 
 class EnvironmentSettings(BaseSettings):
@@ -41,10 +45,38 @@ def env_file() -> Path:
     return Path(os.environ.get("SVOD_ENV_FILE", ".env"))
 
 
+def said_in_file() -> dict[str, str | None]:
+    """The variables of that file; none where it is `.env` and there is none.
+
+    Raises SettingsError, which names the line and never quotes it, where the file cannot be read to its last line: what
+    a quote too many swallows would be read with its default, without a word.
+    """
+    file = env_file()
+    if file.is_dir() or not (file.exists() or file == Path(".env")):  # `make` always names .env
+        raise SettingsError(f"there is no file {file}, which is to be read for settings", hint="check SVOD_ENV_FILE")
+    if not file.is_file():  # not there, or /dev/null
+        return {}
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is no UTF-8 text", hint="write it anew as UTF-8, its comments too") from None
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}", hint="check its owner and rights") from None
+    said = dotenv_values(stream=StringIO(text))
+    for line in parse_stream(StringIO(text)):
+        value = said.get(line.key or "") or ""
+        is_ours = (line.key or "").upper().startswith(PREFIX)
+        if line.error or (is_ours and _CONTROL.search(value)) or _SETTING_INSIDE.search(value):
+            raise SettingsError(
+                f"{file}, line {line.original.line}: what begins there is not of the form NAME=value on one line",
+                hint="is a quote too many there, or one missing?",
+            )
+    return said
+
+
 def env_value(name: str) -> str:
     """One variable, of the environment or else of the file; '' when it is unset: for what is seldom asked for."""
-    file = env_file()
-    return os.environ.get(name) or (dotenv_values(file).get(name) if file.is_file() else None) or ""
+    return os.environ.get(name) or said_in_file().get(name) or ""
 
 
 def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: Any) -> SettingsT:
@@ -53,6 +85,7 @@ def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: 
     A field is read from the variable of its name in capitals after `prefix`; its `description`, where it has one, is
     the form that is expected. Raises SettingsError that names the first wrong variable and that form, never its value.
     """
+    said_in_file()
     try:
         return settings(_env_file=env_file(), _env_prefix=prefix, **values)
     except ValidationError as error:

@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from dotenv import dotenv_values
-
 from ingest.warehouse import private
-from ingest.warehouse.environment import PREFIX, env_file
+from ingest.warehouse.environment import PREFIX, env_file, said_in_file
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.terminal import WARNED, warn_once
 
@@ -86,7 +84,7 @@ def refuse_unknown(of_sources: Iterable[str] | None = None) -> None:
     file = env_file()
     if private.is_open_to_others(file):
         warn_once(f"everybody on this machine can read {file}, which has passwords in it: chmod 600 {file}")
-    for place, names in (("the environment", os.environ), (str(file), dotenv_values(file) if file.is_file() else {})):
+    for place, names in (("the environment", os.environ), (str(file), said_in_file())):
         for name in names:
             wanted = name.upper()  # settings are read whatever their case is
             if not wanted.startswith(PREFIX) or wanted in known or wanted.startswith(_OF_THE_TESTS):

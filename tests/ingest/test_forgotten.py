@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -37,7 +38,7 @@ WRITTEN = {
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch, tmp_path):
-    monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "no.env"))
+    monkeypatch.setenv("SVOD_ENV_FILE", os.devnull)
     monkeypatch.delenv("SVOD_FORGET_KEY", raising=False)
 
 

@@ -15,6 +15,7 @@ from ingest.warehouse import variables
 from ingest.warehouse.environment import EnvironmentSettings, read_environment
 from ingest.warehouse.errors import SettingsError
 from publish.settings import Settings as PublishSettings
+from publish.settings import read_settings as read_publish_settings
 
 ROOT = Path(__file__).parents[2]
 CLASSES = {
@@ -76,30 +77,62 @@ def test_every_setting_is_in_the_example_and_the_example_has_no_other():
 )
 @pytest.mark.parametrize("place", ["environment", "file"])
 def test_an_unknown_name_is_refused_with_the_nearest_right_one(monkeypatch, tmp_path, read, name, hint, place):
-    from publish.settings import read_settings
-
     if place == "environment":
         monkeypatch.setenv(name, "s3cret")
     else:
         (tmp_path / ".env").write_text(f"PATH=/nowhere\n{name}=s3cret\n")
     with pytest.raises(SettingsError) as caught:
-        (read_settings if read == "publish" else read)()
+        (read_publish_settings if read == "publish" else read)()
     assert caught.value.exit_status == 2
     assert name in caught.value.problem and caught.value.hint == hint
     assert "s3cret" not in caught.value.problem + caught.value.hint
 
 
-def test_settings_of_the_other_program_and_of_every_source_are_known(monkeypatch):
-    from publish.settings import read_settings
+@pytest.mark.parametrize("program", ["ingest", "publish"])
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ('SVOD_MACHINE="crm\nSVOD_FUSE_SHARE=0.01\nSVOD_SHOP_B_ARRAY="companies.item"\n', "line 1: what begins there"),
+        ('PATH="/x\nSVOD_FUSE_SHARE=0.01\nLAST="\n', "line 1: what begins there"),
+        ('# all is well\nSVOD_MACHINE="s3cret\n', "line 2: what begins there"),
+        ("SVOD_MACHINE=s3\0cret\n", "line 1: what begins there"),
+        ("# наш\nSVOD_FUSE_SHARE=0.2\n".encode("cp1251"), "no UTF-8 text"),
+    ],
+    ids=["a quote too many", "in a line of another program", "an open quote", "NUL", "cp1251"],
+)
+def test_a_file_of_settings_that_cannot_be_read_to_its_last_line_is_refused(tmp_path, program, written, problem):
+    (tmp_path / ".env").write_bytes(written if isinstance(written, bytes) else written.encode())
+    with pytest.raises(SettingsError, match=problem) as caught:
+        (settings.read_settings if program == "ingest" else read_publish_settings)()
+    assert caught.value.exit_status == 2
+    assert "s3" not in caught.value.problem and caught.value.hint
 
+
+@pytest.mark.parametrize("there", ["nothing", "a folder"])
+def test_a_file_of_settings_that_is_named_has_to_be_there(monkeypatch, tmp_path, there):
+    monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "mine"))
+    if there == "a folder":
+        (tmp_path / "mine").mkdir()
+    with pytest.raises(SettingsError, match=r"there is no file .*mine"):
+        settings.read_settings()
+    monkeypatch.setenv("SVOD_ENV_FILE", ".env")  # as `make` does, whether or not there is one
+    settings.read_settings()
+
+
+def test_what_other_programs_keep_in_the_file_may_be_of_several_lines(tmp_path):
+    (tmp_path / ".env").write_text('CERTIFICATE="-----\nAAA=\n-----"\nexport SVOD_FUSE_SHARE="0.5" # ours\nA=it\'s\n')
+    assert read_publish_settings().fuse_share == 0.5
+
+
+def test_settings_of_the_other_program_and_of_every_source_are_known(monkeypatch):
     monkeypatch.setattr(settings, "DECLARATIONS", (*settings.DECLARATIONS, declare("shop_c", MySQLSource)))
     for name in ("SVOD_RUN_ID", "SVOD_TEST_KAFKA", "SVOD_MART_CHANGE_LIMIT", "SVOD_SHOP_C_OVERLAP_MINUTES"):
         monkeypatch.setenv(name, "5")
     monkeypatch.setenv("SVOD_SHOP_A_TABLES", "clients")
     settings.read_settings()
-    read_settings()
+    read_publish_settings()
     monkeypatch.setenv("SVOD_SHOP_A_FILES", "x.json")  # it is a MySQL source
-    read_settings()
+    read_publish_settings()
     with pytest.raises(SettingsError, match="SVOD_SHOP_A_FILES"):
         settings.read_settings()
 

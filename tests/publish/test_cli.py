@@ -32,7 +32,7 @@ def publish(tmp_path, monkeypatch, capsys, sandbox):
     with open_warehouse(path) as connection:
         marts.prepare(connection)
         marts.fill(connection, 6, 12, 6)
-    monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "no.env"))
+    monkeypatch.setenv("SVOD_ENV_FILE", os.devnull)
     monkeypatch.setenv("SVOD_WAREHOUSE", str(path))
     monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook)
     monkeypatch.setenv("SVOD_BITRIX24_RATE", "0")

@@ -42,6 +42,7 @@ def cycle(tmp_path, monkeypatch, capfd):
     for name in list(os.environ):
         if name.startswith("SVOD_"):
             monkeypatch.delenv(name)
+    (tmp_path / "settings").touch(mode=0o600)
     monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "settings"))
     monkeypatch.setenv("SVOD_WAREHOUSE", str(tmp_path / "svod.duckdb"))
     monkeypatch.setattr(pipeline, "BIN", tmp_path)
