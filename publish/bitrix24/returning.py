@@ -7,6 +7,7 @@ its INN on just that one. Its line of the ledger is made anew, as of a card that
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from ingest.bitrix24.answers import whole
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import utc_now
 from publish.bitrix24.inns import Inns
@@ -41,11 +42,9 @@ async def take_back(run: Run) -> bool:
 async def _take_back(run: Run, part: Card | Detail, numbers: Mapping[str, int | None], wanted: set[str]) -> bool:
     """The same for one kind: our keys -> the numbers that they had, and the keys of those that were asked for."""
     found = await by_origin(run.client, part, sorted(numbers)) if isinstance(part, Card) else {}
-    # By its number alone, which a stranger's card may have got since, only what somebody asked for is known.
-    asked = {number for key in wanted - found.keys() if (number := numbers[key]) is not None}
-    there = await part.read(run.client, sorted(asked)) if asked else {}
     same = {key for key, number in found.items() if number == numbers[key]}
-    same |= {key for key in wanted if numbers[key] in there}
+    if isinstance(part, Detail):
+        same |= await _details_there(run, part, {key: numbers[key] for key in sorted(wanted)})
     moved = {key: number for key, number in found.items() if key not in same}
     again = (wanted | moved.keys()) - same
     run.ledger.take_off("deletions", [Key(part.entity, key) for key in sorted(same)])
@@ -53,6 +52,18 @@ async def _take_back(run: Run, part: Card | Detail, numbers: Mapping[str, int | 
     run.ledger.settle([Entry(part.entity, key, number, is_adopted=True) for key, number in moved.items()])
     run.ledger.take_off("deletions", [Key(part.entity, key) for key in sorted(again)])
     return bool(same or again)
+
+
+async def _details_there(run: Run, part: Detail, numbers: Mapping[str, int | None]) -> set[str]:
+    """Details that are there by their number and hang on what they hung on: a portal that was put back from an older
+    copy gives numbers, of cards too, to others."""
+    owners = run.ledger.ids(part.owner, sorted(numbers)) if part.owner else {}
+    there = await part.read(run.client, sorted({number for number in numbers.values() if number is not None}))
+    return {
+        key
+        for key, number in numbers.items()
+        if number in there and key in owners and whole(there[number].get("ENTITY_ID")) == owners[key]
+    }
 
 
 async def take_up_joined(run: Run, gone: Mapping[Key, int]) -> set[Key]:

@@ -170,6 +170,52 @@ def test_retry_takes_a_card_up_that_somebody_put_back_meanwhile(published):
     assert office.card("contact", PERSON)["post"] == "директор"
 
 
+def test_retry_leaves_a_strangers_card_alone_that_got_the_number_of_ours_in_a_portal_put_back(published, tmp_path):
+    office = published
+    office.portal.copy_to(tmp_path / "portal.sqlite")
+    marts.fill(office.connection, 5, 8, 4)
+    office.push()
+    firm = "c-0000000000000004"
+    number = delete(office, 4, "company", firm)
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.push()
+    assert deleted(office) == [("company", firm)]
+    office.swap_portal(tmp_path / "portal.sqlite")
+    stranger = office.call("crm.item.add", {"entityTypeId": 4, "fields": {"title": "Чужая компания"}})["item"]
+    assert stranger["id"] == number
+    retry(office, firm)
+    office.push()
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.push()
+    assert office.ids("company")[firm] != number
+    there = office.call("crm.item.get", {"entityTypeId": 4, "id": number})["item"]
+    assert there | {"updatedTime": ""} == stranger | {"updatedTime": ""}
+    owners = [row["ENTITY_ID"] for row in office.call("crm.requisite.list", {"filter": {"ENTITY_TYPE_ID": 4}})]
+    assert str(number) not in map(str, owners)
+
+
+def test_retry_leaves_a_strangers_requisite_alone_that_got_the_number_of_ours_in_a_portal_put_back(published, tmp_path):
+    office = published
+    office.portal.copy_to(tmp_path / "portal.sqlite")
+    marts.fill(office.connection, 5, 8, 4)
+    office.push()
+    firm = "c-0000000000000004"
+    number = office.ids("requisite")[firm]
+    office.call("crm.requisite.delete", {"id": number})
+    office.sql("update marts.crm_companies set requisite_name = requisite_name || '!'")
+    office.push()
+    assert deleted(office) == [("requisite", firm)]
+    office.swap_portal(tmp_path / "portal.sqlite")
+    card = office.call("crm.item.add", {"entityTypeId": 4, "fields": {"title": "Чужая компания"}})["item"]["id"]
+    fields = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": card, "PRESET_ID": 1, "NAME": "Чужие", "RQ_INN": "7707083893"}
+    assert office.call("crm.requisite.add", {"fields": fields}) == number
+    retry(office, firm)
+    office.push()
+    office.push()
+    assert office.call("crm.requisite.get", {"id": number})["NAME"] == "Чужие"
+    assert office.ids("requisite")[firm] != number
+
+
 def test_a_company_whose_card_was_joined_with_another_goes_on_on_that_one(published):
     office = published
     inn = "7707083893"
