@@ -64,6 +64,11 @@ class PortalError:
     description: str
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the record was deleted; lists leave out those that may not be read as well."""
+        return self.code.upper() == "NOT_FOUND" or "is not found" in self.description
+
+    @property
     def reaction(self) -> Reaction:
         code = self.code.upper()
         if code in _LIMIT:

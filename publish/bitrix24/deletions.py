@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ingest.bitrix24.client import Command, Outcome
+from ingest.bitrix24.client import Command
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24 import returning
 from publish.bitrix24.kinds import Card, CardLink, Detail
@@ -119,7 +119,7 @@ async def _missing(run: Run, ids: Mapping[Key, int]) -> tuple[set[Key], set[Key]
     for at in range(0, len(asked), BATCH):
         commands = dict(list(asked.items())[at : at + BATCH])
         for key, outcome in zip(commands, await run.client.send(list(commands.values())), strict=True):
-            if _is_gone(outcome):
+            if outcome.error is not None and outcome.error.is_gone:
                 deleted.add(key)
             elif outcome.is_known and outcome.error is not None:
                 denied.add(key)
@@ -133,11 +133,6 @@ async def _missing(run: Run, ids: Mapping[Key, int]) -> tuple[set[Key], set[Key]
 def _get(run: Run, key: Key, bitrix_id: int) -> Command | None:
     part = run.parts[key.entity]
     return part.to_get(bitrix_id) if isinstance(part, Card | Detail) else None
-
-
-def _is_gone(outcome: Outcome) -> bool:
-    error = outcome.error
-    return error is not None and (error.code.upper() == "NOT_FOUND" or "is not found" in error.description)
 
 
 def _topmost(run: Run, deleted: set[Key]) -> Iterator[Key]:

@@ -20,12 +20,14 @@ from ingest.bitrix24.answers import number_of, whole
 from ingest.bitrix24.client import Client, list_by
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
+from publish.bitrix24.unlisted import unreadable
 from publish.entries import Entry
 from publish.ledger import Ledger
 from publish.parts import Field, canonical, decoded, same_value
 
 # An adopted card without a key of ours, another system's or none, is `unkeyed`: its number alone proves nothing.
-State = Literal["ours", "absent", "foreign", "unkeyed"]
+# `denied`: no list shows it, and its `get` says that it is there: the webhook's user may not read it.
+State = Literal["ours", "absent", "foreign", "unkeyed", "denied"]
 _PAGE = BATCH * PAGE
 _EVER = datetime(1970, 1, 1)
 
@@ -87,7 +89,7 @@ async def verify(
     _add_what_hangs_on_lost(ledger, parts)
     kinds = [card.entity for card in parts.cards]
     cards, ours = connection.execute(
-        """select count(*), count(*) filter (state = 'ours') from looked_for
+        """select count(*), count(*) filter (state in ('ours', 'denied')) from looked_for
            where entity in (select unnest(?))""",
         [kinds],
     ).fetchone() or (0, 0)
@@ -113,6 +115,10 @@ async def _look_for(
     for at in range(0, len(lines), _PAGE):
         page = lines[at : at + _PAGE]
         states = await _states(client, part, page)
+        if not isinstance(part, CardLink):
+            unlisted = [line.bitrix_id for line, state in zip(page, states, strict=True) if state == "absent"]
+            denied = await unreadable(client, part, unlisted)
+            states = ["denied" if line.bitrix_id in denied else now for line, now in zip(page, states, strict=True)]
         ledger.connection.execute(
             "insert into looked_for select ?, unnest(?), unnest(?)",
             [part.entity, [line.origin_id for line in page], states],
@@ -316,6 +322,12 @@ def _add_what_hangs_on_lost(ledger: Ledger, parts: Iterable[Card | Detail | Card
         else:
             continue
         for owner, key in hangs_on:
+            if isinstance(part, CardLink) or not part.has_own_id:  # as readable as what it belongs to
+                ledger.connection.execute(
+                    f"""delete from lost as line using looked_for as owner where line.entity = ?
+                        and owner.entity = ? and owner.origin_id = {key} and owner.state = 'denied'""",
+                    [part.entity, owner],
+                )
             ledger.connection.execute(
                 f"""insert into lost
                     select line.entity, line.origin_id from portal_ledger as line

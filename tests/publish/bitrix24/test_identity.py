@@ -2,6 +2,7 @@
 and two warehouses."""
 
 import asyncio
+import dataclasses
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from publish import portals
 from publish.bitrix24 import adoption
 from publish.bitrix24.mark import Mark
 from publish.sandbox import Limits
+from publish.sandbox.methods import METHODS, Page
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import type_in
 from tests.publish.conftest import JumpingClock
@@ -551,6 +553,29 @@ class TestTheMark:
         assert strangers(published) == theirs
         assert published.differences() == []
 
+    @pytest.mark.parametrize("is_marked", [True, False])
+    def test_a_lost_right_to_read_is_not_taken_for_a_portal_that_lost_it_all(self, office, monkeypatch, is_marked):
+        if not is_marked:
+            deny_marks(office)
+        grow(office, 4, 8, 4)
+        office.faults.fail("crm.item.update", "OVERLOAD_LIMIT", "REST API is blocked", 403)
+        office.push()
+        change_all(office)
+        with pytest.raises(PortalRefused):  # the mark of a push that never ended
+            office.push()
+        before, ledger = office.portal.counts(), office.sql("select entity, origin_id from sync.ledger order by all")
+        for name in ("crm.item.list", "crm.requisite.list", "crm.requisite.bankdetail.list"):
+            hide(monkeypatch, name)
+        with suppress(OperatorError):
+            office.push()
+        assert office.portal.counts() == before
+        assert office.sql("select entity, origin_id from sync.ledger order by all") == ledger
+        monkeypatch.undo()
+        office.sql("update sync.dead_letters set next_at = now()::timestamp")
+        office.push()
+        assert office.portal.counts() == before
+        assert office.differences() == []
+
     def test_a_mark_of_a_later_version_stops_the_push(self, published):
         field = published.call("crm.company.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_SVOD_STATE"}})[0]
         published.call("crm.company.userfield.update", {"id": field["ID"], "fields": {"XML_ID": "svod2;x"}})
@@ -562,6 +587,13 @@ class TestTheMark:
         told = portals.writer_of(warehouse, "crm-1")
         assert told == portals.writer_of(warehouse, "crm-1")
         assert told.fingerprint != portals.writer_of(warehouse, "crm-2").fingerprint
+
+
+def hide(monkeypatch, name: str) -> None:
+    """Have a list leave everything out, as for a user who may not read it."""
+    empty = {"items": []} if name == "crm.item.list" else []
+    method = dataclasses.replace(METHODS[name], handler=lambda call: Page(empty, 0, None))
+    monkeypatch.setitem(METHODS, name, method)
 
 
 def interrupt(*_: object) -> None:
