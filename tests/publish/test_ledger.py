@@ -25,6 +25,9 @@ def write_something_everywhere(ledger: Ledger, origin_id: str = "c-1") -> None:
     ledger.intend_updates([Entry("requisite", origin_id, 7)])
     ledger.list_duplicates([Duplicates("company", origin_id, "RQ_INN 1", [1, 2])])
     ledger.mark_deleted({Key("contact", origin_id): 8})
+    ledger.connection.execute(
+        "insert into sync.confirmed_plans values (?, '{}', current_timestamp::timestamp)", [ledger.portal]
+    )
 
 
 def test_what_one_portal_holds_is_not_seen_by_another(warehouse):
