@@ -80,7 +80,9 @@ def run_command(
 
 @app.command()
 def plan(
-    show: Annotated[int, typer.Option("--show", min=0, help="Changes of each kind to show, field by field.")] = 0,
+    show: Annotated[
+        int, typer.Option("--show", min=0, max=10_000, help="Changes of each kind to show, field by field.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show what push would create, update and leave; sends nothing and asks the portal nothing."""

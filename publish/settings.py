@@ -42,7 +42,8 @@ class Settings(EnvironmentSettings):
     deal_departed_stage: str = ""  # where a deal goes whose order left the sources; '': it stays in its stage
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     fuse_share: float = Field(0.2, ge=0)
-    source_max_age_hours: float = Field(72, ge=0)  # a source may fail so long before nothing is published; 0: for ever
+    # A source may fail so long before nothing is published; 0: for ever.
+    source_max_age_hours: float = Field(72, ge=0, le=87_600)
     cloud_webhook: SecretStr | None = None  # the portal that a company leaves
     box_webhook: SecretStr | None = None  # the one on its own server
     box_rate: float = Field(0, ge=0)

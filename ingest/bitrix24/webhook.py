@@ -3,6 +3,8 @@
 import re
 from urllib.parse import quote, urlsplit
 
+import httpx
+
 _FORM = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LEAST_SECRET = 8  # characters; shorter ones, those of tests and sandboxes, may be words that mean something else
@@ -15,8 +17,9 @@ def has_its_form(address: str) -> bool:
         return False
     try:
         parts = urlsplit(address)
+        httpx.URL(address)
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number, or too large a one
+    except (ValueError, httpx.InvalidURL):  # the port is no number or too large a one; a control character, an odd host
         return False
 
 

@@ -26,11 +26,24 @@ def test_a_portal_is_named_by_its_host_and_an_unusual_port(webhook, portal):
 
 
 @pytest.mark.parametrize(
-    "webhook", ["https://portal/secret", "https://portal:abc/rest/1/s/", "https://p:99999/rest/1/s/"]
+    "webhook",
+    [
+        "https://portal/secret",
+        "https://portal:abc/rest/1/s/",
+        "https://p:99999/rest/1/s/",
+        "https://portal/rest/1/s\x01/",
+        "https://[v1.a]/rest/1/s/",
+    ],
 )
 def test_a_webhook_of_another_form_is_refused(webhook):
     with pytest.raises(ValidationError, match="is not of the form"):
         settings(bitrix24_webhook=webhook)
+
+
+@pytest.mark.parametrize("hours", ["inf", "nan", "1e12", "-1"])
+def test_an_age_that_no_source_can_have_is_refused(hours):
+    with pytest.raises(ValidationError, match="source_max_age_hours"):
+        settings(source_max_age_hours=hours)
 
 
 def test_a_portal_without_a_request_limit_has_none_for_operating_time():
