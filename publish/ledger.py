@@ -26,9 +26,9 @@ class Ledger:
     `host:port`.
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
-    connection, without their portal; `portal_held` is the ledger without what somebody deleted there. Rows of a
-    warehouse from before the portal was kept belong to the first portal that turns out to hold them: `claim`. `push` is
-    the number that the portal's mark has while this push goes on.
+    connection, without their portal, none of a table that the schema has not; `portal_held` is the ledger without what
+    somebody deleted there. Rows of a warehouse from before the portal was kept belong to the first portal that turns
+    out to hold them: `claim`. `push` is the number that the portal's mark has while this push goes on.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync") -> None:
@@ -36,13 +36,13 @@ class Ledger:
         self.push = 0
         self._run_id = current_run_id()
         name = portal.replace("'", "''")
-        for table in self._tables:
-            connection.execute(
-                f"""create or replace temp view portal_{table} as
-                    select * exclude (portal) from {self.schema}.{table} where portal = '{name}'"""
-            )
-        held = "anti join portal_deletions using (entity, origin_id)" if "deletions" in self._tables else ""
-        connection.execute(f"create or replace temp view portal_held as select * from portal_ledger {held}")
+        for table in TABLES_OF["sync"]:
+            rows = f"{schema}.{table} where portal = '{name}'" if table in self._tables else f"sync.{table} where false"
+            connection.execute(f"create or replace temp view portal_{table} as select * exclude (portal) from {rows}")
+        connection.execute(
+            """create or replace temp view portal_held as
+               select * from portal_ledger anti join portal_deletions using (entity, origin_id)"""
+        )
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -182,16 +182,25 @@ class Ledger:
                 )
 
     def decide_anew(self, part: Part, since: int) -> None:
-        """Have parts of a kind that were changed since a push compared with the mart once more: their text gets a key
-        that no mart gives. Of a record that has left its mart only the state is told, and that is told again."""
+        """Have parts of a kind that were changed or made since a push compared with the mart once more: their text gets
+        a key that no mart gives. Of a record that has left its mart only the state is told, and that is told again.
+
+        One made since may have had the same number in a time that was given up, and have that time's values again.
+        When a push began is not known: what was sent after the last change before it was sent since.
+        """
         anew = """json_merge_patch(wanted, '{"anew": true}')"""
         if part.departed:
             state = f"""json_merge_patch({anew}, '{{"{part.departed.state_field}": null}}')"""
             anew = f"if(origin_id in (select {part.key} from {part.mart}), {anew}, {state})"
         self.connection.execute(
-            f"""update {self.schema}.ledger set wanted = {anew} where portal = ? and entity = ? and origin_id in (
-                    select origin_id from portal_history where entity = ? and action = 'update' and push >= ?)""",
-            [self.portal, part.entity, part.entity, since],
+            f"""update {self.schema}.ledger set wanted = {anew} where portal = $portal and entity = $entity and (
+                    origin_id in (
+                        select origin_id from portal_history
+                        where entity = $entity and action = 'update' and push >= $since
+                    )
+                    or synced_at > coalesce((select max(sent_at) from portal_history where push < $since), '-infinity')
+                )""",
+            {"portal": self.portal, "entity": part.entity, "since": since},
         )
 
     def _remember(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:

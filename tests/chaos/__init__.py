@@ -20,7 +20,7 @@ import random
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -65,8 +65,8 @@ class Outcome:
 class Chaos:
     """One run, in a folder of its own."""
 
-    def __init__(self, seed: int, fault_rate: float, folder: Path) -> None:
-        self.dice, self.outcome = random.Random(seed), Outcome()
+    def __init__(self, seed: int, fault_rate: float, folder: Path, deck: Sequence[str] = DECK) -> None:
+        self.dice, self.outcome, self.deck = random.Random(seed), Outcome(), deck
         self.folder, self.warehouse, self.log = folder, folder / "svod.duckdb", folder / "publish.log"
         self.copy, self.copied_on = folder / "copy.duckdb", 0
         self.is_put_back = False  # the warehouse was, and has not published since
@@ -104,7 +104,7 @@ class Chaos:
     def something_happens(self) -> bool:
         """The next card of the deck; whether the publisher that comes may end."""
         if not self._deck:
-            self._deck = self.dice.sample(DECK, len(DECK))
+            self._deck = self.dice.sample(self.deck, len(self.deck))
         event = self._deck.pop()
         self._note(event)
         match event:
@@ -295,9 +295,18 @@ def _publish(environment: dict[str, str], log: Path) -> None:
         cli.main()
 
 
-def run(companies: int, contacts: int, kills: int, *, seed: int, fault_rate: float, folder: Path) -> Outcome:
+def run(
+    companies: int,
+    contacts: int,
+    kills: int,
+    *,
+    seed: int,
+    fault_rate: float,
+    folder: Path,
+    deck: Sequence[str] = DECK,
+) -> Outcome:
     """One chaos run in a folder of its own. Raises RuntimeError when the publisher does not end by itself."""
-    chaos = Chaos(seed, fault_rate, folder)
+    chaos = Chaos(seed, fault_rate, folder, deck)
     try:
         chaos.begin(companies, contacts)
         chaos.kill_many(kills)

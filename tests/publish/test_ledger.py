@@ -126,3 +126,18 @@ def test_dead_letters_are_tried_again_with_a_growing_delay_and_at_once_when_they
     office.sql("update marts.crm_contacts set emails = ['petrov@example.ru']")
     office.push()
     assert office.differences() == []
+
+
+def test_parts_made_since_a_portal_was_copied_are_compared_once_more_as_those_changed_since(warehouse):
+    ledger = Ledger(warehouse, "one.bitrix24.ru")
+    (company,) = [part for part in PARTS if part.entity == "company"]
+    changed = {"sent_before": "{}", "sent": '{"title": "a"}', "wanted": '{"title": "a"}'}
+    for push, entries in (
+        (1, [Entry("company", "c-1", 1, **changed)]),
+        (3, [Entry("company", "c-2", 2, **changed), Entry("company", "c-3", 3, wanted='{"title": "a"}')]),
+    ):
+        ledger.push = push
+        ledger.settle(entries)
+    ledger.decide_anew(company, 3)
+    anew = "select origin_id from sync.ledger where wanted ->> '$.anew' is not null order by 1"
+    assert warehouse.execute(anew).fetchall() == [("c-2",), ("c-3",)]

@@ -72,7 +72,7 @@ def run(companies: int, kills: int, *, seed: int, fault_rate: float, folder: Pat
     context.set_forkserver_preload(["publish.cli", "publish.sandbox", "tests.publish.transfer.office"])
     try:
         companies = _kill_many(context, environment, log, warehouse, kills, companies, dice, outcome)
-        for _ in range(5):  # a run may give up after many faults in a row; a person starts the next one
+        for _ in range(20):  # a run gives up after many faults in a row, or one that only a person could end
             last = context.Process(target=_push, args=(environment, log))
             last.start()
             last.join(600)
