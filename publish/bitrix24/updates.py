@@ -60,10 +60,10 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
         if current is None:
             lines.append(Lines(refused=[refusal(change, *_UNLISTED)]))
             continue
+        sent = decoded(change.sent)
         if change.origin_id in earlier:
             sent = recalled(part, earlier[change.origin_id], current, translations)
-            change = change._replace(sent=encoded(sent))
-        update = _decided(run, part, owners, change, current, translations)
+        update = _decided(run, part, owners, change, sent, current, translations)
         if update.is_empty:
             lines.append(update.lines)
         else:
@@ -93,10 +93,11 @@ def _decided(
     part: Card | Detail,
     owners: Ownership,
     change: Change,
+    sent: Mapping[str, Any],
     current: Mapping[str, Any],
     translations: Translations,
 ) -> Update:
-    sent, wanted = decoded(change.sent), decoded(change.wanted)
+    wanted = decoded(change.wanted)
     emptied = run.emptied.get(change.key, frozenset())
     wanted |= dict.fromkeys(emptied)
     held = run.held_fields(change.key) - emptied

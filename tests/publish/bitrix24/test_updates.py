@@ -38,6 +38,26 @@ def test_only_the_changed_field_is_sent(office):
     assert (held["title"], held["comments"]) == ("ООО Василёк", "звонить после обеда")
 
 
+def test_what_a_killed_push_changed_is_changed_again_in_a_portal_put_back_to_before_it(office, tmp_path, monkeypatch):
+    office.swap_portal(tmp_path / "portal.sqlite")
+    marts.fill(office.connection, 4, 8, 4)
+    office.push()
+    office.portal.copy_to(tmp_path / "copy.sqlite")
+    office.sql("update marts.crm_deals set amount = amount + 1")
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(updates, "settle", killed)
+        office.push(let_through=True)
+    office.push(let_through=True)  # the portal shows it: nothing is to be sent
+    office.swap_portal(tmp_path / "copy.sqlite")
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.push(let_through=True)
+    assert office.differences() == []
+
+
 def test_what_a_killed_push_sent_is_ours_also_when_the_sources_have_changed_again_since(published, monkeypatch):
     def change_all(phone: str) -> None:
         published.sql("update marts.crm_companies set title = title || '+', legal_address = legal_address || '+'")
