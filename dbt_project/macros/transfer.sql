@@ -34,3 +34,22 @@
         ('1', 'own'), ('1', 'CRM_MEETING'), ('2', 'own'), ('2', 'VOXIMPLANT_CALL'), ('4', 'own'), ('4', 'CRM_EMAIL')
     ), false)
 {%- endmacro %}
+
+{#- The kinds of records that a move knows. -#}
+{% macro transfer_is_record(entity) -%}
+    {{ entity }} in (
+        'company', 'requisite', 'bank_detail', 'address', 'contact', 'lead', 'deal', 'product_rows', 'requisite_link',
+        'activity', 'comments'
+    )
+{%- endmacro %}
+
+{#- Whether a kind of record moves: all do, unless SVOD_TRANSFER_ENTITIES names some. -#}
+{% macro transfer_is_chosen(entity) -%}
+    {%- set names = env_var('SVOD_TRANSFER_ENTITIES', '').replace("'", "''").split(',') | map('trim') | select | list -%}
+    {%- if names %}{{ entity }} in ('{{ names | join("', '") }}'){% else %}true{% endif %}
+{%- endmacro %}
+
+{#- The texts of a card's fields, in this order, read in one go. -#}
+{% macro transfer_texts(payload, fields) -%}
+    {{ payload }} ->> [{% for field in fields %}'$.{{ field }}'{% if not loop.last %}, {% endif %}{% endfor %}]
+{%- endmacro %}

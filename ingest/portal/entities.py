@@ -70,6 +70,10 @@ class Entity:
     optional: bool = False
 
 
+# The field that a move adds to every card of the box: that alone is no change of all of them.
+_OF_THE_MOVE = frozenset({"UF_CRM_SVOD_SOURCE"})
+
+
 def _cards(name: str, type_id: int) -> Entity:
     return Entity(
         name,
@@ -80,6 +84,7 @@ def _cards(name: str, type_id: int) -> Entity:
         times=("updatedTime", "createdTime"),
         active="lastActivityTime",
         params={"entityTypeId": type_id, "select": ["*"], "useOriginalUfNames": "Y"},
+        volatile=_OF_THE_MOVE,
     )
 
 

@@ -58,7 +58,7 @@ everything as (
 
 with_targets as (
     select
-        entity, source_id,
+        entity, source_id, box_key,
         -- of what has no id of its own, the owner's
         try_cast(key_parts[-1] as bigint) as target_id,
         case entity

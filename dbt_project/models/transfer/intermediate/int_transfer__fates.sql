@@ -35,6 +35,7 @@ with_owners as (
         coalesce(owners.is_comment, false) as is_comment,
         coalesce(owners.is_owner_there, true) as is_owner_there,
         coalesce(owners.is_owner_deleted_in_box, false) as is_owner_deleted_in_box,
+        {{ transfer_is_chosen('identities.entity') }} as is_chosen,
         comments.lacking_count
     from identities
     left join {{ ref('int_transfer__owners') }} as owners using (entity, source_id)
@@ -48,7 +49,7 @@ judged as (
         updated_fields, kept_fields, conflict_fields, orphans,
         coalesce(has_updates, false) as has_updates,
         case
-            when not is_owner_there then 'unsupported'
+            when not is_chosen or (not is_owner_there and not is_in_box) then 'unsupported'
             when is_owner_deleted_in_box then 'box_kept'
             when lacking_count = 0 then 'unchanged'
             when lacking_count > 0 then case when is_in_box then 'updated' else 'created' end
@@ -78,7 +79,8 @@ of_the_cloud as (
         nullif(concat_ws(
             '; ',
             case
-                when not is_owner_there
+                when not is_chosen then 'left out by SVOD_TRANSFER_ENTITIES'
+                when outcome = 'unsupported'
                     then 'its owner is not moved: '
                         || concat_ws(' ', coalesce(owner_entity, 'another kind of card'), owner_id)
                 when is_owner_deleted_in_box then 'its owner was deleted in the box'
@@ -87,10 +89,10 @@ of_the_cloud as (
                 when outcome = 'created' and is_id_of_another then 'the box has another record with this id'
                 when lacking_count > 0 then 'comments: ' || lacking_count
             end,
-            'changed in the cloud: ' || updated_fields,
-            'changed in the box: ' || kept_fields,
-            'changed in both: ' || conflict_fields,
-            'points to what is not there: ' || orphans
+            case when is_chosen then 'changed in the cloud: ' || updated_fields end,
+            case when is_chosen then 'changed in the box: ' || kept_fields end,
+            case when is_chosen then 'changed in both: ' || conflict_fields end,
+            case when is_chosen then 'points to what is not there: ' || orphans end
         ), '') as detail,
         target_id, created_at
     from judged
@@ -105,6 +107,7 @@ deleted as (
             else 'deleted in the cloud' end as detail,
         target_id, created_at
     from {{ ref('int_transfer__deletions') }}
+    where {{ transfer_is_chosen('entity') }}
 ),
 
 fates as (

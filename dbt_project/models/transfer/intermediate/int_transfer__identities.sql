@@ -9,10 +9,7 @@ with records as (
         ) as timestamptz) as created_at,
         payload ->> '$.UF_CRM_SVOD_SOURCE' as mark
     from {{ ref('stg_portals__records') }}
-    where entity in (
-        'company', 'requisite', 'bank_detail', 'address', 'contact', 'lead', 'deal', 'product_rows', 'requisite_link',
-        'activity', 'comments'
-    )
+    where {{ transfer_is_record('entity') }}
 ),
 
 cloud as (

@@ -34,10 +34,21 @@ placed as (
     select
         parts.entity, parts.source_id, parts.owner_entity, parts.owner_id,
         parts.is_comment,
-        owners.source_id is not null as is_owner_there,
+        owners.source_id is not null
+            and ({{ transfer_is_chosen('parts.owner_entity') }} or owners.is_in_box) as is_owner_there,
         coalesce(owners.proof is not null and not owners.is_in_box, false) as is_owner_deleted_in_box
     from parts
     left join identities as owners on owners.entity = parts.owner_entity and owners.source_id = parts.owner_id
+),
+
+chained as ( -- a bank detail hangs on a requisite, and with it on a card
+    select
+        placed.entity, placed.source_id, placed.owner_entity, placed.owner_id,
+        placed.is_comment,
+        placed.is_owner_there and coalesce(owners.is_owner_there, true) as is_owner_there,
+        placed.is_owner_deleted_in_box or coalesce(owners.is_owner_deleted_in_box, false) as is_owner_deleted_in_box
+    from placed
+    left join placed as owners on owners.entity = placed.owner_entity and owners.source_id = placed.owner_id
 )
 
-select * from placed
+select * from chained

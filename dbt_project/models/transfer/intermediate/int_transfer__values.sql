@@ -131,7 +131,7 @@ pointer_values as (
         coalesce(list(kind || ' ' || pointed) filter (is_of_the_cloud and is_known and not is_resolved), [])
             as unresolved,
         coalesce(list(coalesce(kind, 'object') || ' ' || pointed)
-            filter (is_of_the_cloud and (not is_known or proof = 'deleted_in_box')), []) as orphans
+            filter (is_of_the_cloud and (not is_known or proof in ('deleted_in_box', 'not_moved'))), []) as orphans
     from elements
     group by side, version, entity, source_id, field
 ),

@@ -1,7 +1,7 @@
 -- Which snapshots a move looks at, one row a side: the newest complete one of each portal, and of the box also the one
 -- that was taken right after the restore, before anybody worked in it. A baseline of another box says nothing.
 with complete as (
-    select source as portal, snapshot_id, portal as host, label, completed_at
+    select source as portal, snapshot_id, portal as host, label, started_at, completed_at
     from {{ source('ops', 'snapshots') }}
     where completed_at is not null and source in ('cloud', 'box')
 ),

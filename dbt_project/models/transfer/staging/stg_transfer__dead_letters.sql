@@ -1,0 +1,19 @@
+-- What the very portal that is the box now refused, by the record it belongs to: a comment by its id, what an activity
+-- is bound to by the activity.
+with letters as (
+    select * from {{ source('transfer', 'dead_letters') }}
+),
+
+of_the_box as (
+    select
+        case letters.entity when 'binding' then 'activity' when 'activity_comment' then 'activity'
+            else letters.entity end as entity,
+        case letters.entity when 'binding' then split_part(letters.origin_id, ':', 1) else letters.origin_id end
+            as source_id,
+        letters.error || coalesce(': ' || nullif(letters.error_description, ''), '') as refusal,
+        letters.entity = 'binding' as is_of_binding
+    from letters
+    inner join {{ ref('stg_portals__snapshots') }} as sides on sides.side = 'box' and sides.host = letters.portal
+)
+
+select * from of_the_box
