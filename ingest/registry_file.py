@@ -12,6 +12,8 @@ from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.forgotten import Memory
 
+_MEMORY_LIMIT = "280MB"  # a file is one transaction: with the share of the streams a country's CSV now and then failed
+
 
 def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: journal.Step) -> int | None:
     """Append the verdicts of a CSV, NDJSON or Parquet file that differ from the last landed; return their number.
@@ -36,6 +38,7 @@ def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: j
     if journal.watermark(connection, place) == version:
         return None
     given_at = datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None)
+    connection.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
     try:
         with transaction(connection):
             connection.execute(f"create or replace temp table verdicts as {readers[suffix]}", [str(path)])
