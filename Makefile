@@ -27,11 +27,12 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
-.PHONY: help setup services demo test lint full incremental plan forget inspect status docs bench compare lock quality chaos clean transfer-backup
+.PHONY: help setup services demo test lint full incremental plan forget inspect status docs bench compare lock quality chaos clean \
+	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-demo
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
 
 setup: $(READY) ## virtual environment and pinned packages (other targets call it)
 
@@ -93,6 +94,24 @@ status: $(READY) ## what ran, how far each source has been read, what waits, wha
 transfer-backup: $(READY) ## fetches the parts of a portal's backup and proves them; goes on where it stopped
 	@$(INGEST) backup
 
+transfer-baseline: $(READY) ## the box right after the restore, before anybody works in it (NO_BACKUP=yes: there is none)
+	@$(PUBLISH) transfer baseline $(if $(filter yes,$(NO_BACKUP)),--no-backup) $(ARGS)
+
+transfer-rehearsal: $(READY) ## moves all into a box to try out, compares, forecasts (first time: ARGS=--automation-is-off)
+	@$(PUBLISH) transfer rehearsal $(ARGS)
+
+transfer-delta: $(READY) ## moves what has changed, while people work in the cloud; as often as one likes
+	@$(PUBLISH) transfer delta $(ARGS)
+
+transfer-final: $(READY) ## moves what is left until nothing is, and compares (CONFIRM=frozen: nobody works in the cloud)
+	@$(PUBLISH) transfer final --confirm "$(CONFIRM)" $(ARGS)
+
+transfer-status: $(READY) ## where the move stands, what people have to do, the forecast (ARGS="--freeze-at '2026-12-05 20:00'")
+	@$(PUBLISH) transfer status $(ARGS)
+
+transfer-demo: $(DEV) ## the whole move on sandbox portals and a backup server with faults
+	@$(BIN)/python -m tests.transfer.demo
+
 docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)
 	@echo "open dbt_project/target/static_index.html"
@@ -117,4 +136,4 @@ lock: $(READY) ## pinned packages from pyproject.toml, three lists (ARGS=--upgra
 	@$(LOCK_PACKAGES) --extra bench --constraint requirements-dev.txt pyproject.toml --output-file requirements-bench.txt
 
 clean: ## removes what can be made again; never the warehouse
-	@rm -rf .venv .cache demo bench.json dbt_project/target dbt_project/logs
+	@rm -rf .venv .cache demo transfer-demo bench.json dbt_project/target dbt_project/logs

@@ -1,6 +1,7 @@
-"""`python dbt_project/passes.py`: the models up to the registry's queue, the registry's verdicts, all the other models.
+"""`python dbt_project/passes.py`: the models up to the registry's queue, the registry's verdicts, all the other models;
+`python dbt_project/passes.py transfer`: those of the move alone.
 
-One process for both passes: dbt takes as long to start and to read the project as a sixth of all models. The registry
+One process for all passes: dbt takes as long to start and to read the project as a sixth of all models. The registry
 is asked by a program of its own, for which dbt lets go of the warehouse. Whether what is built may be published, and
 if not why, `publish gate` says.
 """
@@ -21,7 +22,7 @@ PROJECT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
 
-def main() -> int:
+def main(is_move: bool) -> int:
     """The exit status: 2 for a setting that no program reads, 1 when a pass did not end well, else the registry step's.
 
     A registry that fails keeps nobody from the second pass: companies without a verdict wait, all others go on.
@@ -38,7 +39,8 @@ def main() -> int:
     if not project.success:
         return 1
     registry_status = 0
-    for step in (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY):
+    steps = (journal.DBT_TRANSFER,) if is_move else (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY)
+    for step in steps:
         if step == journal.DBT_AFTER_REGISTRY:
             registry_status = ask_registry()
         build = ["--quiet", "build", *at, "--selector", step.removeprefix("dbt ")]
@@ -56,4 +58,4 @@ def ask_registry() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(is_move=sys.argv[1:] == ["transfer"]))

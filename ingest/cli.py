@@ -1,9 +1,9 @@
-"""`ingest mysql | json | kafka | registry | bitrix24 | backup | status | copy`."""
+"""`ingest mysql | json | kafka | registry | bitrix24 | backup | journal | status | copy`."""
 
 import gc
 import logging
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -12,11 +12,12 @@ import typer
 from ingest.landing import Landing, landing
 from ingest.settings import portals_of, read_settings
 from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource
-from ingest.warehouse import journal
-from ingest.warehouse.connection import open_for_reading
+from ingest.warehouse import checklist, journal
+from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.snapshot import make_snapshot
 from ingest.warehouse.terminal import print_table, progress_of, run, say, say_aside, warn_once
+from ingest.warehouse.variables import known_names_hint
 
 if TYPE_CHECKING:
     from ingest.json_file import JSONFile
@@ -28,6 +29,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+people = typer.Typer(help="What people do for a move, with its times.", no_args_is_help=True)
+app.add_typer(people, name="journal")
 
 SourceName: TypeAlias = Annotated[
     str | None, typer.Option("--source", help="Just this source; all that are set unless named.")
@@ -208,6 +212,47 @@ def bitrix24_command(
     with landing(journal.INGEST_BITRIX24) as work:
         sources = portals_of(work.settings, names)
         land_portals(work, sources, label, Wishes(since.date() if since else None, tuple(gone or ())))
+
+
+When: TypeAlias = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"], help="Local time; now unless said."),
+]
+
+
+@people.command("add")
+def journal_add_command(
+    step: Annotated[str, typer.Argument(help="A step of the checklist, which it ticks, or any other.")],
+    started: When = None,
+    finished: When = None,
+    note: Annotated[str, typer.Option("--note", help="Anything worth remembering.")] = "",
+) -> None:
+    """Write down what somebody did for a move, and when; the forecast of the standstill reckons with it."""
+    ended_at = _utc(finished) if finished else journal.utc_now().replace(microsecond=0)
+    began_at = _utc(started) if started else ended_at
+    if began_at > ended_at:
+        raise OperatorError(f"{step} cannot have ended before it began", hint="check the two times", exit_status=2)
+    known = [item.step for item in checklist.items()]
+    if step not in known:
+        say_aside(f"{step} is not on the checklist: {known_names_hint(step, known)}")
+    with closing(open_warehouse(read_settings().general.warehouse)) as connection:
+        checklist.add(connection, checklist.Work(step, began_at, ended_at, note))
+    say(f"ingest journal: {step}, {ended_at - began_at}")
+
+
+def _utc(local: datetime) -> datetime:
+    return local.astimezone(UTC).replace(tzinfo=None)
+
+
+@people.command("list")
+def journal_list_command() -> None:
+    """What people did, in the order of time."""
+    connection, note = open_for_reading(read_settings().general.warehouse)
+    with closing(connection):
+        if note:
+            say_aside(note)
+        rows = [(work.step, work.started_at, work.finished_at, work.note) for work in checklist.all_work(connection)]
+    print_table("What people did", ["step", "started (UTC)", "finished (UTC)", "note"], rows)
 
 
 @app.command("status")

@@ -15,6 +15,13 @@ from publish import freshness, stamps
 from publish.parts import Part
 
 _SIZE_TEST = "within_change_limit"
+_AGAIN = "`make full` or `make incremental`"
+_LAST_RUN = f"""
+select step, status, detail from ops.steps
+where (step = '{journal.DBT_ALL}' or step like '{journal.DBT_ALL} %')
+    and not (step = $1 and status = 'done') and step <> $2
+order by started_at desc limit 1
+"""
 _LONGEST_NAME = 30  # dbt cuts long names of tests; what is left of the name still begins like the test
 
 
@@ -23,8 +30,8 @@ def check(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], max_age_
 
     Raises OperatorError with exit status 3, or 1 when a model broke, that says why not.
     """
-    _check_last_run(connection)
-    stamps.check(connection, parts)
+    check_last_run(connection, connection.execute(_LAST_RUN, [journal.DBT_SELECTED, journal.DBT_TRANSFER]).fetchone())
+    stamps.check(connection, stamps.marts_of(parts))
     freshness.check(connection, max_age_hours)
 
 
@@ -37,19 +44,14 @@ def reason_to_stop(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part],
     return ""
 
 
-def _check_last_run(connection: duckdb.DuckDBPyConnection) -> None:
-    """Return when the last model run passed its gates.
+def check_last_run(connection: duckdb.DuckDBPyConnection, last: Any, again: str = _AGAIN) -> None:
+    """Return when a model run, its step, status and detail, passed its gates; `again` is what to run where it did not.
 
     Raises OperatorError with exit status 3 when a data test stopped it or a run is unfinished (a failed test leaves the
     failing mart in place, so nothing else tells), with exit status 1 when a model broke; both name what and where.
     """
-    last = connection.execute(
-        """select step, status, detail from ops.steps where (step = $1 or step like $1 || ' %')
-               and not (step = $2 and status = 'done') order by started_at desc limit 1""",
-        [journal.DBT_ALL, journal.DBT_SELECTED],
-    ).fetchone()
     if last is None:
-        raise OperatorError("the models have never run", hint="run `make full`", exit_status=3)
+        raise OperatorError("the models have never run", hint=f"run {again}", exit_status=3)
     step, status, text = last
     detail: dict[str, Any] = json.loads(text) if text else {}
     if status == "done" and step != journal.DBT_BEFORE_REGISTRY:
@@ -67,7 +69,7 @@ def _check_last_run(connection: duckdb.DuckDBPyConnection) -> None:
         raise OperatorError(f"{step} failed: {broken}", hint="the models' log says why: dbt_project/logs/dbt.log")
     raise OperatorError(
         f"the models are half-way: the last step is `{step}`, {status}",
-        hint="run `make full` or `make incremental` to the end",
+        hint=f"run {again} to the end",
         exit_status=3,
     )
 

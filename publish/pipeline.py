@@ -5,59 +5,25 @@ registry whose quota is spent fail their step, and everything else goes on to th
 the gate says stops the cycle before the portal.
 """
 
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
 from ingest.warehouse import compaction, journal, period, reads, retention
-from ingest.warehouse.connection import open_warehouse
-from ingest.warehouse.environment import said_in_file
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
-from ingest.warehouse.snapshot import is_outdated, make_snapshot
 from ingest.warehouse.terminal import print_error, say
+from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
 from publish.settings import Settings
 
-BIN = Path(sys.executable).parent
-MODELS = Path(__file__).parents[1] / "dbt_project" / "passes.py"
-GRAVEST_FIRST = (2, 3, 1, 4)  # exit statuses: which of several the cycle ends with
 MODEL_STEPS, GATE = "the models", "publish gate"
 
 # How each kind of source is read, and whether a full run reads more of it.
 INGESTERS = ((journal.INGEST_MYSQL, True), (journal.INGEST_JSON, True), (journal.INGEST_KAFKA, False))
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """What the steps of one cycle share: the lock they inherit, their environment, and how each ended."""
-
-    lock: int
-    environment: dict[str, str]
-    statuses: dict[str, int]
-
-    def step(self, name: str, *command: str | Path) -> int:
-        """Run a step to its end and keep its exit status, which is answered; 1 for one that a signal ended."""
-        sys.stdout.flush()  # what was said before it comes before what it says
-        # A cycle that is killed leaves its step the lock: no other may begin while that still writes.
-        with subprocess.Popen([*command], env=self.environment, pass_fds=[self.lock], process_group=0) as process:
-            try:
-                ended = process.wait()
-            except BaseException:  # what the step has started ends with it
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        self.statuses[name] = ended if ended in (0, *GRAVEST_FIRST) else 1
-        return self.statuses[name]
 
 
 def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: bool) -> None:
@@ -69,57 +35,27 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
     since = read_ingest_settings().general.since
     if moves_period and since:
         raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
-    with only_run(settings.warehouse) as lock, _stopped_by_sigterm():
-        cycle = Cycle(lock, _environment(settings), {})
-        with _opened(settings.warehouse) as connection:
+    with only_run(settings.warehouse) as lock, stopped_by_sigterm():
+        cycle = Cycle(lock, environment(settings), {})
+        with opened(settings.warehouse) as connection:
             if not since:
                 _say_where_period_begins(connection, moves_period=moves_period)
-        _copy_for_readers(settings, only_if_outdated=True)
+        copy_for_readers(settings, only_if_outdated=True)
         for name, can_be_full in INGESTERS:
             kind = name.removeprefix("ingest ")
             cycle.step(name, BIN / "ingest", kind, *(["--full"] if is_full and can_be_full else []))
         is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS)
         if not is_open:  # of the models, or of the registry alone? The gate knows
             is_open = not cycle.step(GATE, BIN / "publish", "gate")
-        _copy_for_readers(settings)  # a first push takes hours
+        copy_for_readers(settings)  # a first push takes hours
         if is_open:
             arguments = ["--let-through"] if let_through else []
             cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
         if settings.retention_days:
             _let_old_versions_go(settings)
         if is_open or settings.retention_days:
-            _copy_for_readers(settings)
+            copy_for_readers(settings)
         _raise_what_failed(cycle, settings.warehouse)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """The environment with what only `.env` says: dbt reads no such file."""
-    said = said_in_file()
-    run_id = {"SVOD_RUN_ID": journal.current_run_id(), "SVOD_WAREHOUSE": str(settings.warehouse)}
-    return {name: value for name, value in said.items() if value is not None} | os.environ | run_id
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the running step as well, and what that has started (killed: each may be, at any moment)."""
-
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = open_warehouse(warehouse)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _say_where_period_begins(connection: duckdb.DuckDBPyConnection, *, moves_period: bool) -> None:
@@ -142,7 +78,7 @@ def _period_is_old(begins: date, by_calendar: date) -> str:
 def _let_old_versions_go(settings: Settings) -> None:
     """What is older than SVOD_RETENTION_DAYS; the file is written anew when that leaves much of it empty."""
     try:
-        with _opened(settings.warehouse) as connection:
+        with opened(settings.warehouse) as connection:
             with journal.step(connection, retention.STEP) as step:
                 gone = retention.let_go(connection, settings.retention_days)
                 step.rows_out, step.detail = sum(gone.values()), dict(gone)
@@ -151,16 +87,6 @@ def _let_old_versions_go(settings: Settings) -> None:
             say(f"publish run: {sum(gone.values()):,} rows older than {settings.retention_days} days went")
         if is_worth_it:
             say(f"publish run: {compaction.rewrite(settings.warehouse) / 1e6:,.0f} MB of the warehouse given back")
-    except OperatorError as error:
-        print_error(error)
-
-
-def _copy_for_readers(settings: Settings, *, only_if_outdated: bool = False) -> None:
-    """Make the copy; that it cannot be made is said, and is no reason to stop."""
-    if only_if_outdated and not is_outdated(settings.warehouse):
-        return
-    try:
-        make_snapshot(settings.warehouse, settings.readers_group)
     except OperatorError as error:
         print_error(error)
 
@@ -188,7 +114,7 @@ def _failed_and_gated(cycle: Cycle, warehouse: Path) -> tuple[list[str], list[st
     failed = {name for name, status in cycle.statuses.items() if status in (1, 2)}
     gated = {name for name, status in cycle.statuses.items() if status == 3}
     sources: dict[str, list[str]] = {}
-    with suppress(OperatorError), _opened(warehouse) as connection:
+    with suppress(OperatorError), opened(warehouse) as connection:
         journalled = connection.execute(
             "select step, status from ops.steps where run_id = ? and status in ('failed', 'gated')",
             [cycle.environment["SVOD_RUN_ID"]],

@@ -21,8 +21,8 @@ TABLES = (
     "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
     "history", "confirmed_plans",
 )  # fmt: skip
-TABLES_OF = {"sync": TABLES, "transfer": ("ledger", "intents", "dead_letters", "history")}
-_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "confirmed_plans")
+TABLES_OF = {"sync": TABLES, "transfer": ("ledger", "intents", "dead_letters", "history", "boxes")}
+_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "confirmed_plans", "boxes")
 
 
 @dataclass(frozen=True, slots=True)

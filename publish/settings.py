@@ -9,6 +9,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from ingest.bitrix24.webhook import FORM, has_its_form, portal_of
 from ingest.warehouse import variables
+from ingest.warehouse.checklist import Language
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.variables import known_names_hint
@@ -49,6 +50,7 @@ class Settings(EnvironmentSettings):
     box_rate: float = Field(0, ge=0)
     transfer_entities: Annotated[Sequence[str], NoDecode] = ()  # kinds to move; (): all
     transfer_deletions: Literal["report", "delete"] = "report"  # what was deleted in the cloud since
+    lang: Language = "en"  # of what people are told to do
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
     @field_validator("bitrix24_webhook", "cloud_webhook", "box_webhook", mode="before")
@@ -109,9 +111,14 @@ class Settings(EnvironmentSettings):
                 hint="create an inbound webhook of an administrator with the rights crm, user and bizproc in the box",
             )
         name = portal_of(self.box_webhook.get_secret_value())
-        if self.cloud_webhook is not None and portal_of(self.cloud_webhook.get_secret_value()) == name:
+        if self.cloud == name:
             raise SettingsError("SVOD_CLOUD_WEBHOOK and SVOD_BOX_WEBHOOK name one portal", hint="see .env.example")
         return self.box_webhook, name
+
+    @property
+    def cloud(self) -> str:
+        """The name of the portal to leave; '' when it is not set."""
+        return portal_of(self.cloud_webhook.get_secret_value()) if self.cloud_webhook else ""
 
     def stages_of(self, entity: str) -> Mapping[str, str]:
         """Stages of the portal that are chosen by hand for a kind of card: status -> stage."""

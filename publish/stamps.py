@@ -4,7 +4,7 @@ dbt stamps each mart at the end of such a pass (dbt_project/macros/stamp_marts.s
 their hashes, in which their order does not matter. Whatever changed a mart since then, the sum tells.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import duckdb
 
@@ -12,16 +12,17 @@ from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish.parts import Part
 
+_HINT = "`make incremental` builds and tests them all; nothing else may be published"
 
-def check(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part]) -> None:
-    """Return when every mart that the parts are read from is as its stamp says.
+
+def check(connection: duckdb.DuckDBPyConnection, marts: Collection[str], hint: str = _HINT) -> None:
+    """Return when every one of these marts is as its stamp says.
 
     Raises OperatorError with exit status 3 that names the marts that are not, and the model run that came after.
     """
     stamps = {mart: (rows, hashes) for mart, rows, hashes in _stamps(connection)}
-    present = {mart: _content(connection, mart) for mart in sorted(_marts_of(parts))}
+    present = {mart: _content(connection, mart) for mart in sorted(marts)}
     unstamped = [mart for mart in present if mart not in stamps]
-    hint = "`make incremental` builds and tests them all; nothing else may be published"
     if unstamped:
         problem = f"no full pass with all tests has left {', '.join(unstamped)} behind"
         raise OperatorError(problem, hint=hint, exit_status=3)
@@ -50,7 +51,7 @@ def stamp_again(connection: duckdb.DuckDBPyConnection, marts: Iterable[str]) -> 
         )
 
 
-def _marts_of(parts: Iterable[Part]) -> set[str]:
+def marts_of(parts: Iterable[Part]) -> set[str]:
     """The tables that a plan reads."""
     marts = set()
     for part in parts:

@@ -53,7 +53,7 @@
     set status = '{{ status }}', finished_at = {{ utc_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
     where run_id = '{{ svod_run_id() }}' and step = '{{ dbt_step() }}' and status = 'running';
     {%- if is_full_pass %}
-    {%- for mart in mart_names() %}
+    {%- for mart in mart_names() if dbt_step() != 'dbt transfer' %}
     insert into ops.mart_sizes (mart, row_count, awaited_growth, period_start, run_id, measured_at)
     select
         '{{ mart }}', count(*), {{ awaited_growth() }}, {{ period_start() }}, '{{ svod_run_id() }}', {{ utc_now() }}

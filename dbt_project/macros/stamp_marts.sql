@@ -1,13 +1,14 @@
-{#- Whether this run built every model and seed, and every data test passed: in this run, or, for the selector
-    after_registry, in the pass before_registry that came right before it. Counted, not believed: of `dbt run`, `--select`,
+{#- Whether this run built every model and seed, of the move or of all else, and every data test of those passed: in this
+    run, or, for the selector after_registry, in the pass before_registry that came right before it. Counted, not believed: of `dbt run`, `--select`,
     `--exclude`, `--empty` and a retry something is always missing. -#}
 {% macro built_and_tested_all(results) %}
     {%- set seen = namespace(done=[], missing=0) %}
+    {%- set is_move = dbt_step() == 'dbt transfer' %}
     {%- for result in results if result.status in ['success', 'pass', 'warn'] %}
         {%- do seen.done.append(result.node.unique_id) %}
     {%- endfor %}
     {%- for node in graph.nodes.values()
-        if node.resource_type in ['model', 'seed', 'test'] and not is_of_the_move(node) %}
+        if node.resource_type in ['model', 'seed', 'test'] and is_of_the_move(node) == is_move %}
         {%- if node.unique_id not in seen.done %}{% set seen.missing = seen.missing + 1 %}{% endif %}
     {%- endfor %}
     {%- if flags.WHICH != 'build' or dbt_step() == 'dbt selected'
@@ -32,11 +33,13 @@
     {%- do return(node.fqn[1] == 'transfer') %}
 {% endmacro %}
 
-{#- Names of the marts that are published. -#}
+{#- Names of the marts that a full pass leaves behind for the publisher: of the move, or of all else. -#}
 {% macro mart_names() %}
     {%- set names = [] %}
-    {%- for node in graph.nodes.values() 
-        if node.resource_type == 'model' and node.schema == 'marts' and not is_of_the_move(node) %}
+    {%- set is_move = dbt_step() == 'dbt transfer' %}
+    {%- for node in graph.nodes.values()
+        if node.resource_type == 'model' and node.schema == 'marts' and is_of_the_move(node) == is_move
+            and node.config.materialized == 'table' %}
         {%- do names.append(node.name) %}
     {%- endfor %}
     {%- do return(names) %}
@@ -44,8 +47,8 @@
 
 {#- ops.mart_stamps: how many rows each mart has, and the sum of their hashes. publish/stamps.py counts the same. -#}
 {% macro stamp_marts() %}
-    delete from ops.mart_stamps;
     {%- for mart in mart_names() %}
+    delete from ops.mart_stamps where mart = '{{ mart }}';
     insert into ops.mart_stamps
     select
         '{{ mart }}', count(*), coalesce(sum(hash(mart_row)), 0),

@@ -62,7 +62,8 @@ def _tell(
     read, landed, gone = (sum(numbers) for numbers in zip(*figures.values(), strict=True))
     work.step.rows_in += read
     work.step.rows_out += landed
-    work.step.detail[source.name] = {"snapshot": snapshot.snapshot_id, "requests": requests, **figures}
+    told = {"snapshot": snapshot.snapshot_id, "requests": requests, "seconds": round(seconds, 1)}
+    work.step.detail[source.name] = {**told, **figures}
     with transaction(work.connection):
         position = f"snapshot {snapshot.snapshot_id}"
         journal.set_watermark(work.connection, source.name, position, work.step.run_id)

@@ -24,7 +24,12 @@ DBT_ALL = "dbt"
 DBT_SELECTED = "dbt selected"
 DBT_BEFORE_REGISTRY = "dbt before_registry"
 DBT_AFTER_REGISTRY = "dbt after_registry"
+DBT_TRANSFER = "dbt transfer"
 PUBLISH_PUSH = "publish push"
+TRANSFER_BASELINE = "publish transfer baseline"
+TRANSFER_REHEARSAL = "publish transfer rehearsal"
+TRANSFER_DELTA = "publish transfer delta"
+TRANSFER_FINAL = "publish transfer final"
 TRANSFER_PUSH = "publish transfer push"
 
 

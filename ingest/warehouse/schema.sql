@@ -384,3 +384,24 @@ create table if not exists transfer.id_map (
 );
 comment on table transfer.id_map is
     'Which record of the portal that a company moves to is which of the one it leaves, where that was written down; what ids and times of creation prove is worked out anew each time.';
+
+create table if not exists transfer.boxes (
+    portal varchar not null, -- host[:port] of the box's webhook
+    mark varchar not null, -- the mark in it: sync.portals
+    source_portal varchar, -- host[:port] of the portal that is left
+    baseline_snapshot bigint, -- of the box, right after the restore; null: nothing was restored
+    baseline_at timestamp, -- when the baseline was accepted; null: there is none
+    automation_off_at timestamp, -- when somebody said that nothing starts by itself there
+    primary key (portal, mark)
+);
+comment on table transfer.boxes is
+    'Portals that a company moves to: what is the baseline of each, and whether somebody said that its automation is off.';
+
+create table if not exists transfer.journal (
+    step varchar not null, -- of ingest/warehouse/checklist.csv, or any other
+    started_at timestamp not null,
+    finished_at timestamp not null,
+    note varchar not null,
+    written_at timestamp not null
+);
+comment on table transfer.journal is 'What people did for a move, and how long it took them: `ingest journal add`.';

@@ -48,6 +48,7 @@ SETTINGS = frozenset(
         f"{PREFIX}FUSE_SHARE",
         f"{PREFIX}INN_FIELD",
         f"{PREFIX}FUSE_FLOOR",
+        f"{PREFIX}LANG",
         f"{PREFIX}MACHINE",
         f"{PREFIX}READERS_GROUP",
         f"{PREFIX}FORGET_KEY",

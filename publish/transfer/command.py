@@ -1,28 +1,41 @@
-"""`publish transfer push`."""
+"""`publish transfer baseline | rehearsal | delta | final | plan | push | verify | dates | status`."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import duckdb
 import typer
 from pydantic import SecretStr
 
-from ingest.bitrix24 import pacing
 from ingest.bitrix24.client import Client
-from ingest.bitrix24.webhook import portal_of
 from ingest.warehouse import journal, terminal
+from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError, SettingsError
-from ingest.warehouse.terminal import say
+from ingest.warehouse.terminal import print_table, say, say_aside
 from publish.bitrix24.run import Result
-from publish.screen import PushProgress, warehouse
+from publish.screen import MEMORY_LIMIT, PushProgress, warehouse
 from publish.settings import Settings, read_settings
+from publish.transfer import dates, gate, stages, status, verdict
+from publish.transfer.kinds import MART
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.push import Word, push
+from publish.transfer.push import Word, push, zone_of
+from publish.transfer.stages import planned_so_far
+from publish.transfer.steps import BOX, pace_of
+from publish.transfer.stopwatch import Stopwatch
 
 app = typer.Typer(help="Move a company from a cloud portal to a box.", no_args_is_help=True)
-_BOX, _BURST = "SVOD_BOX_WEBHOOK", 50
+AutomationIsOff: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--automation-is-off",
+        help="Robots, outgoing mail, telephony and webhooks of the box are off; said once, it is remembered.",
+    ),
+]
 
 
 @app.callback()
@@ -30,12 +43,111 @@ def transfer() -> None:
     """Move a company from a cloud portal to a box."""
 
 
+# Stages ---------------------------------------------------------------------------------------------------------------
+
+
+@app.command("baseline")
+def baseline_command(
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="Nothing was restored: everything is made in the box.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="In the place of the baseline that this box has.")] = False,
+) -> None:
+    """Land the box right after the restore, before anybody works in it, and mark it."""
+    stages.baseline(read_settings(), has_backup=not no_backup, again=again)
+
+
+@app.command("rehearsal")
+def rehearsal_command(automation_is_off: AutomationIsOff = False) -> None:
+    """Move everything into a box to try out, compare, and forecast the standstill."""
+    stages.rehearsal(read_settings(), stages.Word(automation_is_off))
+
+
+@app.command("delta")
+def delta_command(automation_is_off: AutomationIsOff = False) -> None:
+    """Move what has changed, while people go on working in the cloud; as often as one likes."""
+    stages.delta(read_settings(), stages.Word(automation_is_off))
+
+
+@app.command("final")
+def final_command(
+    confirm: Annotated[str, typer.Option(help="`frozen`: nobody works in the cloud any more.")] = "",
+    automation_is_off: AutomationIsOff = False,
+) -> None:
+    """Move what is left until nothing is, compare, and let the first job go on in the box."""
+    stages.final(read_settings(), confirm, stages.Word(automation_is_off))
+
+
+# Looking --------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection, note = open_for_reading(settings.warehouse)
+    try:
+        if note:
+            say_aside(note)
+        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        yield connection
+    finally:
+        connection.close()
+
+
+@app.command("plan")
+def plan_command(
+    show: Annotated[int, typer.Option("--show", min=0, max=10_000, help="Records to show, with their fields.")] = 0,
+) -> None:
+    """Show what a push would do, as the models have it that were built last; asks and sends nothing."""
+    settings = read_settings()
+    with _reading(settings) as connection:
+        to_do = planned_so_far(connection, settings, settings.box()[1])
+        if not to_do:
+            say("publish transfer plan: nothing to do")
+            return
+        sql = "select entity, action, count(*) from transfer_work group by all order by all"
+        print_table("What the box is to get", ["entity", "action", "records"], connection.execute(sql).fetchall())
+        sql = f"""select entity, source_id, action, detail, fields::varchar from {MART}
+                  semi join transfer_work using (entity, source_id) order by entity, position limit {show}"""
+        for entity, source_id, action, detail, fields in connection.execute(sql).fetchall():
+            say(f"{action} {entity} {source_id}{f' ({detail})' if detail else ''}: {fields}")
+        if stopped := gate.reason_to_stop(connection):
+            say(f"nothing of it may go out now: {stopped}")
+
+
+@app.command("verify")
+def verify_command() -> None:
+    """Say what the comparison of all records came to, as it was made last; exit 3 when the portals differ without a
+    reason."""
+    with _reading(read_settings()) as connection:
+        result = verdict.read(connection)
+    for line in result.lines:
+        say(f"publish transfer verify: {line}")
+    result.check()
+
+
+@app.command("status")
+def status_command(
+    freeze_at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"], help="When to freeze the cloud, local time."),
+    ] = None,
+) -> None:
+    """Where the move stands, what people have to do, and how long the sales floor will stand still."""
+    settings = read_settings()
+    with _reading(settings) as connection:
+        for line in status.lines(connection, settings, freeze_at):
+            say(line)
+        say("")
+        for table in status.tables(connection, settings):
+            print_table(*table)
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
 @app.command("push")
 def push_command(
-    automation_is_off: Annotated[
-        bool,
-        typer.Option("--automation-is-off", help="Robots, outgoing mail, telephony and webhooks of the box are off."),
-    ] = False,
+    automation_is_off: AutomationIsOff = False,
     new_box: Annotated[
         bool, typer.Option("--new-box", help="The box at this address is another one than that moved to before.")
     ] = False,
@@ -44,10 +156,16 @@ def push_command(
     settings = read_settings()
     webhook, name = settings.box()
     with warehouse(settings) as connection:
+        gate.check(connection)
         ledger = TransferLedger(connection, name, _cloud(connection, settings))
         with journal.step(connection, journal.TRANSFER_PUSH) as step, terminal.progress_bars() as bars:
-            progress = PushProgress(bars, journal.TRANSFER_PUSH)
-            result = asyncio.run(_push(ledger, settings, webhook, progress, Word(automation_is_off, new_box)))
+            shown = PushProgress(bars, journal.TRANSFER_PUSH)
+            progress = Stopwatch(shown)
+            word = Word(automation_is_off, new_box)
+            try:
+                result = asyncio.run(_push(ledger, settings, webhook, shown, progress, word))
+            finally:
+                step.detail["kinds"] = progress.kinds
             step.rows_out = sum(result.created.values()) + sum(result.updated.values())
             step.detail |= asdict(result)
     for what, counts in (("created", result.created), ("changed", result.updated)):
@@ -62,12 +180,36 @@ def push_command(
 
 
 async def _push(
-    ledger: TransferLedger, settings: Settings, webhook: SecretStr, progress: PushProgress, word: Word
+    ledger: TransferLedger,
+    settings: Settings,
+    webhook: SecretStr,
+    shown: PushProgress,
+    progress: Stopwatch,
+    word: Word,
 ) -> Result:
-    limit = settings.bitrix24_operating if settings.box_rate else 0.0
-    pace = pacing.Pace(settings.box_rate, _BURST, limit, on_wait=progress.waiting)
-    async with Client(webhook, pace, variable=_BOX) as client:
+    pace = pace_of(settings)
+    pace.on_wait = shown.waiting
+    async with Client(webhook, pace, variable=BOX) as client:
         return await push(ledger, client, settings, dates_file(settings), progress, word)
+
+
+@app.command("dates")
+def dates_command() -> None:
+    """Write the statements for the dates that the box did not take, for its own MySQL."""
+    settings = read_settings()
+    webhook, name = settings.box()
+    with warehouse(settings) as connection:
+        ledger = TransferLedger(connection, name, _cloud(connection, settings))
+        number = asyncio.run(_write_dates(ledger, settings, webhook))
+    if number:
+        say(f"publish transfer dates: {number:,} cards; look through {dates_file(settings)}, then run it by hand")
+    else:
+        say("publish transfer dates: every card has its dates")
+
+
+async def _write_dates(ledger: TransferLedger, settings: Settings, webhook: SecretStr) -> int:
+    async with Client(webhook, pace_of(settings), variable=BOX) as client:
+        return dates.write(ledger, dates_file(settings), await zone_of(client))
 
 
 def dates_file(settings: Settings) -> Path:
@@ -83,6 +225,6 @@ def _cloud(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str:
     ).fetchone()
     if row:
         return str(row[0])
-    if settings.cloud_webhook is None:
+    if not settings.cloud:
         raise SettingsError("SVOD_CLOUD_WEBHOOK is not set, and no cloud portal was read", hint="see .env.example")
-    return portal_of(settings.cloud_webhook.get_secret_value())
+    return settings.cloud

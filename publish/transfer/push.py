@@ -20,7 +20,7 @@ from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run
 from publish.settings import Settings
-from publish.transfer import dates, preflight
+from publish.transfer import boxes, dates, preflight
 from publish.transfer.changes import bind, change_cards, change_pieces, delete, second_pass, set_all
 from publish.transfer.comments import send_comments
 from publish.transfer.creates import create_cards, create_pieces, look_up
@@ -59,7 +59,7 @@ async def push(
         await _push(move, parts, word)
     run.result.requests = client.requests
     run.result.dead_letters, run.result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
-    if number := dates.write(ledger, dates_file, await _zone(client) if client.requests else UTC):
+    if number := dates.write(ledger, dates_file, await zone_of(client) if client.requests else UTC):
         run.note(
             [f"{number:,} cards were made without their dates, which the import refused: look through {dates_file}"]
         )
@@ -74,7 +74,7 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
         work.plan()
         if not work.count():
             return
-        await _prepare(move, parts, word)
+        await _prepare(move, parts, is_off=word.automation_is_off)
     box = await identity.recognise(ledger, client, parts, run.settings.machine)
     run.note(box.notes)
     newest = ledger.newest_ids()
@@ -87,7 +87,8 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
         portals.set_filled(ledger.connection, ledger.portal)
         return
     if not without_marks:
-        await _prepare(move, parts, word)
+        is_off = word.automation_is_off or boxes.is_automation_off(ledger.connection, ledger.portal)
+        await _prepare(move, parts, is_off=is_off)
     if not box.is_caught_up:
         await catch_up(client, ledger, parts.cards, newest)
         work.plan()
@@ -98,6 +99,8 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
             hint="let the webhook's user be an administrator",
         )
     ledger.marked(signed.mark.portal)
+    if word.automation_is_off:
+        boxes.say_automation_is_off(ledger.connection, ledger.portal)
     for entity, number in work.counts().items():
         run.progress.expect(entity, number)
     await identity.while_signed(signed, ledger, client, parts, _send(move, parts))
@@ -127,16 +130,17 @@ def _check_marks(ledger: TransferLedger, without_marks: Sequence[str], word: Wor
     if not word.is_new_box:
         raise OperatorError(
             f"{ledger.portal} has no custom field {MARK}, and we have moved records there",
-            hint="when it is another box than before, --new-box; when somebody deleted the field, put the box back",
+            hint="when it is another box than before, make transfer-baseline (or --new-box); when somebody deleted the "
+            "field, put the box back",
             exit_status=3,
         )
     portals.put_aside(ledger.connection, ledger.portal)
 
 
-async def _prepare(move: Move, parts: Catalogue, word: Word) -> None:
+async def _prepare(move: Move, parts: Catalogue, *, is_off: bool) -> None:
     """Before anything is written: what would start by itself; the custom fields for our marks."""
     run = move.run
-    run.note(await preflight.check(run.client, is_off=word.automation_is_off))
+    run.note(await preflight.check(run.client, is_off=is_off))
     await reference.prepare(run.client, move.ledger, parts, run.settings)
 
 
@@ -161,7 +165,7 @@ async def _send(move: Move, parts: Catalogue) -> None:
     await delete(move)
 
 
-async def _zone(client: Client) -> timezone:
+async def zone_of(client: Client) -> timezone:
     """The box's own time zone, as it tells its time; UTC where it does not."""
     try:
         (told,) = await client.read([Command("server.time", {})])

@@ -132,3 +132,18 @@ def test_a_warehouse_another_process_holds_is_one_line(ingest: Ingest, warehouse
     finished = ingest.run("json")
     assert finished.returncode == 1
     assert "is open in process" in finished.stderr and "Traceback" not in finished.stderr
+
+
+def test_what_people_did_is_kept_with_its_times_and_a_step_that_is_not_on_the_checklist_is_said_to_be(ingest: Ingest):
+    times = ("--started", "2026-11-30 14:00", "--finished", "2026-11-30 18:30")
+    ended = ingest.run("journal", "add", "restore", *times, "--note", "two disks")
+    assert (ended.returncode, "4:30:00" in ended.stdout) == (0, True), ended.stderr
+    assert "did you mean robots-off?" in ingest.run("journal", "add", "robots-of").stderr
+    ((step, seconds, note),) = ingest.query(
+        "select step, epoch(finished_at - started_at), note from transfer.journal where step = 'restore'"
+    )
+    assert (step, seconds, note) == ("restore", 4.5 * 3600, "two disks")
+    listed = ingest.run("journal", "list").stdout
+    assert "two disks" in listed and "robots-of" in listed
+    ended = ingest.run("journal", "add", "look", "--started", "2026-11-30 14:00", "--finished", "2026-11-30 13:00")
+    assert ended.returncode == 2

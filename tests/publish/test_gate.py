@@ -106,3 +106,8 @@ def test_the_same_rows_in_another_order_and_another_form_have_the_same_stamp(war
         warehouse.execute(f"create or replace table marts.{mart} as from marts.{mart} order by random()")
     warehouse.execute("checkpoint")
     check(warehouse)
+
+
+def test_a_move_that_its_own_gates_stopped_is_nothing_to_the_first_job(warehouse):
+    marts.model_run(warehouse, "gated", journal.DBT_TRANSFER)
+    check(warehouse)

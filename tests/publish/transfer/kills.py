@@ -54,6 +54,7 @@ def run(companies: int, kills: int, *, seed: int, fault_rate: float, folder: Pat
     with contextlib.closing(open_warehouse(warehouse)) as connection:
         office.prepare(connection)
         office.fill(connection, companies)
+        office.stamp(connection)
     fresh = create_app(state).state.portal
     fresh.add_template("DEAL", auto_execute=1)
     fresh.close()
@@ -128,6 +129,7 @@ def _kill_many(
             if process.exitcode == 0:
                 with contextlib.closing(open_warehouse(warehouse)) as connection:
                     office.fill(connection, each, first=companies)
+                    office.stamp(connection)
                 companies += each
             continue
         os.kill(process.pid, signal.SIGKILL)

@@ -119,6 +119,22 @@ def fill(connection: duckdb.DuckDBPyConnection, companies: int, first: int = 0) 
         wants(connection, "comments", f"deal:{4000 + number}", {"parts": said})
 
 
+def stamp(connection: duckdb.DuckDBPyConnection) -> None:
+    """The mart is as a run of the models with all its tests passed has left it: the command line sends no other."""
+    now = journal.utc_now()
+    connection.execute(
+        "insert into ops.steps (run_id, step, started_at, status) values ('models', ?, ?, 'done')",
+        [journal.DBT_TRANSFER, now],
+    )
+    connection.execute("delete from ops.mart_stamps")
+    connection.execute(
+        """insert into ops.mart_stamps
+           select 'transfer_records', count(*), coalesce(sum(hash(mart_row)), 0), 'models', ?, ?
+           from marts.transfer_records as mart_row""",
+        [journal.DBT_TRANSFER, now],
+    )
+
+
 def counts_of(companies: int) -> dict[str, int]:
     """Rows that a box has of `fill` once, table by table."""
     once = ("company", "contact", "lead", "deal", "bank_detail", "product_row", "requisite_link")

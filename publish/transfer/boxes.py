@@ -1,0 +1,73 @@
+"""Table transfer.boxes: the portals that a company moves to, by name and mark; what is the baseline of each, and
+whether somebody said that nothing starts by itself there. Another portal under the same name has another mark, and no
+row."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import duckdb
+
+from ingest.warehouse.connection import transaction
+from ingest.warehouse.journal import utc_now
+
+BASELINE = "baseline"  # the label of the snapshot; models of the move look for it
+_FORMER = "former baseline"
+
+
+class Box(NamedTuple):
+    """A portal to move to. `baseline_snapshot` is None where nothing was restored; times are UTC."""
+
+    portal: str
+    mark: str
+    baseline_snapshot: int | None
+    baseline_at: datetime | None
+    automation_off_at: datetime | None
+
+
+def box_of(connection: duckdb.DuckDBPyConnection, portal: str) -> Box | None:
+    """What is known of the portal that answered to this name last."""
+    row = connection.execute(
+        """select box.portal, box.mark, box.baseline_snapshot, box.baseline_at, box.automation_off_at
+           from transfer.boxes as box inner join sync.portals as known using (portal, mark) where portal = ?""",
+        [portal],
+    ).fetchone()
+    return Box(*row) if row else None
+
+
+def accept_baseline(connection: duckdb.DuckDBPyConnection, portal: str, cloud: str, snapshot: int | None) -> None:
+    """A snapshot of the portal of this name is what was restored, and no other is; None: nothing was."""
+    with transaction(connection):
+        drop_labels(connection, portal, keep=snapshot)
+        connection.execute(
+            """insert into transfer.boxes (portal, mark, source_portal, baseline_snapshot, baseline_at)
+               select portal, mark, ?, ?, ? from sync.portals where portal = ? and mark is not null
+               on conflict (portal, mark) do update set source_portal = excluded.source_portal,
+                   baseline_snapshot = excluded.baseline_snapshot, baseline_at = excluded.baseline_at""",
+            [cloud, snapshot, utc_now(), portal],
+        )
+
+
+def drop_labels(connection: duckdb.DuckDBPyConnection, portal: str, keep: int | None = None) -> None:
+    """No snapshot of the portal counts as what was restored, but the one to keep."""
+    connection.execute(
+        """update ops.snapshots set label = case when snapshot_id = $keep then $baseline else $former end
+           where source = 'box' and portal = $portal
+               and (snapshot_id = $keep or (label = $baseline and completed_at is not null))""",
+        {"keep": keep, "baseline": BASELINE, "former": _FORMER, "portal": portal},
+    )
+
+
+def say_automation_is_off(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
+    """Somebody has said of the portal that answers to this name now that nothing starts by itself there."""
+    connection.execute(
+        """insert into transfer.boxes (portal, mark, automation_off_at)
+           select portal, mark, ? from sync.portals where portal = ? and mark is not null
+           on conflict (portal, mark) do update set automation_off_at = excluded.automation_off_at""",
+        [utc_now(), portal],
+    )
+
+
+def is_automation_off(connection: duckdb.DuckDBPyConnection, portal: str) -> bool:
+    """Whether somebody has said so, of this very box."""
+    box = box_of(connection, portal)
+    return box is not None and box.automation_off_at is not None

@@ -1,0 +1,55 @@
+"""May what the models of a move say go to the box? Their last run passed its gates, the mart is as that run left it,
+and both portals were read before it, not after."""
+
+import duckdb
+
+from ingest.warehouse import journal
+from ingest.warehouse.errors import OperatorError
+from publish import stamps
+from publish.gate import check_last_run
+from publish.transfer.kinds import MART
+
+_AGAIN = "`make transfer-delta`"
+
+
+def check(connection: duckdb.DuckDBPyConnection) -> None:
+    """Return when a push may begin.
+
+    Raises OperatorError with exit status 3, or 1 where a model broke, that says why not.
+    """
+    last = connection.execute(
+        "select step, status, detail, started_at from ops.steps where step = ? order by started_at desc limit 1",
+        [journal.DBT_TRANSFER],
+    ).fetchone()
+    check_last_run(connection, last and last[:3], _AGAIN)
+    stamps.check(connection, [MART], f"{_AGAIN} reads both portals and builds them all")
+    later = connection.execute(
+        """select string_agg(source, ' and ' order by source desc) from (
+               select source, max(completed_at) as read_at from ops.snapshots
+               where source in ('cloud', 'box') group by source
+           ) where read_at > ?""",
+        [last and last[3]],
+    ).fetchone()
+    if later and later[0]:
+        raise OperatorError(
+            f"{later[0]} {'were' if ' and ' in later[0] else 'was'} read after the models of the move were built",
+            hint=f"{_AGAIN} builds them of what was read last",
+            exit_status=3,
+        )
+
+
+def reason_to_stop(connection: duckdb.DuckDBPyConnection) -> str:
+    """Why a push would not begin, '' when it would."""
+    try:
+        check(connection)
+    except OperatorError as error:
+        return error.problem
+    return ""
+
+
+def is_built(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the last run of the models came to its end, its gates aside."""
+    row = connection.execute(
+        "select status from ops.steps where step = ? order by started_at desc limit 1", [journal.DBT_TRANSFER]
+    ).fetchone()
+    return row is not None and row[0] in ("done", "gated")

@@ -1,0 +1,242 @@
+"""The stages of a move over steps that a test plays: what each does in which order, refuses, and ends with."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.lock import OVERLAPS, only_run
+from publish.settings import Settings
+from publish.transfer import boxes, stages
+from tests.publish.transfer import office
+
+CLOUD, BOX = "https://cloud.test/rest/1/secret/", "https://box.test/rest/1/secret/"
+WORD = stages.Word(automation_is_off=True)
+
+
+@dataclass
+class Played:
+    """Steps that do to the warehouse what the programs would: `to_do` is what each build finds, in turn."""
+
+    warehouse: Path
+    to_do: list[int] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+    mark: str | None = "mark"
+    statuses: dict[str, int] = field(default_factory=dict)
+    gated: bool = False
+    is_exact: bool = True
+    now: float = 0.0
+
+    def _ended(self, step: str) -> int:
+        self.called.append(step)
+        self.now += 10
+        return self.statuses.get(step, 0)
+
+    def _sql(self, statement: str, *values: object) -> None:
+        connection = open_warehouse(self.warehouse)
+        connection.execute(statement, list(values))
+        connection.close()
+
+    def land(self, portal: str, label: str) -> int:
+        for source in (portal,) if portal else ("cloud", "box"):
+            host = "cloud.test" if source == "cloud" else "box.test"
+            self._sql(
+                """insert into ops.snapshots select $1, coalesce(max(snapshot_id), 0) + 1, $2, $3, $4, $4, null
+                   from ops.snapshots where source = $1""",
+                source, host, label, journal.utc_now(),
+            )  # fmt: skip
+            self._sql("insert into ops.snapshot_keys select $1, 'leads', uuid(), 'digest', 1, null", source)
+        return self._ended(f"land {portal}".strip())
+
+    def build(self) -> int:
+        connection = open_warehouse(self.warehouse)
+        office.prepare(connection)
+        for number in range(self.to_do.pop(0) if self.to_do else 0):
+            office.wants(connection, "lead", f"{len(self.called)}-{number}")
+        office.stamp(connection)
+        if self.gated:
+            connection.execute("update ops.steps set status = 'gated', detail = '{}' where step = 'dbt transfer'")
+        connection.execute(
+            "create or replace table marts.transfer_verdict as select $1::boolean as is_exact, 0 as missing_count",
+            [self.is_exact],
+        )
+        connection.close()
+        return self._ended("build") or int(self.gated)
+
+    def push(self, *, automation_is_off: bool) -> int:
+        connection = open_warehouse(self.warehouse)
+        with journal.step(connection, journal.TRANSFER_PUSH) as step:
+            status = self._ended("push")
+            step.rows_out = 0 if status == 4 else 1
+        if status == 4:
+            connection.execute(
+                """insert into transfer.dead_letters
+                   select 'box.test', entity, source_id, 'MISSING_REFERENCE', '', 1, now()::timestamp,
+                       '2100-01-01', '{}'
+                   from marts.transfer_records"""
+            )
+        connection.close()
+        return status
+
+    def box_mark(self) -> str | None:
+        return self.mark
+
+    def put_mark(self) -> None:
+        self.called.append("mark")
+        self._sql(
+            """insert into sync.portals (portal, url, mark, counter, intended, first_seen_at, last_seen_at)
+               values ('box.test', 'https://box.test', 'mark', 2, 2, now()::timestamp, now()::timestamp)
+               on conflict do nothing"""
+        )
+        self.mark = "mark"
+
+    def hand_over(self) -> list[str]:
+        self.called.append("hand over")
+        return []
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("SVOD_ENV_FILE", os.devnull)
+    return Settings(_env_file=None, warehouse=tmp_path / "svod.duckdb", cloud_webhook=CLOUD, box_webhook=BOX)
+
+
+@pytest.fixture
+def played(settings: Settings) -> Iterator[Played]:
+    """A box that has its baseline."""
+    played = Played(settings.warehouse, mark=None)
+    stages.baseline(settings, has_backup=False, again=False, steps=played)
+    played.called.clear()
+    yield played
+
+
+def refused(stage: Callable[[], None]) -> OperatorError:
+    with pytest.raises(OperatorError) as stopped:
+        stage()
+    return stopped.value
+
+
+def rows(settings: Settings, sql: str) -> list[tuple]:
+    with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_final_run_that_nobody_confirmed_says_what_that_means_and_touches_nothing(settings):
+    error = refused(lambda: stages.final(settings, "", WORD))
+    assert error.exit_status == 2 and "nobody works in the cloud any more" in error.problem
+    assert not settings.warehouse.exists()
+
+
+def test_one_portal_under_both_settings_is_refused(settings):
+    same = settings.model_copy(update={"box_webhook": settings.cloud_webhook})
+    assert refused(lambda: stages.delta(same, WORD)).exit_status == 2
+    unset = settings.model_copy(update={"cloud_webhook": None})
+    assert refused(lambda: stages.delta(unset, WORD)).exit_status == 2
+
+
+def test_a_box_without_a_baseline_or_another_box_than_that_is_not_moved_to(settings):
+    steps = Played(settings.warehouse)
+    assert refused(lambda: stages.rehearsal(settings, WORD, steps)).exit_status == 3
+    steps.mark = None
+    stages.baseline(settings, has_backup=False, again=False, steps=steps)
+    steps.called.clear()
+    for mark in ("of another box", None):
+        steps.mark = mark
+        error = refused(lambda: stages.delta(settings, WORD, steps))
+        assert error.exit_status == 3 and "another box" in error.problem
+    assert steps.called == []
+
+
+def test_a_second_baseline_of_the_same_box_has_to_be_asked_for(settings, played):
+    error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=played))
+    assert error.exit_status == 3 and "has its baseline" in error.problem
+    stages.baseline(settings, has_backup=False, again=True, steps=played)
+    assert played.called == ["land box", "mark"]
+
+
+def test_a_baseline_that_broke_off_has_to_be_made_again(settings, played):
+    played.land("box", boxes.BASELINE)
+    error = refused(lambda: stages.delta(settings, WORD, played))
+    assert error.exit_status == 3 and "broke off" in error.problem
+
+
+def test_a_rehearsal_goes_on_until_the_box_is_what_the_cloud_was_then_and_compares(settings, played, capsys):
+    played.to_do = [3, 1, 0]
+    stages.rehearsal(settings, WORD, played)
+    assert played.called == ["land", "build", "push", "land box", "build", "push", "land box", "build"]
+    assert "comparison: exact" in capsys.readouterr().out
+
+
+def test_a_delta_is_one_pass_and_nothing_is_sent_when_there_is_nothing_to_do(settings, played):
+    played.to_do = [3]
+    stages.delta(settings, WORD, played)
+    stages.delta(settings, WORD, played)
+    assert played.called == ["land", "build", "push", "land", "build"]
+
+
+def test_a_final_run_lands_both_portals_until_a_pass_finds_nothing_and_hands_the_first_job_over(settings, played):
+    played.to_do = [3, 1]
+    stages.final(settings, "frozen", WORD, played)
+    assert played.called == ["land", "build", "push"] * 2 + ["land", "build", "hand over"]
+
+
+def test_a_final_run_ends_also_where_every_pass_finds_something(settings, played):
+    played.to_do = [1] * 10
+    error = refused(lambda: stages.final(settings, "frozen", WORD, played))
+    assert error.exit_status == 3 and "lead 1" in error.problem
+    assert played.called.count("push") == 5
+
+
+def test_a_gate_stops_a_stage_before_the_box(settings, played):
+    played.to_do, played.gated = [3], True
+    assert refused(lambda: stages.delta(settings, WORD, played)).exit_status == 3
+    assert "push" not in played.called
+    ended = "select status from ops.steps where step = 'publish transfer delta'"
+    assert rows(settings, ended) == [("gated",)]
+
+
+def test_a_step_that_fails_ends_the_stage_with_its_status(settings, played):
+    played.statuses = {"land": 1}
+    error = refused(lambda: stages.delta(settings, WORD, played))
+    assert error.exit_status == 1 and journal.INGEST_BITRIX24 in error.problem
+    assert played.called == ["land"]
+
+
+def test_what_is_set_aside_ends_a_stage_with_4_and_a_final_run_is_not_kept_going_by_it(settings, played):
+    played.to_do, played.statuses = [2, 2, 2, 2, 2, 2, 2], {"push": 4}
+    assert refused(lambda: stages.final(settings, "frozen", WORD, played)).exit_status == 4
+    assert played.called == ["land", "build", "push", "hand over"]
+    assert refused(lambda: stages.delta(settings, WORD, played)).exit_status == 4
+
+
+def test_portals_that_differ_without_a_reason_end_a_final_run_with_3_and_hand_nothing_over(settings, played):
+    played.is_exact = False
+    assert refused(lambda: stages.final(settings, "frozen", WORD, played)).exit_status == 3
+    assert "hand over" not in played.called
+
+
+def test_a_stage_begins_only_while_no_other_run_goes_on(settings, played):
+    with only_run(settings.warehouse):
+        assert refused(lambda: stages.delta(settings, WORD, played)).exit_status == OVERLAPS
+
+
+def test_the_forecast_is_kept_beside_what_a_final_run_took(settings, played, capsys):
+    played.to_do = [3, 0]
+    stages.rehearsal(settings, WORD, played)
+    played.to_do = [3, 0]
+    stages.final(settings, "frozen", WORD, played)
+    ((forecast,),) = rows(
+        settings, "select detail ->> '$.forecast_seconds' from ops.steps where step = 'publish transfer final'"
+    )
+    assert forecast is not None
+    told = capsys.readouterr().out
+    assert "freeze at" in told and "that took 50 s; the forecast was" in told
