@@ -108,7 +108,7 @@ class Stage:
         for line in result.lines:
             say(f"{self.name}: {line}")
         result.check()
-        return set_aside
+        return max(set_aside, result.refused)
 
     def _check(self, step: str, status: int) -> None:
         if status not in (0, 4):

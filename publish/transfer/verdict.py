@@ -9,17 +9,22 @@ from ingest.warehouse.errors import OperatorError
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether every record is as it should be, and the lines that tell it."""
+    """Whether every record is as it should be, how many differ without a reason that the box gave, and the lines that
+    tell it."""
 
     is_exact: bool
+    refused: int
+    unexplained: int
     lines: list[str]
 
     def check(self) -> None:
-        """Raise OperatorError with exit status 3 unless the portals are one, apart from what has its reason."""
-        if not self.is_exact:
+        """Raise OperatorError with exit status 3 unless the portals are one, apart from what has its reason. What the
+        box refused has one: it is set aside."""
+        if not self.is_exact and (self.unexplained or not self.refused):
             raise OperatorError(
                 "the two portals differ without a reason",
-                hint="select * from marts.transfer_differences where not is_explained; make transfer-report shows it",
+                hint="select * from marts.transfer_differences where not is_explained; "
+                "in marts.transfer_counts, transfer_sums and transfer_links the same of the totals",
                 exit_status=3,
             )
 
@@ -32,6 +37,12 @@ def read(connection: duckdb.DuckDBPyConnection) -> Verdict:
         raise OperatorError("nothing has been compared so far", hint="make transfer-rehearsal") from None
     names = [column[0] for column in columns.description or []]
     row = dict(zip(names, columns.fetchall()[0], strict=True))
-    told = [f"{name.removesuffix('_count')} {number:,}" for name, number in row.items() if name.endswith("_count")]
+    ((unexplained,),) = connection.execute(
+        """select count(*) from marts.transfer_differences as difference
+           left join marts.transfer_outcomes as fate using (entity, source_id)
+           where not difference.is_explained and coalesce(fate.outcome, '') <> 'refused'"""
+    ).fetchall()
+    counted = {name: number for name, number in row.items() if name.endswith(("_count", "_differences"))}
+    told = ", ".join(f"{name.removesuffix('_count').replace('_', ' ')} {number:,}" for name, number in counted.items())
     exact = "exact" if row["is_exact"] else "not exact"
-    return Verdict(bool(row["is_exact"]), [f"comparison: {exact} ({', '.join(told)})"])
+    return Verdict(bool(row["is_exact"]), row["refused_count"], int(unexplained), [f"comparison: {exact} ({told})"])

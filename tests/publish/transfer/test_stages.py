@@ -31,6 +31,7 @@ class Played:
     statuses: dict[str, int] = field(default_factory=dict)
     gated: bool = False
     is_exact: bool = True
+    refused: int = 0
     now: float = 0.0
 
     def _ended(self, step: str) -> int:
@@ -63,8 +64,17 @@ class Played:
         if self.gated:
             connection.execute("update ops.steps set status = 'gated', detail = '{}' where step = 'dbt transfer'")
         connection.execute(
-            "create or replace table marts.transfer_verdict as select $1::boolean as is_exact, 0 as missing_count",
-            [self.is_exact],
+            """create or replace table marts.transfer_verdict as
+               select $1::boolean as is_exact, 0 as missing_count, $2::int as refused_count""",
+            [self.is_exact, self.refused],
+        )
+        connection.execute(
+            """create or replace table marts.transfer_differences as
+               select 'lead' as entity, '7' as source_id, $1::boolean as is_explained;
+               create or replace table marts.transfer_outcomes as
+               select 'lead' as entity, '7' as source_id, if($2::int > 0, 'refused', 'unchanged') as outcome""".replace(
+                "$1", str(self.is_exact)
+            ).replace("$2", str(self.refused))
         )
         connection.close()
         return self._ended("build") or int(self.gated)
@@ -222,6 +232,9 @@ def test_portals_that_differ_without_a_reason_end_a_final_run_with_3_and_hand_no
     played.is_exact = False
     assert refused(lambda: stages.final(settings, "frozen", WORD, played)).exit_status == 3
     assert "hand over" not in played.called
+    played.refused = 1  # what differs is what the box refused
+    assert refused(lambda: stages.final(settings, "frozen", WORD, played)).exit_status == 4
+    assert "hand over" in played.called
 
 
 def test_a_stage_begins_only_while_no_other_run_goes_on(settings, played):
