@@ -28,7 +28,7 @@ WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscop
 LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
 .PHONY: help setup services demo test lint full incremental plan forget inspect status docs bench compare lock quality chaos clean \
-	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-demo
+	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-report transfer-demo
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,7 +50,7 @@ $(DEV): $(READY) requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-services: $(DEV) ## what the tests need: MariaDB (Debian) and Kafka (Maven), installed when missing
+services: $(DEV) ## what the tests need: MariaDB and Chromium (Debian), Kafka (Maven), installed when missing
 	@$(BIN)/python -m tests.servers install
 
 demo: $(DEV) ## the whole pipeline on sample data with embedded servers
@@ -111,6 +111,9 @@ transfer-status: $(READY) ## where the move stands, what people have to do, the 
 
 transfer-demo: $(DEV) ## the whole move on sandbox portals and a backup server with faults
 	@$(BIN)/python -m tests.transfer.demo
+
+transfer-report: $(READY) ## the comparison of both portals as one page, in Russian (SVOD_LANG=en: in English)
+	@$(PUBLISH) transfer report $(ARGS)
 
 docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)

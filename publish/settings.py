@@ -31,6 +31,7 @@ class Settings(EnvironmentSettings):
     retention_days: int = Field(0, ge=0)  # how long old versions of records are kept; 0: for ever
     forget_key: SecretStr | None = Field(None, min_length=32)  # whoever lands reads it: ingest.warehouse.forgotten
     allow_http: bool = False  # a webhook of a portal on another machine in clear text
+    lang: Language = "ru"  # of pages, and of what people are told to do
     machine: str = ""  # this machine's name in a portal's mark; the host's own unless set
     bitrix24_webhook: SecretStr | None = None
     bitrix24_rate: float = Field(2, ge=0)  # requests a second; 0: a self-hosted portal without limits
@@ -50,7 +51,6 @@ class Settings(EnvironmentSettings):
     box_rate: float = Field(0, ge=0)
     transfer_entities: Annotated[Sequence[str], NoDecode] = ()  # kinds to move; (): all
     transfer_deletions: Literal["report", "delete"] = "report"  # what was deleted in the cloud since
-    lang: Language = "en"  # of what people are told to do
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
     @field_validator("bitrix24_webhook", "cloud_webhook", "box_webhook", mode="before")

@@ -27,7 +27,9 @@ from kafka.errors import KafkaError
 ROOT = Path(__file__).parent.parent
 KAFKA_JARS = ROOT / ".cache" / "kafka"
 HINT = "run `make services` (or start compose.yaml and set SVOD_TEST_MYSQL_URL and SVOD_TEST_KAFKA)"
-DEBIAN_PACKAGES = {"mariadbd": "mariadb-server", "java": "default-jre-headless", "mvn": "maven"}
+DEBIAN_PACKAGES = {
+    "mariadbd": "mariadb-server", "java": "default-jre-headless", "mvn": "maven", "chromium": "chromium",
+}  # fmt: skip
 STARTUP_SECONDS = 60
 
 
@@ -218,8 +220,8 @@ def install() -> None:
     """Install what is missing. Raises CalledProcessError when the package manager or Maven fails."""
     packages = [package for program, package in DEBIAN_PACKAGES.items() if not binary(program)]
     has_jars = any(KAFKA_JARS.glob("kafka_2.13-*.jar"))
-    if has_jars and packages == ["maven"]:
-        packages = []
+    if has_jars and "maven" in packages:
+        packages.remove("maven")
     if packages and os.geteuid():
         sys.exit(f"these packages are missing, and only root can install them: apt-get install {' '.join(packages)}")
     if packages:
@@ -247,7 +249,7 @@ def install() -> None:
         )
         shutil.rmtree(KAFKA_JARS, ignore_errors=True)
         partly.rename(KAFKA_JARS)
-    print("MariaDB and Kafka for tests are installed")
+    print("MariaDB, Kafka and Chromium for tests are installed")
 
 
 if __name__ == "__main__":

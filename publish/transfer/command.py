@@ -1,4 +1,4 @@
-"""`publish transfer baseline | rehearsal | delta | final | plan | push | verify | dates | status`."""
+"""`publish transfer baseline | rehearsal | delta | final | plan | push | verify | dates | status | report`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,11 +24,13 @@ from publish.transfer import dates, gate, stages, status, verdict
 from publish.transfer.kinds import MART
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.push import Word, push, zone_of
+from publish.transfer.report_command import report_command
 from publish.transfer.stages import planned_so_far
 from publish.transfer.steps import BOX, pace_of
 from publish.transfer.stopwatch import Stopwatch
 
 app = typer.Typer(help="Move a company from a cloud portal to a box.", no_args_is_help=True)
+app.command("report")(report_command)
 AutomationIsOff: TypeAlias = Annotated[
     bool,
     typer.Option(

@@ -1,34 +1,53 @@
-"""Dates that an import refused, as statements for the box's own MySQL: reviewed by a person, and run by hand.
+"""The history of cards that no method can write, as statements for the box's own MySQL, for a person to review and run:
+what an import refused while it was sent, and what the comparison of the portals found not to be the cloud's.
 
-A card is named by its id and by our mark on it, so that a file that comes to another box changes nothing there. The
-tables are those of the CRM module: one of cards, one of their custom fields.
+A card is named by its id and by what only it has, so that a file that comes to another box changes nothing there: one
+that the move made by our mark on it, a restored one by its time of creation. The tables are those of the CRM module:
+one of cards, one of their custom fields.
 """
 
 import re
-from collections.abc import Iterator
-from datetime import datetime, timezone
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
 
 from ingest.warehouse import private
 from publish.parts import decoded
 from publish.transfer.kinds import MARK, UNDATED
 from publish.transfer.ledger import TransferLedger
 
-_COLUMNS = {"createdTime": "DATE_CREATE", "updatedTime": "DATE_MODIFY", "movedTime": "MOVED_TIME"}
+_COLUMNS = {
+    "createdTime": "DATE_CREATE", "updatedTime": "DATE_MODIFY", "movedTime": "MOVED_TIME",
+    "createdBy": "CREATED_BY_ID", "updatedBy": "MODIFY_BY_ID", "movedBy": "MOVED_BY_ID",
+}  # fmt: skip
 _PLAIN = re.compile(r"[A-Za-z0-9._:-]*")
 
 
+class _Card(NamedTuple):
+    """A card of the box and what its history should be; `created_at` of a restored one, None where it has our mark."""
+
+    entity: str
+    source_id: str
+    card_id: int
+    created_at: datetime | None
+    wanted: Mapping[str, datetime | int]
+
+
 def write(ledger: TransferLedger, file: Path, zone: timezone) -> int:
-    """Write the statements for all cards made without their dates; how many. `zone` is the box's own, in which its
+    """Write the statements for all cards without their history; how many. `zone` is the box's own, in which its
     database keeps times. Without any, a file of before goes."""
-    statements = list(_statements(ledger, zone))
+    statements = [_statement(ledger.cloud, card, zone) for card in _cards(ledger)]
     if not statements:
         file.unlink(missing_ok=True)
         return 0
     offset = datetime.now(zone).strftime("%z")
     head = [
-        f"-- Dates of {len(statements)} cards that the import refused, for {ledger.portal}. Times are of UTC{offset}.",
-        "-- Look through it, back the database up, then: mysql --default-character-set=utf8mb4 DATABASE < dates.sql",
+        f"-- The history of {len(statements)} cards that no method can write, for {ledger.portal}.",
+        f"-- Times are of UTC{offset}. Look through it, back the database up, then:",
+        "-- mysql --default-character-set=utf8mb4 DATABASE < dates.sql",
         "start transaction;",
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -39,24 +58,67 @@ def write(ledger: TransferLedger, file: Path, zone: timezone) -> int:
     return len(statements)
 
 
-def _statements(ledger: TransferLedger, zone: timezone) -> Iterator[str]:
+def _cards(ledger: TransferLedger) -> Iterator[_Card]:
+    """What the last comparison found, then what was refused since the box was read for it."""
+    compared = _compared(ledger.connection)
+    yield from compared or ()
+    known = {(card.entity, card.source_id) for card in compared or ()}
     rows = ledger.connection.execute(
-        "select origin_id, bitrix_id, sent::varchar from portal_ledger where entity = ? order by 2, 1", [UNDATED]
+        """select origin_id, bitrix_id, sent::varchar from portal_ledger
+           where entity = $1 and ($2 or synced_at >= (
+               select coalesce(max(started_at), '-infinity') from ops.snapshots
+               where source = 'box' and completed_at is not null))
+           order by 2, 1""",
+        [UNDATED, compared is None],
     ).fetchall()
     for key, card_id, sent in rows:
         entity, _, source_id = key.partition("/")
-        table = f"b_crm_{entity}"
-        values = {_COLUMNS[name]: _moment(text, zone) for name, text in decoded(sent).items()}
-        changes = ", ".join(f"{column} = {quoted(value)}" for column, value in values.items())
-        mark = quoted(f"{ledger.cloud}:{source_id}")
-        yield (
-            f"update {table} set {changes} where ID = {int(card_id)} and exists ("
-            f"select 1 from b_uts_crm_{entity} where VALUE_ID = {int(card_id)} and {MARK} = {mark});"
+        if (entity, source_id) not in known:
+            wanted = {name: datetime.fromisoformat(text) for name, text in decoded(sent).items()}
+            yield _Card(entity, source_id, card_id, None, wanted)
+
+
+def _compared(connection: duckdb.DuckDBPyConnection) -> list[_Card] | None:
+    """What `marts.transfer_dates` says; None when there is no such table."""
+    try:
+        rows = connection.execute(
+            """select entity, source_id, target_id, case when not is_made_by_us then cloud_created_at end,
+                   created_at, updated_at, moved_at, created_by, updated_by, moved_by
+               from marts.transfer_dates where target_id is not null order by entity, target_id"""
+        ).fetchall()
+    except duckdb.CatalogException:
+        return None
+    return [
+        _Card(
+            entity,
+            source_id,
+            target_id,
+            created_at.replace(tzinfo=UTC) if created_at else None,
+            {
+                name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+                for name, value in zip(_COLUMNS, values, strict=True)
+                if value is not None
+            },
         )
+        for entity, source_id, target_id, created_at, *values in rows
+    ]
 
 
-def _moment(text: str, zone: timezone) -> str:
-    return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+def _statement(cloud: str, card: _Card, zone: timezone) -> str:
+    changes = ", ".join(f"{_COLUMNS[name]} = {_value(value, zone)}" for name, value in card.wanted.items())
+    table = f"b_crm_{card.entity}"
+    if card.created_at:
+        proof = f"DATE_CREATE = {_value(card.created_at, zone)}"
+    else:
+        mark = quoted(f"{cloud}:{card.source_id}")
+        proof = f"exists (select 1 from b_uts_crm_{card.entity} where VALUE_ID = {card.card_id} and {MARK} = {mark})"
+    return f"update {table} set {changes} where ID = {card.card_id} and {proof};"
+
+
+def _value(value: datetime | int, zone: timezone) -> str:
+    if isinstance(value, datetime):
+        return quoted(value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"))
+    return str(int(value))
 
 
 def quoted(text: str) -> str:

@@ -38,7 +38,7 @@ explained as (
         unknown.entity, unknown.box_key,
         case
             when doubled.source_id is not null
-                then 'another card made of ' || doubled.entity || ' ' || doubled.source_id
+                then 'a second card of: ' || doubled.entity || ' ' || doubled.source_id
             when deleted.box_key is not null then 'deleted in the cloud'
             else 'only in the box: record ' || unknown.box_key
         end as detail,

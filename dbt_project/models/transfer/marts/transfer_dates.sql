@@ -9,9 +9,13 @@ with history as (
 ),
 
 cards as (
-    select entity, source_id, target_id
-    from {{ ref('transfer_records') }}
-    where outcome in ('unchanged', 'updated') and action = 'none'
+    select
+        records.entity, records.source_id, records.target_id,
+        identities.proof = 'created_by_us' as is_made_by_us,
+        records.created_at as cloud_created_at
+    from {{ ref('transfer_records') }} as records
+    inner join {{ ref('int_transfer__identities') }} as identities using (entity, source_id)
+    where records.outcome in ('unchanged', 'updated') and records.action = 'none'
 ),
 
 changed as ( -- people of the box have worked on these, and their time is the true one
@@ -23,6 +27,8 @@ changed as ( -- people of the box have worked on these, and their time is the tr
 by_card as (
     select
         cards.entity, cards.source_id, cards.target_id,
+        cards.is_made_by_us,
+        cards.cloud_created_at,
         max(wanted) filter (field = 'createdTime')::timestamp as created_at,
         max(wanted) filter (field = 'updatedTime')::timestamp as updated_at,
         max(wanted) filter (field = 'movedTime')::timestamp as moved_at,

@@ -61,7 +61,8 @@ of_the_cloud as (
             else coalesce(outcomes.outcome in ('box_kept', 'unsupported'), false)
         end as is_explained,
         coalesce(
-            compared.field_names, 'comments that the box lacks: ' || nullif(comments.lacking_count, 0), outcomes.detail
+            compared.field_names, 'comments that the box lacks: ' || nullif(comments.lacking_count, 0), outcomes.detail,
+            case when outcomes.outcome = 'created' and not outcomes.is_done then 'not sent yet' end
         ) as detail
     from identities
     left join compared using (entity, source_id)

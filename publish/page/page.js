@@ -1,0 +1,57 @@
+"use strict";
+{
+  const text = (cell) => cell.innerText.trim();
+  const value = (row, column) => row.cells[column].dataset.sort ?? text(row.cells[column]);
+  const compare = (a, b) => (a !== "" && b !== "" && !isNaN(a) && !isNaN(b) ? a - b : a.localeCompare(b, document.documentElement.lang, {numeric: true}));
+
+  const sort = (table, column) => {
+    const head = table.tHead.rows[0].cells;
+    const direction = head[column].getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    for (const cell of head) cell.removeAttribute("aria-sort");
+    head[column].setAttribute("aria-sort", direction);
+    const keyed = [...table.tBodies[0].rows].map((row) => [value(row, column), row]);
+    keyed.sort(([a], [b]) => (direction === "ascending" ? compare(a, b) : compare(b, a)));
+    table.tBodies[0].append(...keyed.map(([, row]) => row));
+  };
+
+  const search = (table, wanted, told) => {
+    const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of table.tBodies[0].rows) {
+      const content = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => content.includes(word));
+      shown += !row.hidden;
+    }
+    told.value = words.length ? document.body.dataset.shown.replace("{shown}", shown).replace("{all}", table.tBodies[0].rows.length) : "";
+  };
+
+  // What begins like a formula is one to a spreadsheet; a number or a phone is none.
+  const plain = (content) => (/^[=@\t\r]|^[+-](?![\d\s().,\u00a0-]*$)/.test(content) ? `'${content}` : content);
+  const quoted = (content) => `"${plain(content).replaceAll('"', '""')}"`;
+
+  const save = (table, name) => {
+    const rows = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];
+    const lines = rows.map((row) => [...row.cells].map((cell) => quoted(cell.textContent.trim())).join(document.body.dataset.separator));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], {type: "text/csv"}));
+    link.download = name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+
+  for (const tools of document.querySelectorAll(".tools")) {
+    const table = tools.nextElementSibling.querySelector("table");
+    tools.querySelector("input").addEventListener("input", (event) => search(table, event.target.value, tools.querySelector("output")));
+    tools.querySelector("button").addEventListener("click", (event) => save(table, event.currentTarget.dataset.save));
+    [...table.tHead.rows[0].cells].forEach((cell, column) => cell.querySelector("button").addEventListener("click", () => sort(table, column)));
+    tools.hidden = false;
+  }
+
+  const unfold = () => {
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (place?.tagName === "DETAILS") place.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+  unfold();
+}

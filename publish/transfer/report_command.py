@@ -1,0 +1,47 @@
+"""`publish transfer report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from ingest.warehouse import private
+from ingest.warehouse.connection import open_for_reading
+from ingest.warehouse.terminal import say, say_aside
+from publish.page.rendering import render
+from publish.page.texts import Texts
+from publish.settings import read_settings
+from publish.transfer.report import page
+from publish.transfer.report_cells import Sides
+
+
+def report_command(
+    out: Annotated[Path | None, typer.Option("--out", help="Where the page goes; beside the warehouse.")] = None,
+) -> None:
+    """Write the comparison of both portals as one page, to be opened in a browser."""
+    settings = read_settings()
+    file = out or settings.warehouse.parent / "transfer" / "report.html"
+    texts = Texts(settings.lang)
+    connection, note = open_for_reading(settings.warehouse)
+    try:
+        if note:
+            say_aside(note)
+        schemes = Sides(_scheme(settings.cloud_webhook), _scheme(settings.box_webhook))
+        verdict = page(connection, texts, schemes, settings.transfer_entities)
+    finally:
+        connection.close()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    private.keep_new_files_private()  # names, phones and e-mails are in it
+    half = file.with_name(f"{file.name}.part")
+    half.write_text(render(verdict, texts), encoding="utf-8")
+    half.replace(file)
+    say(f"publish transfer report: {verdict.verdict}")
+    for text, _ in verdict.points:
+        say(f"  {text}")
+    say(f"open {file}")
+
+
+def _scheme(webhook: SecretStr | None) -> str:
+    """How a portal is spoken to; one that is not set any more, as all are but those of tests."""
+    return webhook.get_secret_value().partition(":")[0] if webhook else "https"
