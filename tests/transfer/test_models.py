@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from publish.sandbox import Limits, Portal, RunningSandbox
+from publish.sandbox import Limits, Portal
+from tests.watched import WatchedSandbox
 
 ROOT = Path(__file__).parents[2]
 FIRST_DAY = 1_790_000_000.0
@@ -32,8 +33,8 @@ class Move:
     def __init__(self, folder: Path) -> None:
         self.folder, self.warehouse, self.clock = folder, folder / "svod.duckdb", Clock()
         settings = {"limits": Limits.none(), "clock": self.clock}
-        self.cloud = RunningSandbox(folder / "cloud.sqlite", **settings)
-        self.box = RunningSandbox(**settings)
+        self.cloud = WatchedSandbox(folder / "cloud.sqlite", is_left=True, **settings)
+        self.box = WatchedSandbox(**settings)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SVOD_", "DBT_"))}
         self.environment = kept | {
             "SVOD_WAREHOUSE": str(self.warehouse),
@@ -55,12 +56,10 @@ class Move:
             held.backup(copy)
         self.box.start_over(self.folder / "box.sqlite", limits=Limits.none(), clock=self.clock)
 
-    def ask(self, sandbox: RunningSandbox, method: str, **params):
+    def ask(self, sandbox: WatchedSandbox, method: str, **params):
         """What people do in a portal, a minute after what was done last."""
         self.clock.now += 60
-        status, body, _ = sandbox.app.state.engine.request(method, params)
-        assert status == 200, body
-        return body["result"]
+        return sandbox.ask(method, params)
 
     def land(self, *arguments: str) -> None:
         self._run(Path(sys.executable).with_name("ingest"), "bitrix24", *arguments)

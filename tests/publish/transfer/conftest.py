@@ -5,13 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.warehouse.connection import open_warehouse
-from publish.sandbox import Limits, RunningSandbox
+from publish.sandbox import Limits
 from tests.publish.transfer import office
+from tests.watched import WatchedSandbox, nothing_is_sent_or_started_and_the_cloud_is_not_written_to
+
+__all__ = ["nothing_is_sent_or_started_and_the_cloud_is_not_written_to"]
 
 
 @pytest.fixture(scope="session")
-def running_box() -> Iterator[RunningSandbox]:
-    with RunningSandbox(limits=Limits.none()) as running:
+def running_box() -> Iterator[WatchedSandbox]:
+    with WatchedSandbox(limits=Limits.none()) as running:
         yield running
 
 

@@ -13,10 +13,11 @@ from ingest.bitrix24.client import Client
 from ingest.bitrix24.pacing import Pace
 from ingest.warehouse import journal
 from publish.bitrix24.run import Result, Silent
-from publish.sandbox import Portal, RunningSandbox
+from publish.sandbox import Portal
 from publish.settings import Settings
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.push import Word, push
+from tests.watched import WatchedSandbox
 
 CLOUD = "cloud.test"
 OFF = Word(automation_is_off=True)
@@ -154,7 +155,7 @@ class Mover:
     """A warehouse with the mart, a box, and pushes from one to the other."""
 
     connection: duckdb.DuckDBPyConnection
-    box: RunningSandbox
+    box: WatchedSandbox
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -185,9 +186,7 @@ class Mover:
 
     def call(self, method: str, **params: Any) -> Any:
         """What a manager of the box does by hand."""
-        status, body, _ = self.box.app.state.engine.request(method, params)
-        assert status == 200, body
-        return body["result"]
+        return self.box.ask(method, params)
 
     def target(self, entity: str, source_id: object) -> int:
         """The id that the map has of a record."""
