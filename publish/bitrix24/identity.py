@@ -15,7 +15,7 @@ from publish import portals
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.mark import RETURNS, Carrier, Mark, Return, read_mark, write_mark
-from publish.bitrix24.verification import drop_lost, put_back_links, verify
+from publish.bitrix24.verification import EVER, drop_lost, put_back_links, verify
 from publish.ledger import Ledger
 from publish.portals import PortalRow, Writer
 
@@ -28,6 +28,7 @@ class Identity:
     """The portal as it was recognised. `row` is its row of sync.portals, `mark` what it carries; `is_caught_up` says
     that all own cards that the ledger had missed are in it; `is_older` that it was put back from an older copy, which
     nobody has told in its mark so far; `has_missed` that something of ours may be there that the ledger does not know;
+    `surely_until`: it was put back, and what was sent before that time is there; `lost` lines have left the ledger;
     `notes` are for the operator, a line each."""
 
     row: PortalRow
@@ -37,6 +38,8 @@ class Identity:
     is_caught_up: bool = False
     is_older: bool = False
     has_missed: bool = False
+    surely_until: datetime | None = None
+    lost: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -98,7 +101,7 @@ async def _without_proof(
 ) -> Identity:
     """No mark that we know, or one that we could not write of late: what the ledger holds counts as far as the portal
     shows it, and our own cards that the ledger does not know are taken in, those above its newest or all."""
-    notes = list(identity.notes)
+    notes, lost = list(identity.notes), 0
     if ledger.published():
         verdict = await verify(ledger, client, parts)
         portals.set_filled_before(ledger.connection, ledger.portal)
@@ -107,6 +110,7 @@ async def _without_proof(
             portals.saw(ledger.connection, ledger.portal, client.address)
             notes.append(f"{ledger.portal} holds no card of the ledger: it starts empty, the ledger is kept as {aside}")
         elif verdict.lost or verdict.is_put_back:
+            lost = max(verdict.lost, 1)
             drop_lost(ledger, parts)
             await _bring_up_to_date(ledger, client, parts, 0)
             notes.append(
@@ -115,7 +119,8 @@ async def _without_proof(
             )
     missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids() if from_newest else {})
     notes += _caught_up(ledger, missed)
-    return replace(identity, row=_row(ledger), is_caught_up=True, has_missed=missed > 0, notes=tuple(notes))
+    told = replace(identity, row=_row(ledger), is_caught_up=True, has_missed=missed > 0, notes=tuple(notes))
+    return replace(told, lost=lost, surely_until=EVER) if lost else told
 
 
 async def _after_another_writer(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
@@ -181,7 +186,8 @@ async def _put_back(
         "which are found or created again"
     )
     notes = (*identity.notes, note, *_caught_up(ledger, missed))
-    return replace(identity, row=_row(ledger), is_caught_up=True, is_older=True, notes=notes)
+    told = replace(identity, row=_row(ledger), is_caught_up=True, is_older=True, notes=notes)
+    return replace(told, surely_until=at, lost=verdict.lost)
 
 
 async def _bring_up_to_date(ledger: Ledger, client: Client, parts: Catalogue, since: int) -> None:

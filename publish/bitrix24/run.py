@@ -31,7 +31,8 @@ _ATTEMPTS = 6
 class Result:
     """What a push did: parts created and updated by kind, cards adopted, parts refused, requests sent; and what the
     ledger lists after it: conflicts, dead letters (`dead_letters_now`: new or due ones), duplicates, deleted parts.
-    `notes` tell what was found out about the portal."""
+    `notes` tell what was found out about the portal; `lost` is how many lines left the ledger, for the portal was put
+    back to an older copy."""
 
     created: dict[str, int] = dataclasses.field(default_factory=dict)
     updated: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -43,6 +44,7 @@ class Result:
     dead_letters_now: int = 0
     duplicates: int = 0
     deletions: int = 0
+    lost: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
 
 

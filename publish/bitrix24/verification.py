@@ -29,7 +29,7 @@ from publish.parts import Field, canonical, decoded, same_value
 # `denied`: no list shows it, and its `get` says that it is there: the webhook's user may not read it.
 State = Literal["ours", "absent", "foreign", "unkeyed", "denied"]
 _PAGE = BATCH * PAGE
-_EVER = datetime(1970, 1, 1)
+EVER = datetime(1970, 1, 1)
 
 
 class Line(NamedTuple):
@@ -111,7 +111,7 @@ async def _look_for(
     ledger: Ledger, client: Client, parts: Catalogue, part: Card | Detail | CardLink, younger_than: datetime | None
 ) -> None:
     """Fill `looked_for` for one kind of part."""
-    lines = _lines(ledger, parts, part, younger_than or _EVER)
+    lines = _lines(ledger, parts, part, younger_than or EVER)
     for at in range(0, len(lines), _PAGE):
         page = lines[at : at + _PAGE]
         states = await _states(client, part, page)
@@ -201,7 +201,7 @@ def _judge(ledger: Ledger, part: Card | Detail | CardLink, surely_until: datetim
             highest as (select coalesce(max(bitrix_id), 0) from judged where coalesce(state, 'ours') = 'ours')
             select $entity, origin_id from judged as line
             where state = 'foreign' or (state in ('absent', 'unkeyed') and {missing} and synced_at >= $since)""",
-        {"entity": part.entity, "since": surely_until or _EVER}
+        {"entity": part.entity, "since": surely_until or EVER}
         | ({"is_put_back": is_put_back} if _has_number(part) else {}),
     )
 
@@ -231,7 +231,7 @@ def _shows_gaps(ledger: Ledger, parts: Sequence[Card | Detail | CardLink], surel
                             and of_owner.state = 'absent')
             )
             select count(*) filter (state = 'foreign'), count(distinct entity) from signs""",
-        [[part.entity for part in parts], [part.owner for part in parts], surely_until or _EVER],
+        [[part.entity for part in parts], [part.owner for part in parts], surely_until or EVER],
     ).fetchone()
     foreign, kinds = found or (0, 0)
     return bool(foreign or kinds > 1)

@@ -5,6 +5,7 @@ reference lists neither an author nor a time among the fields that may be sent.
 """
 
 import json
+import sqlite3
 from typing import Any
 
 from publish.sandbox import files, php, users
@@ -42,13 +43,24 @@ def comment_list(call: Call) -> Page:
         call.store, "comment", "ENTITY_TYPE = ? and ENTITY_ID = ?", [card.table, card_id], order, max(start_of(call), 0)
     )
     chosen = {name for _, name in php.pairs(call.get("select") or [])}
-    rows = []
-    for row in found.rows:
-        item = {name: str(row[name]) for name in ("ID", "ENTITY_ID", "ENTITY_TYPE", "CREATED", "COMMENT", "AUTHOR_ID")}
-        attached = {str(file_id): files.attached(call, file_id) for file_id in json.loads(row["FILES"])}
-        shown: dict[str, Any] = item | {"FILES": attached or {}}
-        rows.append({name: value for name, value in shown.items() if not chosen or name in chosen})
+    rows = [
+        {name: value for name, value in _shown(call, row).items() if not chosen or name in chosen} for row in found.rows
+    ]
     return Page(rows, found.total, found.next)
+
+
+def _shown(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    item = {name: str(row[name]) for name in ("ID", "ENTITY_ID", "ENTITY_TYPE", "CREATED", "COMMENT", "AUTHOR_ID")}
+    attached = {str(file_id): files.attached(call, file_id) for file_id in json.loads(row["FILES"])}
+    return item | {"FILES": attached or {}}
+
+
+@method("crm.timeline.comment.get")
+def comment_get(call: Call) -> dict[str, Any]:
+    row = call.store.row("select * from comment where ID = ?", call.identifier())
+    if row is None:
+        raise ApiError("", "Not found.")
+    return _shown(call, row)
 
 
 @method("crm.timeline.comment.add", writes=True)

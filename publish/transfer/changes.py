@@ -33,24 +33,30 @@ async def change_cards(move: Move, card: Card) -> None:
 async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[Sending]:
     with_fm = [one.target_id for one in page if "fm" in one.fields and one.target_id is not None]
     there = await card.read(move.run.client, with_fm) if with_fm else {}
+    ours = move.made(page)
     sendings = []
     for one in page:
         fields = dict(one.fields)
         if "fm" in fields:
             held = there.get(one.target_id or 0, {}).get("fm")
             fields["fm"] = forms.fm_changes(held, fields["fm"] or [])
-        sendings.append(Sending(one, card.to_update(one.target_id, fields), dealt_with(one, one.target_id)))
+        sendings.append(Sending(one, card.to_update(one.target_id, fields), dealt_with(one, ours.get(one.source_id))))
     return sendings
 
 
 async def change_pieces(move: Move, piece: Piece) -> None:
     for page in move.work.pages(piece.entity, "update"):
-        await send_all(move, move.resolved(page), partial(_piece_changes, piece))
+        await send_all(move, move.resolved(page), partial(_piece_changes, move, piece))
 
 
-async def _piece_changes(piece: Piece, page: Sequence[Record]) -> list[Sending]:
+async def _piece_changes(move: Move, piece: Piece, page: Sequence[Record]) -> list[Sending]:
+    ours = move.made(page)
     return [
-        Sending(one, piece.to_update(one.target_id or 0, forms.changed(one.fields)), dealt_with(one, one.target_id))
+        Sending(
+            one,
+            piece.to_update(one.target_id or 0, forms.changed(one.fields)),
+            dealt_with(one, ours.get(one.source_id)),
+        )
         for one in page
     ]
 
@@ -136,7 +142,7 @@ async def delete(move: Move) -> None:
 
 
 async def _deletions(move: Move, page: Sequence[Record]) -> list[Sending]:
-    return [Sending(one, _removal(move, one), dealt_with(one), _is_gone) for one in page]
+    return [Sending(one, _removal(move, one), dealt_with(one), is_gone) for one in page]
 
 
 def _removal(move: Move, one: Record) -> Command:
@@ -151,5 +157,6 @@ def _removal(move: Move, one: Record) -> Command:
     return Command("crm.item.delete", {"entityTypeId": move.card(one.entity).type_id, "id": one.target_id})
 
 
-def _is_gone(error: PortalError) -> bool:
-    return error.code.upper() == "NOT_FOUND" or "is not found" in error.description
+def is_gone(error: PortalError) -> bool:
+    """Whether an error says that there is no such record."""
+    return error.code.upper() == "NOT_FOUND" or "not found" in error.description.lower()

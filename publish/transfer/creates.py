@@ -13,7 +13,7 @@ from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.creates import NewCard, import_cards
 from publish.bitrix24.kinds import Card
 from publish.bitrix24.recovery import by_origin, recover
-from publish.bitrix24.run import Attempt, Lines, settle, until_executed
+from publish.bitrix24.run import Attempt, Lines, record, settle, until_executed
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded
 from publish.transfer import forms
@@ -109,8 +109,18 @@ def _new_piece(move: Move, one: Record, piece: Piece) -> NewPiece:
 
 async def add_pieces(move: Move, pieces: Sequence[NewPiece]) -> None:
     """Add pieces in their order, each once whatever happens."""
+    if move.looks_first:
+        pieces = await _not_there(move, pieces)
     for at in range(0, len(pieces), BATCH):
         await until_executed(move.run, pieces[at : at + BATCH], partial(_add, move))
+
+
+async def _not_there(move: Move, pieces: Sequence[NewPiece]) -> list[NewPiece]:
+    """Those that the box has not; of the others the ledger knows now."""
+    lines = await look_up(move, [new.intent for new in pieces])
+    record(move.run, [lines])
+    there = {entry.key for entry in lines.entries} | {refusal.key for refusal in lines.refused}
+    return [new for new in pieces if new.key not in there]
 
 
 async def _add(move: Move, todo: Sequence[NewPiece]) -> list[NewPiece]:

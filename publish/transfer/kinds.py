@@ -69,6 +69,9 @@ class Piece:
     def to_update(self, target_id: int, fields: Mapping[str, Any]) -> Command:
         return Command(self.update, {"id": target_id, "fields": dict(fields)})
 
+    def to_get(self, target_id: int) -> Command:
+        return Command(f"{self.listing.removesuffix('.list')}.get", {"id": target_id})
+
     def to_remove(self, target_id: int) -> Command:
         return Command(self.remove, {"id": target_id})
 
@@ -142,7 +145,11 @@ SETTINGS: Mapping[str, str] = {
     "product_rows": "crm.item.productrow.set",
     "requisite_link": "crm.requisite.link.register",
 }
-# Entities of the ledger for what is no record: fields told afterwards, bindings of activities, cards without dates.
+# Entities of the ledger for what is no record: fields told afterwards, bindings of activities, cards without dates; and
+# that something of ours may be in the box which the ledger does not know.
 AFTERWARDS = "second_pass"
 BINDING = "binding"
 UNDATED = "undated"
+MISSED = "missed"
+# All that hangs on cards, as the ledger has it.
+HANGING = (*PIECES, ACTIVITY_COMMENT, *SETTINGS, "comments", AFTERWARDS, BINDING)

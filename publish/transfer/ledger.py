@@ -1,10 +1,11 @@
 """Schema transfer: what a move has made in a box, and which record of the cloud each is.
 
-Nothing that a person typed is kept here: of what was sent, a digest.
+Nothing that a person typed is kept here: of what was sent, a digest. A line has an id where the move made the record.
 """
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import duckdb
@@ -14,9 +15,9 @@ from ingest.warehouse.journal import utc_now
 from publish.entries import Entry
 from publish.ledger import Ledger
 from publish.parts import Key, encoded
+from publish.transfer.kinds import HANGING, MISSED, UNDATED
 
 CREATED = '{"created":true}'
-_MADE = "(line.is_adopted or line.sent ->> '$.created' = 'true') and line.bitrix_id is not null"
 
 
 class Line(NamedTuple):
@@ -41,8 +42,10 @@ class TransferLedger(Ledger):
         return f"{self.portal}#{self._mark}"
 
     def marked(self, mark: str) -> None:
-        """The box carries this mark: from now on the map of ids is that of the ledger's lines."""
+        """The box carries this mark ('': none so far): from now on the map of ids is that of the ledger's lines."""
         self._mark = mark
+        if not mark:
+            return
         with transaction(self.connection):
             self.connection.execute(
                 """delete from transfer.id_map as known
@@ -52,11 +55,63 @@ class TransferLedger(Ledger):
                 [self.target, self.cloud, self.portal],
             )
             self.connection.execute(
-                f"""insert into transfer.id_map
+                """insert into transfer.id_map
                     select ?, ?, line.entity, line.origin_id, line.bitrix_id, 'created_by_us', ?
-                    from transfer.ledger as line where line.portal = ? and {_MADE} on conflict do nothing""",
-                [self.target, self.cloud, utc_now(), self.portal],
+                    from transfer.ledger as line where line.portal = ?
+                        and line.bitrix_id is not null and line.entity <> ? on conflict do nothing""",
+                [self.target, self.cloud, utc_now(), self.portal, UNDATED],
             )
+
+    def forget_since(self, at: datetime) -> int:
+        """Let what hangs on cards and was made since a time leave, for the box was put back; how much that was. What
+        was changed since is compared once more. Dates of cards that have left go with them."""
+        self.connection.execute(
+            """create or replace temp table lost as
+                select line.entity, line.origin_id from portal_ledger as line
+                left join transfer.id_map as known on known.target = $target and known.source_portal = $cloud
+                    and known.entity = line.entity and known.source_id = line.origin_id
+                where line.synced_at >= $at and line.entity in (select unnest($hanging))
+                    and (line.bitrix_id is null or coalesce(known.proven_at >= $at, true))
+                union all
+                select entity, origin_id from portal_ledger as undated where entity = $undated and not exists (
+                    from portal_ledger as card where card.entity || '/' || card.origin_id = undated.origin_id
+                        and card.bitrix_id = undated.bitrix_id)""",
+            {"target": self.target, "cloud": self.cloud, "at": at, "hanging": list(HANGING), "undated": UNDATED},
+        )
+        ((number,),) = self.connection.execute("select count(*) from lost").fetchall()
+        self.drop("lost", {})
+        self.connection.execute(
+            """update transfer.ledger set wanted = '{}'
+                where portal = ? and synced_at >= ? and entity in (select unnest(?))""",
+            [self.portal, at, list(HANGING)],
+        )
+        self.marked(self._mark)
+        return int(number)
+
+    def newest_since(self, entity: str, at: datetime, most: int) -> list[int]:
+        """The highest ids of what the move made of a kind since a time."""
+        rows = self.connection.execute(
+            f"""select bitrix_id from portal_ledger where entity = ? and synced_at >= ? and bitrix_id is not null
+                order by 1 desc limit {most}""",
+            [entity, at],
+        ).fetchall()
+        return [number for (number,) in rows]
+
+    def may_have_missed(self) -> None:
+        """Something of ours may be in the box that the ledger does not know."""
+        self.settle([Entry(MISSED, "", None)])
+
+    def has_missed(self) -> bool:
+        return bool(self.lines(MISSED, [""]))
+
+    def all_is_known(self) -> None:
+        """A push has ended that was planned from a reading of the box of after it was found that something may be
+        missing here: nothing is."""
+        self.connection.execute(
+            """delete from transfer.ledger where portal = ? and entity = ? and synced_at < (
+                select max(started_at) from ops.snapshots where source = 'box' and completed_at is not null)""",
+            [self.portal, MISSED],
+        )
 
     def lines(self, entity: str, source_ids: Sequence[str]) -> dict[str, Line]:
         """What it has of some records, by their ids in the cloud."""
@@ -68,13 +123,14 @@ class TransferLedger(Ledger):
         return {source_id: Line(target_id, digest) for source_id, target_id, digest in rows}
 
     def _settled(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
-        made = [entry for entry in entries if entry.bitrix_id is not None and entry.sent == CREATED]
+        made = [entry for entry in entries if entry.bitrix_id is not None and entry.entity != UNDATED]
         if not made or not self._mark:
             return
         self.connection.execute(
             """insert into transfer.id_map
                select ?, ?, unnest(?), unnest(?), unnest(?), 'created_by_us', ?
-               on conflict (target, source_portal, entity, source_id) do update set target_id = excluded.target_id""",
+               on conflict (target, source_portal, entity, source_id) do update set target_id = excluded.target_id,
+                   proven_at = if(target_id = excluded.target_id, proven_at, excluded.proven_at)""",
             [
                 self.target,
                 self.cloud,

@@ -3,6 +3,7 @@
 Pages `universal/import/index` (the order of creation), `common/system/server-time`.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
@@ -11,17 +12,19 @@ from pathlib import Path
 from ingest.bitrix24.answers import rows_of
 from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.errors import PortalRefused
+from ingest.bitrix24.pacing import BATCH
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import portals
 from publish.bitrix24 import identity, reference
 from publish.bitrix24.catching_up import catch_up
+from publish.bitrix24.identity import Identity
 from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run
 from publish.settings import Settings
 from publish.transfer import boxes, dates, preflight
-from publish.transfer.changes import bind, change_cards, change_pieces, delete, second_pass, set_all
+from publish.transfer.changes import bind, change_cards, change_pieces, delete, is_gone, second_pass, set_all
 from publish.transfer.comments import send_comments
 from publish.transfer.creates import create_cards, create_pieces, look_up
 from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
@@ -55,7 +58,7 @@ async def push(
     work = Work(ledger, settings.moved_entities, settings.transfer_deletions == "delete")
     move = Move(run, ledger, work)
     work.plan()
-    if work.is_any() or ledger.open_intents():  # also what the ledger says is done: is this the box of the ledger?
+    if work.is_any() or ledger.open_intents() or ledger.published():  # is this the box of the ledger, and as new?
         await _push(move, parts, word)
     run.result.requests = client.requests
     run.result.dead_letters, run.result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
@@ -78,13 +81,13 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
     box = await identity.recognise(ledger, client, parts, run.settings.machine)
     run.note(box.notes)
     newest = ledger.newest_ids()
-    if box.row.mark:
-        ledger.marked(box.row.mark)
+    ledger.marked(box.row.mark or "")
+    move = dataclasses.replace(move, looks_first=await _look_back(move, box))
     if intents := ledger.open_intents():  # creates that a killed run had sent
         await recover(run, intents, lambda unknown: look_up(move, unknown))
     work.plan()
     if not work.count():
-        portals.set_filled(ledger.connection, ledger.portal)
+        _ended(move)
         return
     if not without_marks:
         is_off = word.automation_is_off or boxes.is_automation_off(ledger.connection, ledger.portal)
@@ -105,7 +108,37 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
         run.progress.expect(entity, number)
     await identity.while_signed(signed, ledger, client, parts, _send(move, parts))
     await identity.sign_off(signed, ledger, client, parts)
-    portals.set_filled(ledger.connection, ledger.portal)
+    _ended(move)
+
+
+async def _look_back(move: Move, box: Identity) -> bool:
+    """Whether something of ours may be in the box that the ledger does not know. Of a box put back to an older copy,
+    what hangs on cards and was sent after that leaves the ledger: it is found there, or made again."""
+    at = box.surely_until
+    if at is None and box.mark is not None and box.mark.is_under_way and await _lacks_newest(move, box.mark.at):
+        at = box.mark.at  # a copy that was made while a push went on that was killed
+    if at is not None:
+        move.run.result.lost = box.lost + move.ledger.forget_since(at)
+    if at is not None or box.has_missed:
+        move.ledger.may_have_missed()
+    return move.ledger.has_missed()
+
+
+async def _lacks_newest(move: Move, since: datetime) -> bool:
+    """Whether the box lacks one of the newest pieces that the move made since a time."""
+    commands = [
+        piece.to_get(number)
+        for piece in PIECES.values()
+        for number in move.ledger.newest_since(piece.entity, since, BATCH // 4)
+    ]
+    outcomes = await move.run.client.read_outcomes(commands, optional={command.method for command in commands})
+    return any(is_gone(outcome.error) for outcome in outcomes if outcome.error)
+
+
+def _ended(move: Move) -> None:
+    """The push has ended without an error."""
+    portals.set_filled(move.ledger.connection, move.ledger.portal)
+    move.ledger.all_is_known()
 
 
 async def _without_marks(client: Client, parts: Catalogue) -> list[str]:

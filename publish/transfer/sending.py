@@ -1,6 +1,6 @@
 """What the sending of a move shares: the run, references replaced by ids, commands that do no harm twice."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,11 +19,13 @@ from publish.transfer.records import MISSING, Record, Reference, Work, ids_of, r
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One push of a move to one box."""
+    """One push of a move to one box. `looks_first`: something of ours may be there that the ledger does not know, so
+    what hangs on cards is looked up before it is made."""
 
     run: Run
     ledger: TransferLedger
     work: Work
+    looks_first: bool = False
 
     def mark(self, source_id: str) -> str:
         """Where a record came from, as the box keeps it."""
@@ -32,6 +34,10 @@ class Move:
     def card(self, entity: str) -> Card:
         """The kind of card of this name."""
         return next(card for card in self.run.parts.cards if card.entity == entity)
+
+    def made(self, page: Sequence[Record]) -> Mapping[str, int | None]:
+        """Ids of those records of a kind that the move has made."""
+        return self.ledger.ids(page[0].entity, [one.source_id for one in page])
 
     def resolved(self, page: Sequence[Record]) -> list[Record]:
         """Records with the box's ids in the place of references. One that points to a record that is not there becomes
@@ -144,7 +150,7 @@ def _outcome(sending: Sending, outcome: Outcome) -> Outcome:
     return Outcome(result=True) if outcome.error is not None and sending.is_done_by(outcome.error) else outcome
 
 
-def dealt_with(one: Record, target_id: int | None = None) -> Lines:
-    """The ledger's line of a record that is as it should be."""
+def dealt_with(one: Record, made: int | None = None) -> Lines:
+    """The ledger's line of a record that is as it should be; with its id in the box where the move made it."""
     text = digest_of(one.digest)
-    return Lines([Entry(one.entity, one.source_id, target_id, text, text, sent_before="{}")])
+    return Lines([Entry(one.entity, one.source_id, made, text, text, sent_before="{}")])
