@@ -16,7 +16,7 @@ from ingest.warehouse.variables import known_names_hint
 
 MOVED = (
     "company", "contact", "lead", "deal", "requisite", "bank_detail", "address", "product_rows", "requisite_link",
-    "activity", "comments",
+    "activity", "comments", "names",
 )  # fmt: skip
 Owner = Literal["source", "manager", "last_sent"]
 

@@ -15,6 +15,9 @@ EMAIL = 4
 _PROVIDERS = {1: "CRM_MEETING", 2: "VOXIMPLANT_CALL", EMAIL: "CRM_EMAIL"}  # what a webhook may make, by type
 _KINDS = {"REST_APP": "приложение", "CONFIGURABLE": "приложение", "CRM_TODO": "дело", "IMOPENLINES_SESSION": "чат",
           "CRM_SMS": "SMS", "CRM_TASKS_TASK": "задача", "TASKS": "задача", "CRM_WEBFORM": "форма"}  # fmt: skip
+_ROLES = {"assignedById": "ответственный", "createdBy": "создал", "updatedBy": "изменил", "movedBy": "перевёл",
+          "observers": "наблюдатель"}  # fmt: skip
+_STANDS_FOR = "В этом портале такого пользователя нет, в карточке вместо него другой."
 _NOT_SENT = ("CREATED", "AUTHOR", "BINDINGS")
 _SENDS_NOTHING = {"DIRECTION": 2, "COMPLETED": "N"}
 
@@ -102,6 +105,12 @@ def to_comment(entity_type: str, owner_id: int, begun: str, *text: Any) -> dict[
     """A comment on a card that begins with when it was made first, by whom and as what."""
     lines = [begun, *(str(line) for line in text if line)]
     return {"ENTITY_TYPE": entity_type, "ENTITY_ID": owner_id, "COMMENT": "\n".join(lines)}
+
+
+def kept_name(entity_type: str, owner_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The comment that keeps the name of a user of the cloud for whom another stands on the card."""
+    roles = ", ".join(_ROLES.get(name, name) for name in fields.get("NAMED_IN") or [])
+    return to_comment(entity_type, owner_id, beginning(fields, roles), _STANDS_FOR)
 
 
 def beginning(fields: Mapping[str, Any], kind: str = "") -> str:

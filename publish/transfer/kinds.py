@@ -138,6 +138,8 @@ COMMENT = Piece(
 )
 # What an activity becomes that no webhook may make: a comment, in the ledger under a name of its own.
 ACTIVITY_COMMENT = "activity_comment"
+# The name of a user for whom another stands: a comment of the card.
+NAMES = "names"
 PIECES: Mapping[str, Piece] = {piece.entity: piece for piece in (REQUISITE, BANK_DETAIL, ADDRESS, ACTIVITY, COMMENT)}
 
 # Set as a whole: sending it again does no harm, so it needs no look-up.
@@ -152,4 +154,4 @@ BINDING = "binding"
 UNDATED = "undated"
 MISSED = "missed"
 # All that hangs on cards, as the ledger has it.
-HANGING = (*PIECES, ACTIVITY_COMMENT, *SETTINGS, "comments", AFTERWARDS, BINDING)
+HANGING = (*PIECES, ACTIVITY_COMMENT, NAMES, *SETTINGS, "comments", AFTERWARDS, BINDING)

@@ -25,7 +25,7 @@ from publish.bitrix24.run import Progress, Result, Run
 from publish.settings import Settings
 from publish.transfer import boxes, dates, preflight
 from publish.transfer.changes import bind, change_cards, change_pieces, delete, is_gone, second_pass, set_all
-from publish.transfer.comments import send_comments
+from publish.transfer.comments import keep_names, send_comments
 from publish.transfer.creates import create_cards, create_pieces, look_up
 from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
 from publish.transfer.ledger import TransferLedger
@@ -192,6 +192,7 @@ async def _send(move: Move, parts: Catalogue) -> None:
     await create_pieces(move, PIECES["activity"])
     await change_pieces(move, PIECES["activity"])
     await send_comments(move)
+    await keep_names(move)
     move.work.plan()
     await bind(move)
     await second_pass(move)

@@ -15,7 +15,7 @@ from ingest.warehouse.errors import OperatorError
 from publish.ledger import Ledger
 from publish.parts import Key, decoded
 from publish.settings import MOVED
-from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, COMMENT, MART, SETTINGS
+from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, AFTERWARDS, BINDING, COMMENT, MART, NAMES, SETTINGS
 
 MISSING = "MISSING_REFERENCE"
 PAGE = 1000
@@ -255,8 +255,8 @@ def known_targets(ledger: Ledger, entity: str, ids: Iterable[int]) -> set[int]:
     """Those of some ids of the box that stand for a record already."""
     rows = ledger.connection.execute(
         f"""select unnest(?::bigint[]) as target_id intersect (
-                select bitrix_id from portal_ledger where entity in (?, ?)
+                select bitrix_id from portal_ledger where entity in (select unnest(?))
                 union all select target_id from {MART} where entity = ?)""",
-        [list(ids), entity, "activity_comment" if entity == COMMENT.entity else entity, entity],
+        [list(ids), [entity, ACTIVITY_COMMENT, NAMES] if entity == COMMENT.entity else [entity], entity],
     ).fetchall()
     return {target for (target,) in rows}

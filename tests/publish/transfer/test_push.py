@@ -181,3 +181,18 @@ def test_lost_answers_double_nothing(mover):
     assert held(mover.portal).items() >= counts_of(2).items()
     assert mover.portal.mail_sent() == 0
     assert mover.sql("select count(*) from transfer.intents") == [(0,)]
+
+
+def test_a_card_keeps_the_name_of_a_user_who_is_not_in_the_box_in_one_comment(mover):
+    fill(mover.connection, 1)
+    named = {"CREATED": "2024-01-10T10:00:00+03:00", "AUTHOR": "Анна", "NAMED_IN": ["assignedById", "createdBy"]}
+    mover.wants("names", "deal:4000:7", named)
+    mover.wants("names", "deal:4001:7", named)
+    mover.box.faults.fail("crm.timeline.comment.add", "INTERNAL_SERVER_ERROR", status=500, times=4)
+    assert mover.push().dead_letters_now == 1
+    mover.push()
+    (kept,) = [row for row in mover.portal.rows("comment") if "Анна" in row["COMMENT"]]
+    assert kept["COMMENT"].splitlines()[0] == "[10.01.2024 10:00, Анна, ответственный, создал]"
+    assert (kept["ENTITY_TYPE"], kept["ENTITY_ID"]) == ("deal", mover.target("deal", 4000))
+    assert mover.target("names", "deal:4000:7") == kept["ID"]
+    assert mover.sql("select error_description from transfer.dead_letters") == [("not in the box: deal:4001:7",)]
