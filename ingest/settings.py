@@ -62,6 +62,7 @@ class TransferSettings(EnvironmentSettings):
     backup_links: Path | None = Field(None, description="a path")
     backup_streams: int = Field(4, ge=1, le=16, description="a whole number from 1 to 16")  # parts fetched at once
     parts: Path | None = Field(None, description="a path")  # unset: transfer/parts beside the warehouse
+    file_mb: float = Field(50, ge=0, description="a number")  # larger files of records are not moved; 0: none is
 
 
 class General(EnvironmentSettings):
@@ -87,6 +88,11 @@ class Settings:
     def parts_folder(self) -> Path:
         """Where the parts of a backup are."""
         return self.transfer.parts or self.general.warehouse.parent / "transfer" / "parts"
+
+    @property
+    def files_folder(self) -> Path:
+        """Where files of records wait to be sent."""
+        return self.general.warehouse.parent / "transfer" / "files"
 
     def sources_of(self, kind: type[SourceT]) -> Iterator[SourceT]:
         """The sources of a kind in the order of their declarations."""

@@ -8,6 +8,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -15,6 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from ingest.bitrix24.answers import map_of, number_of, rows_of, seconds_of, whole
+from ingest.bitrix24.download import Content, Unreadable, download
 from ingest.bitrix24.errors import WEBHOOK, PortalError, PortalRefused, PortalUnavailable, Reaction
 from ingest.bitrix24.pacing import BATCH, PAGE, Pace
 from ingest.bitrix24.parameters import query
@@ -113,6 +115,18 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
+
+    async def download(self, address: str, folder: Path, most_bytes: int, *, keep: bool) -> Content:
+        """A file that the portal told the address of, when that is the portal's own; it counts as a request.
+
+        Raises Unreadable.
+        """
+        target = urljoin(f"{self.address}/", address)
+        if urlsplit(target)[:2] != urlsplit(self.address)[:2]:
+            raise Unreadable("its address is not the portal's")
+        await self.pace.admit_request()
+        self.requests += 1
+        return await download(self._http, target, f"{self.address}/", folder, most_bytes, keep=keep)
 
     async def read(self, commands: Sequence[Command], *, optional: Container[str] = ()) -> list[Any]:
         """Results of any number of reading commands, in order; lost answers are asked for again.

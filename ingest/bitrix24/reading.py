@@ -7,6 +7,7 @@ holds a `ReadingClient` has no way to: the methods are a closed list, and the cl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 
 from ingest.bitrix24 import webhook as webhooks
 from ingest.bitrix24.client import Client, Command
+from ingest.bitrix24.download import Content
 from ingest.bitrix24.errors import PortalError
 from ingest.bitrix24.pacing import Pace
 
@@ -43,6 +45,9 @@ class ReadMethod(StrEnum):
     COMPANY_FIELDS = "crm.company.userfield.list"
     REQUISITE_FIELDS = "crm.requisite.userfield.list"
     WORKFLOW_TEMPLATES = "bizproc.workflow.template.list"
+    DISK_FILE = "disk.file.get"
+    CATALOGS = "catalog.catalog.list"
+    PRODUCTS = "catalog.product.list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,10 @@ class ReadingClient:
     def without_secret(self, text: str) -> str:
         """A text of the portal without the webhook in it."""
         return webhooks.without_secret(text, self.__webhook.get_secret_value())
+
+    async def download(self, address: str, folder: Path, most_bytes: int, *, keep: bool) -> Content:
+        """A file at an address of this portal that it told; see `download.download`. Raises Unreadable."""
+        return await self.__client.download(address, folder, most_bytes, keep=keep)
 
     async def read(self, reads: Sequence[Read], *, may_refuse: bool = False) -> list[Answer]:
         """Answers of any number of commands, in order; lost ones are asked for again.

@@ -1,7 +1,8 @@
 """What is read of a portal, as data: one entity a raw table.
 
 Pages below `api-reference/` of the reference: `crm/universal/crm-item-list`, `crm/universal/product-rows/*`,
-`crm/requisites/*`, `crm/timeline/*`, `crm/status/crm-status-list`, `user/user-get`, `bizproc/template/*`.
+`crm/requisites/*`, `crm/timeline/*`, `crm/status/crm-status-list`, `user/user-get`, `bizproc/template/*`,
+`catalog/catalog/*`, `catalog/product/catalog-product-list`.
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,20 @@ from ingest.bitrix24.reading import ReadMethod
 
 @dataclass(frozen=True)
 class Windows:
-    """By windows of a column of numbers: `(a, b]`, fifty of them a request. Where it `is_unique` it is the id."""
+    """By windows of a column of numbers: `(a, b]`, fifty of them a request. Where it `is_unique` it is the id. `within`
+    names the list in the answer."""
 
     column: str
     is_unique: bool = True
+    within: str = ""
+
+
+@dataclass(frozen=True)
+class EachOf(Windows):
+    """The same for each record of another entity, `lists`, whose key the list wants in the filter as `named`."""
+
+    lists: str = ""
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,11 @@ _FIELD_METHODS = (
     ReadMethod.LEAD_FIELDS, ReadMethod.DEAL_FIELDS, ReadMethod.CONTACT_FIELDS, ReadMethod.COMPANY_FIELDS,
     ReadMethod.REQUISITE_FIELDS,
 )  # fmt: skip
+CATALOGS = Entity("catalogs", "Catalogues of products.", ReadMethod.CATALOGS, Whole(within="catalogs"),
+                  key=("iblockId",), optional=True)  # fmt: skip
+PRODUCTS = Entity("products", "Products and their variants.", ReadMethod.PRODUCTS,
+                  EachOf("id", within="products", lists=CATALOGS.name, named="iblockId"), key=("id",), optional=True,
+                  params={"select": ["id", "iblockId", "name", "xmlId", "active"]})  # fmt: skip
 DICTIONARIES = (
     FUNNELS,
     STATUSES,
@@ -147,6 +163,8 @@ DICTIONARIES = (
     Entity("users", "Users with their e-mails.", ReadMethod.USERS, Whole(),
            params={"sort": "ID", "order": "ASC", "ADMIN_MODE": "Y"},
            volatile=frozenset({"LAST_LOGIN", "IS_ONLINE", "LAST_ACTIVITY_DATE", "TIMESTAMP_X"})),
+    CATALOGS,
+    PRODUCTS,
     Entity("workflow_templates", "Workflow templates, and whether they start by themselves.",
            ReadMethod.WORKFLOW_TEMPLATES, Whole(), times=("MODIFIED",), optional=True,
            params={"SELECT": ["ID", "MODULE_ID", "ENTITY", "DOCUMENT_TYPE", "AUTO_EXECUTE", "NAME", "MODIFIED",

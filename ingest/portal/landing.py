@@ -11,6 +11,7 @@ from rich.progress import Progress, TaskID
 from ingest.bitrix24.pacing import Pace
 from ingest.bitrix24.reading import ReadingClient
 from ingest.landing import Landing
+from ingest.portal.files import Store, read_files
 from ingest.portal.snapshots import Figures, Snapshot
 from ingest.portal.source import Reading, Wishes
 from ingest.sources import PortalSource
@@ -26,6 +27,9 @@ def land_portals(work: Landing, sources: Sequence[PortalSource], label: str, wis
     """Read portals and land what changed. Raises what `landing` raises at its end."""
     with progress_bars() as bars:
         outcomes = asyncio.run(_read_all(work, sources, label, wishes, bars))
+    landed = [source for source, outcome in zip(sources, outcomes, strict=True) if outcome is None]
+    with work.going_on():
+        asyncio.run(_read_all_files(work, landed))
     for source, outcome in zip(sources, outcomes, strict=True):
         with work.going_on(source, work.step.detail.setdefault(source.name, {})):
             if isinstance(outcome, BaseException):
@@ -40,10 +44,8 @@ async def _read_all(
 
 
 async def _read(work: Landing, source: PortalSource, label: str, wishes: Wishes, bars: Progress, bar: TaskID) -> None:
-    pace = Pace(source.rate, BURST, OPERATING if source.rate else 0.0)
-    pace.on_wait = lambda what, until: say_aside(f"{source.name}: waiting for {what}")
     started = monotonic()
-    async with ReadingClient(source.address, pace, variable=source.variable("webhook")) as client:
+    async with _client(source) as client:
         snapshot = Snapshot(work.connection, source.name, source.portal, label)
         if snapshot.is_resumed:
             say(f"{source.name}: going on with snapshot {snapshot.snapshot_id}, which broke off")
@@ -72,3 +74,23 @@ def _tell(
         f"{source.name}: snapshot {snapshot.snapshot_id} of {source.portal} is complete: {read} records read in "
         f"{requests} requests and {took}, {landed} new or changed landed, {gone} gone"
     )
+
+
+async def _read_all_files(work: Landing, sources: Sequence[PortalSource]) -> None:
+    """Read files by their content, when it is known what each portal has."""
+    store = Store(work.settings.files_folder, int(work.settings.transfer.file_mb * 1024**2))
+    for source in sources:
+        async with _client(source) as client:
+            read, unread = await read_files(
+                work.connection, client, source.name, source.portal, store, work.step.run_id
+            )
+        work.step.detail[source.name]["files"] = {"read": read, "unread": unread}
+        if read or unread:
+            lacking = f", {unread} could not be: transfer.files says why" if unread else ""
+            say(f"{source.name}: {read} files read by their content{lacking}")
+
+
+def _client(source: PortalSource) -> ReadingClient:
+    pace = Pace(source.rate, BURST, OPERATING if source.rate else 0.0)
+    pace.on_wait = lambda what, until: say_aside(f"{source.name}: waiting for {what}")
+    return ReadingClient(source.address, pace, variable=source.variable("webhook"))

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 async def span_of(client: ReadingClient, entity: Entity, how: Windows) -> Span:
     """The span of a list: one request that counts. All zeros when it is empty."""
     last, first = await client.read([_end(entity, how, "DESC", 0), _end(entity, how, "ASC", -1)])
-    ends = [rows_of(entity.method, answer.result) for answer in (first, last)]
+    ends = [_rows(entity, how, answer) for answer in (first, last)]
     if not all(ends):
         return Span(0, 0, 0)
     low, high = (number_of(entity.method, rows[0], how.column) for rows in ends)
@@ -57,7 +57,15 @@ async def count(client: ReadingClient, entity: Entity, criteria: Mapping[str, An
 def _kind(entity: Entity) -> Mapping[str, Any]:
     """What a list must be told, and of a row only what its key is. Original names of custom fields and a selection do
     not go together: with both, the id is not there."""
-    return {name: value for name, value in entity.params.items() if name == "entityTypeId"} | {"select": [*entity.key]}
+    kind = {name: value for name, value in entity.params.items() if name == "entityTypeId"}
+    return kind | {"select": [*dict.fromkeys((*entity.key, *entity.where))]}
+
+
+def _rows(entity: Entity, how: Windows | Whole, answer: Answer) -> list[dict[str, Any]]:
+    result = answer.result
+    if how.within and isinstance(result, Mapping) and how.within in result:
+        result = result[how.within]
+    return rows_of(entity.method, result)
 
 
 def _total(entity: Entity, answer: Answer) -> int:
@@ -99,7 +107,7 @@ def _window(entity: Entity, how: Windows, low: int, high: int) -> Mapping[str, A
 
 def _rows_within(entity: Entity, how: Windows, answer: Answer, low: int, high: int) -> list[dict[str, Any]]:
     """The rows of a window. Raises OddAnswer for one outside: a list that passes over a filter answers anything."""
-    rows = rows_of(entity.method, answer.result)
+    rows = _rows(entity, how, answer)
     if not all(low < number_of(entity.method, row, how.column) <= high for row in rows):
         raise odd(entity.method, f"rows outside the window of {how.column} that was asked for")
     return rows
@@ -126,11 +134,8 @@ async def whole(client: ReadingClient, entity: Entity, how: Whole) -> list[Recor
             (answer,) = await client.read([Read(method, {**entity.params, "start": start})], may_refuse=entity.optional)
             if answer.error is not None:
                 return None
-            result = answer.result
-            if how.within and isinstance(result, Mapping) and how.within in result:
-                result = result[how.within]
             before = len(found)
-            for row in rows_of(method, result):
+            for row in _rows(entity, how, answer):
                 record = record_of(entity, row, client.without_secret)
                 found[record.key] = record
             start = answer.next if len(found) > before else None

@@ -405,3 +405,20 @@ create table if not exists transfer.journal (
     written_at timestamp not null
 );
 comment on table transfer.journal is 'What people did for a move, and how long it took them: `ingest journal add`.';
+
+create table if not exists transfer.files (
+    portal varchar not null, -- host[:port]
+    entity varchar not null, -- lead, deal, contact, company, activity, comment
+    source_key varchar not null, -- the record that shows it, of this portal
+    field varchar not null,
+    file_id varchar not null,
+    name varchar,
+    bytes bigint,
+    sha256 varchar, -- null: could not be read
+    problem varchar, -- why not
+    run_id varchar not null,
+    read_at timestamp not null,
+    primary key (portal, entity, file_id)
+);
+comment on table transfer.files is
+    'Files of records that are not as they were restored, by their content. Contents of the cloud''s that the box lacks are kept beside the warehouse, in transfer/files.';

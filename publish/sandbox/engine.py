@@ -12,6 +12,7 @@ from publish.sandbox import (  # noqa: F401 - the modules of methods register th
     automation,
     batch,
     books,
+    catalog,
     classic,
     comments,
     duplicates,
@@ -32,7 +33,7 @@ from publish.sandbox.methods import METHODS, ApiError, Call, Method, Page
 from publish.sandbox.store import Store, moment
 
 log = logging.getLogger(__name__)
-SCOPES = ("bizproc", "user")
+SCOPES = ("bizproc", "catalog", "disk", "user")
 
 
 class Engine:

@@ -61,3 +61,12 @@ def attached(call: Call, file_id: int) -> dict[str, Any]:
     named = {"name": row["NAME"], "size": row["size"]} if row is not None else {"name": "", "size": 0}
     url = f"/disk/downloadFile/{file_id}/?ts={int(call.now)}"
     return {"id": file_id, "date": moment(call.now), "type": "file", **named, "urlShow": url, "urlDownload": url}
+
+
+def of_drive(call: Call, file_id: int) -> dict[str, Any] | None:
+    """A file as Drive shows it."""
+    row = call.store.row("select NAME, length(CONTENT) as size from file where ID = ?", file_id)
+    if row is None:
+        return None
+    named = {"ID": file_id, "NAME": row["NAME"], "TYPE": "file", "SIZE": str(row["size"])}
+    return named | {"DOWNLOAD_URL": _address(call, file_id)}

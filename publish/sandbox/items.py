@@ -55,7 +55,9 @@ def _decode(call: Call, card: Card, sent: dict[str, Any], *, importing: bool = F
     by_name = custom if _original_names(call) else {userfields.camel(name): item for name, item in custom.items()}
     for name, value in sent.items():
         item = card.by_camel.get(name)
-        if item is not None:
+        if item is not None and item.type == "file":
+            draft.values[item.name] = files.keep(call.store, value)
+        elif item is not None:
             _decode_field(call, card, draft, item, value, importing=importing)
         elif name in by_name:
             definition = by_name[name]
@@ -191,15 +193,19 @@ def _check_history(call: Call, card: Card, draft: Draft) -> None:
 def _shown(
     call: Call, card: Card, row: sqlite3.Row, fm: list[sqlite3.Row] | None, linked: list[int] | None
 ) -> dict[str, Any]:
-    item = {
-        field.camel: values.universal(field.type, row[field.name]) for field in card.columns if field.camel is not None
+    item: dict[str, Any] = {
+        field.camel: files.shown(call, row[field.name])
+        if field.type == "file"
+        else values.universal(field.type, row[field.name])
+        for field in card.columns
+        if field.camel is not None
     }
     fields = userfields.definitions(call.store, card)
     item |= userfields.show(fields, row["UF"], universal=True, original=_original_names(call))
     for name, definition in fields.items():
         if definition["USER_TYPE_ID"] == "file":
             key = name if _original_names(call) else userfields.camel(name)
-            kept = item[key]
+            kept: Any = item[key]
             item[key] = [files.shown(call, one) for one in kept] if isinstance(kept, list) else files.shown(call, kept)
     if fm is not None:
         item["fm"] = [

@@ -18,7 +18,7 @@ from publish.sandbox.fields import CARDS, RECORDS, Field
 T = TypeVar("T")
 PORTAL_ZONE = timezone(timedelta(hours=3))
 
-_SQL_TYPES = {"integer": "integer", "double": "real", "user": "integer"} | {
+_SQL_TYPES = {"integer": "integer", "double": "real", "user": "integer", "file": "integer"} | {
     kind: "integer" for kind in ("crm_company", "crm_contact", "crm_lead", "crm_quote", "crm_category")
 }
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from publish.sandbox import automation, filling, links, users, values
+from publish.sandbox import automation, catalog, filling, links, users, values
 from publish.sandbox.fields import CARDS, RECORDS, Card, Record
 from publish.sandbox.methods import METHODS
 from publish.sandbox.store import Store
@@ -124,6 +124,12 @@ class Portal:
         """Add a workflow template to a type of card (`DEAL`) that starts by itself: 1 when one is added, 2 changed."""
         with self._store.lock, self._store.transaction():
             return automation.add_template(self._store, time.time(), document_type, auto_execute, name)
+
+    def add_product(self, name: str, product_id: int | None = None, xml_id: str = "") -> int:
+        """Add a product to the catalogue, or change the one of this id."""
+        body = {"iblockId": catalog.CATALOG, "name": name, "xmlId": xml_id, "active": "Y"}
+        with self._store.lock, self._store.transaction():
+            return self._store.put_document(catalog.KIND, body, product_id)
 
     def automation_started(self) -> int:
         """How many workflows have started by themselves."""

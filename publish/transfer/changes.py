@@ -36,7 +36,7 @@ async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[
     ours = move.made(page)
     sendings = []
     for one in page:
-        fields = dict(one.fields)
+        fields = move.files.filled(one.fields)
         if "fm" in fields:
             held = there.get(one.target_id or 0, {}).get("fm")
             fields["fm"] = forms.fm_changes(held, fields["fm"] or [])

@@ -82,7 +82,9 @@ def _owner(one: Record) -> Reference:
 
 
 def _comment(part: Mapping[str, Any], owner: Reference, owner_id: int) -> Record:
-    fields = forms.to_comment(owner.entity, owner_id, forms.beginning(part), part.get("COMMENT"))
+    fields = forms.to_comment(
+        owner.entity, owner_id, forms.beginning(part), part.get("COMMENT"), files=part.get("FILES")
+    )
     return Record(COMMENT.entity, str(part["ID"]), "create", None, fields, 0, text_digest(fields["COMMENT"]))
 
 

@@ -33,14 +33,20 @@ async def create_cards(move: Move, card: Card) -> None:
     """Create the cards of a kind, the oldest first: an import refuses a time of creation before that of a card which is
     there. A card whose dates are refused is made without them, and they are kept for a person."""
     alone: set[Key] = set()
-    for page in move.work.pages(card.entity, "create", card.add_together * BATCH):
-        undated: list[NewCard] = []
-        todo = [_new_card(move, one, undated) for one in move.resolved(page)]
-        await until_executed(move.run, todo, partial(_import, move, card, alone, undated))
+    one_request = card.add_together * BATCH
+    for page in move.work.pages(card.entity, "create", one_request):
+        for chunk in move.files.by_weight(move.resolved(page), one_request):
+            await _create_cards(move, card, alone, chunk)
+
+
+async def _create_cards(move: Move, card: Card, alone: set[Key], records: Sequence[Record]) -> None:
+    undated: list[NewCard] = []
+    todo = [_new_card(move, one, undated) for one in records]
+    await until_executed(move.run, todo, partial(_import, move, card, alone, undated))
 
 
 def _new_card(move: Move, one: Record, undated: list[NewCard]) -> NewCard:
-    fields = forms.to_import(one.fields, move.mark(one.source_id))
+    fields = forms.to_import(move.files.filled(one.fields), move.mark(one.source_id))
     intent = intent_of(one)
     dates = forms.dates_of(fields)
 
@@ -104,15 +110,17 @@ def _new_piece(move: Move, one: Record, piece: Piece) -> NewPiece:
     owner = _OWNER_TYPES.get(str(one.fields.get("OWNER_TYPE_ID")), "")
     begun = forms.beginning(one.fields, forms.kind_of(one.fields))
     text = (one.fields.get("SUBJECT"), one.fields.get("DESCRIPTION"))
-    return NewPiece(one, COMMENT, forms.to_comment(owner, one.fields["OWNER_ID"], begun, *text))
+    return NewPiece(
+        one, COMMENT, forms.to_comment(owner, one.fields["OWNER_ID"], begun, *text, files=one.fields.get("FILES"))
+    )
 
 
 async def add_pieces(move: Move, pieces: Sequence[NewPiece]) -> None:
     """Add pieces in their order, each once whatever happens."""
     if move.looks_first:
         pieces = await _not_there(move, pieces)
-    for at in range(0, len(pieces), BATCH):
-        await until_executed(move.run, pieces[at : at + BATCH], partial(_add, move))
+    for chunk in move.files.by_weight(pieces, BATCH):
+        await until_executed(move.run, chunk, partial(_add, move))
 
 
 async def _not_there(move: Move, pieces: Sequence[NewPiece]) -> list[NewPiece]:
@@ -125,7 +133,8 @@ async def _not_there(move: Move, pieces: Sequence[NewPiece]) -> list[NewPiece]:
 
 async def _add(move: Move, todo: Sequence[NewPiece]) -> list[NewPiece]:
     move.ledger.intend(new.intent for new in todo)
-    outcomes = await move.run.client.send([new.piece.to_add(new.fields) for new in todo])
+    commands = [new.piece.to_add(move.files.filled(new.fields, as_data=new.piece is ACTIVITY)) for new in todo]
+    outcomes = await move.run.client.send(commands)
     answers = [(_attempt(new), _with_id(new, outcome)) for new, outcome in zip(todo, outcomes, strict=True)]
     unknown = settle(move.run, answers, "created")
     intents = [new.intent for new in todo if new.key in unknown]

@@ -4,7 +4,7 @@ Pages `universal/import/crm-item-import` (phones), `universal/crm-item-update` (
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ingest.bitrix24.answers import entries_of
@@ -91,8 +91,9 @@ def to_activity(fields: Mapping[str, Any], mark: str) -> dict[str, Any]:
 
 
 def changed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Changed fields of a piece, without those that only tell where it came from."""
-    return {name: value for name, value in fields.items() if name not in _NOT_SENT}
+    """Changed fields of a piece, without those that only tell where it came from, and without its files: what a change
+    does to those that are there is not documented."""
+    return {name: value for name, value in fields.items() if name not in (*_NOT_SENT, "FILES")}
 
 
 def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,10 +102,13 @@ def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: fields[name] for name in names if name in fields} | {"COMPLETED": "Y"}
 
 
-def to_comment(entity_type: str, owner_id: int, begun: str, *text: Any) -> dict[str, Any]:
+def to_comment(
+    entity_type: str, owner_id: int, begun: str, *text: Any, files: Sequence[Any] | None = None
+) -> dict[str, Any]:
     """A comment on a card that begins with when it was made first, by whom and as what."""
     lines = [begun, *(str(line) for line in text if line)]
-    return {"ENTITY_TYPE": entity_type, "ENTITY_ID": owner_id, "COMMENT": "\n".join(lines)}
+    told = {"ENTITY_TYPE": entity_type, "ENTITY_ID": owner_id, "COMMENT": "\n".join(lines)}
+    return told | {"FILES": list(files)} if files else told
 
 
 def kept_name(entity_type: str, owner_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from publish.transfer import boxes, dates, preflight
 from publish.transfer.changes import bind, change_cards, change_pieces, delete, is_gone, second_pass, set_all
 from publish.transfer.comments import keep_names, send_comments
 from publish.transfer.creates import create_cards, create_pieces, look_up
+from publish.transfer.files import Files
 from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.records import Work
@@ -56,7 +57,8 @@ async def push(
     parts = cards(ledger.cloud)
     run = Run(client, ledger, settings, parts, progress)
     work = Work(ledger, settings.moved_entities, settings.transfer_deletions == "delete")
-    move = Move(run, ledger, work)
+    files = Files(ledger.connection, ledger.cloud, settings.warehouse.parent / "transfer" / "files")
+    move = Move(run, ledger, work, files)
     work.plan()
     if work.is_any() or ledger.open_intents() or ledger.published():  # is this the box of the ledger, and as new?
         await _push(move, parts, word)

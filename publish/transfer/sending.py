@@ -12,6 +12,7 @@ from publish.bitrix24.kinds import Card
 from publish.bitrix24.run import Attempt, Lines, Run, record, settle, until_executed
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded, encoded
+from publish.transfer.files import Files
 from publish.transfer.kinds import UNDATED
 from publish.transfer.ledger import CREATED, TransferLedger, digest_of
 from publish.transfer.records import MISSING, Record, Reference, Work, ids_of, references_in, replaced
@@ -25,6 +26,7 @@ class Move:
     run: Run
     ledger: TransferLedger
     work: Work
+    files: Files
     looks_first: bool = False
 
     def mark(self, source_id: str) -> str:
@@ -112,8 +114,8 @@ async def send_all(
     move: Move, page: Sequence[Record], prepare: Prepare, count_as: Literal["created", "updated"] = "updated"
 ) -> None:
     """Send a command a record, fifty a request. `prepare` makes them, anew for those whose answer was lost."""
-    for at in range(0, len(page), BATCH):
-        todo = [_Unprepared(one) for one in page[at : at + BATCH]]
+    for chunk in move.files.by_weight(page, BATCH):
+        todo = [_Unprepared(one) for one in chunk]
         await until_executed(move.run, todo, partial(_send, move, prepare, count_as))
 
 

@@ -401,7 +401,7 @@ def test_the_client_of_a_source_takes_no_method_that_writes():
         with pytest.raises(TypeError, match="no method that reads"):
             client.read([Read(method)]).send(None)  # before anything is sent
     public = {name for name in dir(client) if not name.startswith("_")}
-    assert public == {"host", "read", "requests", "without_secret"}
+    assert public == {"download", "host", "read", "requests", "without_secret"}
     assert {entity.method for entity in ENTITIES.values()} <= set(ReadMethod)
 
 

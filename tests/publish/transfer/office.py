@@ -168,7 +168,8 @@ class Mover:
         return self.folder / "transfer" / "dates.sql"
 
     def push(self, word: Word = OFF, **settings: Any) -> Result:
-        chosen = Settings(_env_file=None, box_webhook=self.box.webhook, bitrix24_request_limit=0.3, **settings)
+        where = {"box_webhook": self.box.webhook, "warehouse": self.folder / "svod.duckdb"}
+        chosen = Settings(_env_file=None, bitrix24_request_limit=0.3, **where, **settings)
         with journal.step(self.connection, journal.TRANSFER_PUSH):
             return asyncio.run(self._push(chosen, word))
 

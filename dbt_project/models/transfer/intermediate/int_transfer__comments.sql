@@ -26,14 +26,22 @@ comments as (
         line ->> '$.COMMENT' as comment_text,
         line ->> '$.CREATED' as created_text,
         try_cast(line ->> '$.CREATED' as timestamptz) as created_at,
-        line -> '$.FILES' as files
+        case when json_type(line, '$.FILES') = 'OBJECT' then json_keys(line, '$.FILES') else [] end as file_ids
     from lines
 ),
 
+contents as ( -- files of these comments, as far as they could be read
+    select source_id as comment_id, to_json(list(json_object('file', ['comment', file_id]) order by file_id)) as files
+    from {{ ref('stg_transfer__files') }}
+    where side = 'cloud' and entity = 'comment' and sha256 is not null
+    group by all
+),
+
 of_the_cloud as (
-    select comments.*, coalesce(user_name, 'user ' || author_id) as author_name
+    select comments.* exclude (file_ids), contents.files, coalesce(user_name, 'user ' || author_id) as author_name
     from comments
     left join authors on authors.user_id = comments.author_id
+    left join contents on contents.comment_id = comments.comment_id and len(comments.file_ids) > 0
     where side = 'cloud'
 ),
 

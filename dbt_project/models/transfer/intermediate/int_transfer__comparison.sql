@@ -40,7 +40,8 @@ fields as ( -- those that the cloud has, also empty ones: of what only the box h
 
 side_by_side as (
     select
-        fields.* exclude (untranslated),
+        fields.* exclude (untranslated, sent),
+        coalesce(cloud.sent, fields.sent) as sent,
         coalesce(cloud.value, case when json_type(untranslated) = 'ARRAY' then '[]'::json else 'null'::json end)
             as value,
         cloud.canonical as wanted, box.canonical as in_box, baseline.canonical as in_baseline,

@@ -30,7 +30,6 @@ kinds as (
         case
             when box.field is null then 'the box has no such field'
             when cloud.type_id in ('iblock_section', 'iblock_element', 'hlblock') then 'lists are not moved'
-            when cloud.type_id = 'file' then 'files are compared by their content'
         end as reason,
         box.field is not null and cloud.type_id = box.type_id as is_in_box
     from (
@@ -51,7 +50,7 @@ known as (
     union all by name
     select
         entity, field, kind,
-        case when reason is null then 'always' when kind = 'file' and is_in_box then 'create' else 'never' end as sent,
+        case when reason is null then 'always' else 'never' end as sent,
         reason is null as is_compared,
         reason, is_in_box
     from kinds

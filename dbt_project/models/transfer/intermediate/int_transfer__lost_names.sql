@@ -1,6 +1,6 @@
--- Users of the cloud who have nobody of their own in the box and are named by a card, one row a card and a user: where the
--- fallback stands for them there, a comment keeps the name. Who wrote it and when does not matter: a push that was killed
--- after the card and before the comment has it told again.
+-- Users of the cloud who have nobody of their own in the box and are named by a card, one row a card and a user: where
+-- the fallback stands for them there, a comment keeps the name. Who wrote it and when does not matter: a push that was
+-- killed after the card and before the comment has it told again.
 with lost as (
     select user_id, user_name from {{ ref('int_transfer__users') }} where proof = 'fallback'
 ),

@@ -11,7 +11,7 @@ refs as (
 
 -- ----- values that point to nothing
 plain as (
-    select * from cells where kind in ('value', 'file', 'fm', 'rows')
+    select * from cells where kind in ('value', 'fm')
 ),
 
 plain_values as (
@@ -23,10 +23,6 @@ plain_values as (
                 lambda line: json_object(
                     'typeId', line ->> '$.typeId', 'valueType', line ->> '$.valueType', 'value', line ->> '$.value'
                 )
-            ))
-            when 'rows' then to_json(list_transform(
-                value::json[],
-                lambda line: json_merge_patch(line, '{"id": null, "ownerId": null, "ownerType": null}')
             ))
             else value
         end as value
@@ -40,6 +36,108 @@ plain_canonical as (
             else {{ transfer_canonical('value') }} end as canonical,
         []::varchar[] as unresolved, []::varchar[] as orphans
     from plain_values
+),
+
+-- ----- files: the same where their content is, or where nobody had to read them the id; one that could not be read is
+-- told, and its field is not written a second time
+file_elements as (
+    select
+        cells.*,
+        json_type(value) = 'ARRAY' as is_list,
+        unnest(case when json_type(value) = 'ARRAY' then value::json[] else [value] end) ->> '$.id' as file_id
+    from cells
+    where kind = 'file'
+),
+
+digests as (
+    select side, entity, file_id, sha256, problem from {{ ref('stg_transfer__files') }}
+),
+
+files_in_box as ( -- by the restore: what the move has sent is read
+    select distinct entity, source_id, file_id from file_elements
+    anti join (select entity, file_id from digests where side = 'box') as read_files using (entity, file_id)
+    where side = 'box'
+),
+
+judged_files as (
+    select
+        file_elements.*,
+        digests.sha256,
+        file_elements.side in ('cloud', 'past') and digests.sha256 is null and files_in_box.file_id is null as is_lost,
+        'file ' || file_elements.file_id || coalesce(' (' || digests.problem || ')', '') as told
+    from file_elements
+    left join digests
+        on digests.side = case when file_elements.side in ('cloud', 'past') then 'cloud' else 'box' end
+        and digests.entity = file_elements.entity and digests.file_id = file_elements.file_id
+    left join files_in_box
+        on files_in_box.entity = file_elements.entity
+        and files_in_box.source_id = file_elements.source_id and files_in_box.file_id = file_elements.file_id
+    where file_elements.file_id is not null
+),
+
+file_elements_sent as (
+    select
+        * exclude (value),
+        case
+            when sha256 is not null then json_object('file', [entity, file_id])
+            when not is_lost then json_object('id', try_cast(file_id as bigint))
+        end as element
+    from judged_files
+),
+
+file_values as (
+    select
+        side, version, entity, source_id, field, any_value(kind) as kind,
+        case when bool_or(is_lost) and side = 'cloud' then 'create' else any_value(sent) end as sent,
+        any_value(is_compared) as is_compared, any_value(reason) as reason,
+        case when any_value(is_list) then to_json(list(element order by file_id) filter (element is not null))
+            else any_value(element) end as value,
+        string_agg(coalesce(sha256, 'id ' || file_id), ' ' order by coalesce(sha256, 'id ' || file_id)) as canonical,
+        []::varchar[] as unresolved,
+        coalesce(list(told) filter (is_lost and side = 'cloud'), []) as orphans
+    from file_elements_sent
+    group by side, version, entity, source_id, field
+),
+
+-- ----- rows of goods: a product that is not proven to be one of the box's is left out, on either side
+rows_of_goods as (
+    select
+        * exclude (value),
+        unnest(value::json[]) as line,
+        generate_subscripts(value::json[], 1) as place
+    from cells
+    where kind = 'rows'
+),
+
+products as (
+    select * from {{ ref('int_transfer__products') }}
+),
+
+goods as (
+    select
+        rows_of_goods.*,
+        nullif(line ->> '$.productId', '0') as product_id,
+        case when side in ('cloud', 'past') then of_the_cloud.target_id else of_the_box.target_id end as target_id
+    from rows_of_goods
+    left join products as of_the_cloud on of_the_cloud.product_id = line ->> '$.productId'
+    left join products as of_the_box on of_the_box.target_id = line ->> '$.productId'
+),
+
+row_values as (
+    select
+        side, version, entity, source_id, field, any_value(kind) as kind,
+        any_value(sent) as sent, any_value(is_compared) as is_compared, any_value(reason) as reason,
+        to_json(list(json_merge_patch(
+            line,
+            json_object('id', null, 'ownerId', null, 'ownerType', null, 'productId', try_cast(target_id as bigint))
+        ) order by place)) as value,
+        []::varchar[] as unresolved,
+        coalesce(
+            list(distinct 'product ' || product_id || ' (its row goes without it)')
+                filter (side = 'cloud' and product_id is not null and target_id is null), []
+        ) as orphans
+    from goods
+    group by side, version, entity, source_id, field
 ),
 
 -- ----- values that point to something: one or several
@@ -138,6 +236,10 @@ pointer_values as (
 
 everything as (
     select * from plain_canonical
+    union all by name
+    select * from file_values
+    union all by name
+    select *, {{ transfer_canonical('value') }} as canonical from row_values
     union all by name
     select * from pointer_values
 )

@@ -1,5 +1,5 @@
--- What is to be done with every record, in the order of sending; and the names that cards keep of users for whom another
--- stands.
+-- What is to be done with every record, in the order of sending; and the names that cards keep of users for whom
+-- another stands.
 with fates as (
     select * from {{ ref('int_transfer__fates') }}
 ),

@@ -5,7 +5,7 @@
     'comments': 'comments', 'activity': 'activities', 'activity_bindings': 'activity_bindings',
     'requisite': 'requisites', 'bank_detail': 'bank_details', 'address': 'addresses',
     'requisite_link': 'requisite_links', 'funnel': 'funnels', 'status': 'statuses', 'user_field': 'user_fields',
-    'preset': 'requisite_presets', 'currency': 'currencies', 'user': 'users'
+    'preset': 'requisite_presets', 'currency': 'currencies', 'user': 'users', 'product': 'products'
 } %}
 with landed as (
     {% for portal in ['cloud', 'box'] -%}
