@@ -13,7 +13,7 @@ from publish.bitrix24.run import Lines
 from publish.entries import Entry
 from publish.settings import MOVED
 from publish.transfer import forms
-from publish.transfer.kinds import ACTIVITY, AFTERWARDS, PIECES, SETTINGS, Address, Piece
+from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, PIECES, SETTINGS, Address, Piece
 from publish.transfer.ledger import digest_of
 from publish.transfer.records import Record, Reference
 from publish.transfer.sending import Move, Sending, dealt_with, send_all
@@ -27,7 +27,7 @@ _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 async def change_cards(move: Move, card: Card) -> None:
     """Change fields of cards, and phones and the like one by one."""
     for page in move.work.pages(card.entity, "update"):
-        await send_all(move, move.resolved(page), partial(_card_changes, move, card))
+        await send_all(move, await move.resolved(page), partial(_card_changes, move, card))
 
 
 async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[Sending]:
@@ -46,7 +46,7 @@ async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[
 
 async def change_pieces(move: Move, piece: Piece) -> None:
     for page in move.work.pages(piece.entity, "update"):
-        await send_all(move, move.resolved(page), partial(_piece_changes, move, piece))
+        await send_all(move, await move.resolved(page), partial(_piece_changes, move, piece))
 
 
 async def _piece_changes(move: Move, piece: Piece, page: Sequence[Record]) -> list[Sending]:
@@ -69,7 +69,8 @@ async def set_all(move: Move, entity: str) -> None:
     for action in ("create", "update"):
         for page in move.work.pages(entity, action):
             owned = [_with_owner(one) for one in page] if entity == "product_rows" else page
-            await send_all(move, move.resolved(owned), _settings, "created" if action == "create" else "updated")
+            ready = await move.resolved(owned, waiting=entity)
+            await send_all(move, ready, _settings, "created" if action == "create" else "updated")
 
 
 def _with_owner(one: Record) -> Record:
@@ -93,17 +94,15 @@ def _setting(one: Record) -> Command:
 async def second_pass(move: Move) -> None:
     """Fields that point to what is made later, and what can only be told of an activity that is there."""
     for page in move.work.second_pass():
-        await send_all(move, _with_targets(move, move.resolved(page)), partial(_second, move))
+        there = await _there(move, [(one, Reference(one.entity, one.source_id)) for one in page], AFTERWARDS)
+        with_targets = [one._replace(target_id=target_id) for one, target_id in there]
+        await send_all(move, await move.resolved(with_targets, waiting=AFTERWARDS), partial(_second, move))
 
 
-def _with_targets(move: Move, page: Sequence[Record]) -> list[Record]:
-    """Records with their ids in the box; one that was refused has none, and waits."""
-    with_targets = []
-    for entity in dict.fromkeys(one.entity for one in page):
-        of_entity = [one for one in page if one.entity == entity]
-        ids = move.ledger.ids(entity, [one.source_id for one in of_entity])
-        with_targets += [one._replace(target_id=one.target_id or ids.get(one.source_id)) for one in of_entity]
-    return [one for one in with_targets if one.target_id is not None]
+async def _there(move: Move, records: Sequence[tuple[Record, Reference]], waiting: str) -> list[tuple[Record, int]]:
+    """Those of some records that have what they are of in the box, and its id; what was refused has none, and waits."""
+    ids = await move.ids_of([of for _, of in records], waiting=waiting)
+    return [(one, ids[of]) for one, of in records if of in ids]
 
 
 async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
@@ -118,9 +117,11 @@ async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
 
 
 async def bind(move: Move) -> None:
-    """Bind activities to cards other than their owners and partners, which they are bound to already."""
+    """Bind activities to cards other than their owners, to which they are bound already."""
     for page in move.work.bindings():
-        await send_all(move, move.resolved(page), _bindings)
+        of = [(one, Reference(ACTIVITY.entity, one.source_id.rpartition(":")[0])) for one in page]
+        there = [one for one, _ in await _there(move, of, BINDING)]
+        await send_all(move, await move.resolved(there, waiting=BINDING), _bindings)
 
 
 async def _bindings(page: Sequence[Record]) -> list[Sending]:
@@ -138,7 +139,7 @@ async def delete(move: Move) -> None:
     """Take away what was deleted in the cloud, what hangs on cards before the cards."""
     for entity in reversed(MOVED):
         for page in move.work.pages(entity, "delete"):
-            await send_all(move, move.resolved(page), partial(_deletions, move))
+            await send_all(move, await move.resolved(page), partial(_deletions, move))
 
 
 async def _deletions(move: Move, page: Sequence[Record]) -> list[Sending]:

@@ -9,7 +9,7 @@ from publish.transfer import forms
 from publish.transfer.creates import NewPiece, add_pieces
 from publish.transfer.kinds import COMMENT, NAMES
 from publish.transfer.ledger import text_digest
-from publish.transfer.records import MISSING, Record, Reference, ids_of
+from publish.transfer.records import MISSING, Record, Reference
 from publish.transfer.sending import Move, Sending, dealt_with, refusal_of, send_all
 
 _PAGE = 200
@@ -26,7 +26,7 @@ async def send_comments(move: Move) -> None:
 async def keep_names(move: Move) -> None:
     """Have a comment keep the name of each user of the cloud for whom another stands on a card."""
     for page in move.work.pages(NAMES, "create", _PAGE):
-        owners, ids = _owners_there(move, page)
+        owners, ids = await _owners_there(move, page)
         await add_pieces(
             move,
             [
@@ -37,17 +37,17 @@ async def keep_names(move: Move) -> None:
         )
 
 
-def _owners_there(move: Move, page: Sequence[Record]) -> tuple[dict[Key, Reference], dict[Reference, int]]:
+async def _owners_there(move: Move, page: Sequence[Record]) -> tuple[dict[Key, Reference], dict[Reference, int]]:
     """The cards of comments, and the ids of those in the box; a comment of one that is not there is a dead letter."""
     owners = {one.key: _owner(one) for one in page}
-    ids = ids_of(move.ledger, owners.values())
+    ids = await move.ids_of(owners.values(), waiting="comments")
     lost = [one for one in page if owners[one.key] not in ids]
     record(move.run, [Lines(refused=[refusal_of(one, MISSING, f"not in the box: {one.source_id}") for one in lost])])
     return owners, ids
 
 
 async def _send(move: Move, page: Sequence[Record]) -> None:
-    owners, ids = _owners_there(move, page)
+    owners, ids = await _owners_there(move, page)
     wanted: dict[Key, list[Record]] = {}
     for one in page:
         if owners[one.key] in ids:

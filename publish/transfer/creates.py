@@ -13,7 +13,7 @@ from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.creates import NewCard, import_cards
 from publish.bitrix24.kinds import Card
 from publish.bitrix24.recovery import by_origin, recover
-from publish.bitrix24.run import Attempt, Lines, record, settle, until_executed
+from publish.bitrix24.run import END, Attempt, Lines, record, settle, until_executed
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded
 from publish.transfer import forms
@@ -35,8 +35,10 @@ async def create_cards(move: Move, card: Card) -> None:
     alone: set[Key] = set()
     one_request = card.add_together * BATCH
     for page in move.work.pages(card.entity, "create", one_request):
-        for chunk in move.files.by_weight(move.resolved(page), one_request):
+        for chunk in move.files.by_weight(await move.resolved(page), one_request):
             await _create_cards(move, card, alone, chunk)
+        await move.run.lanes.advance(card.entity, page[-1].source_id)
+    await move.run.lanes.advance(card.entity, END)
 
 
 async def _create_cards(move: Move, card: Card, alone: set[Key], records: Sequence[Record]) -> None:
@@ -99,7 +101,10 @@ class NewPiece:
 async def create_pieces(move: Move, piece: Piece) -> None:
     """Create the pieces of a kind, fifty a request."""
     for page in move.work.pages(piece.entity, "create"):
-        await add_pieces(move, [_new_piece(move, one, piece) for one in move.resolved(page)])
+        ready = await move.resolved(page, waiting=piece.entity)
+        await add_pieces(move, [_new_piece(move, one, piece) for one in ready])
+        await move.run.lanes.advance(piece.entity, page[-1].source_id)
+    await move.run.lanes.advance(piece.entity, END)
 
 
 def _new_piece(move: Move, one: Record, piece: Piece) -> NewPiece:

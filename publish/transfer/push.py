@@ -3,6 +3,7 @@
 Pages `universal/import/index` (the order of creation), `common/system/server-time`.
 """
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,25 +181,37 @@ async def _prepare(move: Move, parts: Catalogue, *, is_off: bool) -> None:
 
 
 async def _send(move: Move, parts: Catalogue) -> None:
-    """Creates kind by kind, each after what it refers to; then changes; what only the whole allows; deletions."""
+    """What is new, each kind in a lane of its own, for each has its own limit; a record waits for what it points to.
+    Then changes; what only the whole allows; deletions."""
+    async with asyncio.TaskGroup() as lanes:
+        lanes.create_task(_create_cards(move, parts))
+        for piece in ("requisite", "bank_detail", "address", "activity"):
+            lanes.create_task(create_pieces(move, PIECES[piece]))
+        for entity in SETTINGS:
+            lanes.create_task(set_all(move, entity))
+        lanes.create_task(_comment(move))
+        lanes.create_task(bind(move))
+        lanes.create_task(second_pass(move))
+    async with asyncio.TaskGroup() as lanes:
+        lanes.create_task(_change_cards(move, parts))
+        for piece in ("requisite", "bank_detail", "address", "activity"):
+            lanes.create_task(change_pieces(move, PIECES[piece]))
+    await delete(move)
+
+
+async def _create_cards(move: Move, parts: Catalogue) -> None:
     for card in parts.cards:
         await create_cards(move, card)
-    for piece in ("requisite", "bank_detail", "address"):
-        await create_pieces(move, PIECES[piece])
+
+
+async def _change_cards(move: Move, parts: Catalogue) -> None:
     for card in parts.cards:
         await change_cards(move, card)
-    for piece in ("requisite", "bank_detail", "address"):
-        await change_pieces(move, PIECES[piece])
-    for entity in SETTINGS:
-        await set_all(move, entity)
-    await create_pieces(move, PIECES["activity"])
-    await change_pieces(move, PIECES["activity"])
+
+
+async def _comment(move: Move) -> None:
     await send_comments(move)
     await keep_names(move)
-    move.work.plan()
-    await bind(move)
-    await second_pass(move)
-    await delete(move)
 
 
 async def zone_of(client: Client) -> timezone:

@@ -19,6 +19,11 @@ from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, AFTERWARDS, BINDI
 
 MISSING = "MISSING_REFERENCE"
 PAGE = 1000
+_IS_OR_COMES = """(
+    exists (from portal_ledger as line where line.entity = asked.entity and line.origin_id = asked.source_id
+        and line.bitrix_id is not null)
+    or exists (from transfer_work as work where work.entity = asked.entity and work.source_id = asked.source_id
+        and work.action = 'create'))"""  # what the move has made, or makes in this push
 _COMPARED = (*SETTINGS, "comments")  # a create of these is dealt with by its digest, as a change is
 
 
@@ -120,33 +125,34 @@ class Work:
                     )
                     from (from cards union all from emails) as asked
                     where (entity || '/' || source_id, digest) not in (select (origin_id, digest) from dealt_with)
-                        and (target_id is not null or exists (
-                            from portal_ledger as line where line.entity = asked.entity
-                                and line.origin_id = asked.source_id and line.bitrix_id is not null))""",
+                        and (target_id is not null or {_IS_OR_COMES})""",
                 {"entities": list(self.entities), "with_emails": ACTIVITY.entity in self.entities},
             )
             self.connection.execute(
                 f"""create or replace temp table transfer_bindings as
                     with bindings as (
                         select
-                            source_id as activity_id, position, fields -> '$.BINDINGS' as bindings,
+                            source_id as activity_id, position, fields ->> '$.OWNER_TYPE_ID' as owner_type_id,
+                            fields ->> '$.OWNER_ID' as owner_id, fields -> '$.BINDINGS' as bound,
                             unnest(range(json_array_length(fields, '$.BINDINGS')::bigint)) as number
-                        from {MART}
+                        from {MART} as asked
                         where action = 'create' and entity = '{ACTIVITY.entity}' and $with_activities
+                            and {_IS_OR_COMES}
+                    ),
+                    others as ( -- to its owner it is bound from the beginning
+                        select *, bound -> number::integer as binding from bindings
+                        where (bound -> number::integer ->> '$.entityTypeId') is distinct from owner_type_id
+                            or (bound -> number::integer ->> '$.entityId') is distinct from owner_id
                     ),
                     asked as (
                         select
                             '{BINDING}' as entity, activity_id || ':' || number as source_id, 'create' as action,
-                            null::bigint as target_id, position,
+                            null::bigint as target_id, position, md5(binding::varchar) as digest,
                             json_merge_patch(
-                                bindings -> number::integer,
+                                binding,
                                 json_object('activityId', json_object('ref', ['{ACTIVITY.entity}', activity_id]))
-                            )::varchar as fields,
-                            md5((bindings -> number::integer)::varchar) as digest
-                        from bindings
-                        where exists (
-                            from portal_ledger as line where line.entity = '{ACTIVITY.entity}'
-                                and line.origin_id = activity_id and line.bitrix_id is not null)
+                            )::varchar as fields
+                        from others
                     )
                     from asked where (source_id, digest) not in (
                         select (origin_id, wanted ->> '$.digest') from portal_ledger

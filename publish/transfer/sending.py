@@ -9,13 +9,16 @@ from ingest.bitrix24.client import Command, Outcome
 from ingest.bitrix24.errors import PortalError
 from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.kinds import Card
-from publish.bitrix24.run import Attempt, Lines, Run, record, settle, until_executed
+from publish.bitrix24.run import END, Attempt, Lines, Run, record, settle, until_executed
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded, encoded
 from publish.transfer.files import Files
 from publish.transfer.kinds import UNDATED
 from publish.transfer.ledger import CREATED, TransferLedger, digest_of
 from publish.transfer.records import MISSING, Record, Reference, Work, ids_of, references_in, replaced
+
+# Kinds that others point to: how far each has been made is told while it is.
+LANES = {"company", "contact", "lead", "deal", "requisite", "bank_detail", "activity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,23 @@ class Move:
         """Ids of those records of a kind that the move has made."""
         return self.ledger.ids(page[0].entity, [one.source_id for one in page])
 
-    def resolved(self, page: Sequence[Record]) -> list[Record]:
+    async def ids_of(self, references: Iterable[Reference], *, waiting: str = "") -> dict[Reference, int]:
+        """Ids in the box of those records that are there. A kind that is `waiting` waits for records of other kinds as
+        long as their lanes make them."""
+        references, lanes = set(references), self.run.lanes
+        while True:
+            ids = ids_of(self.ledger, references)
+            missing = sorted({one.entity for one in references - ids.keys()} & LANES - {waiting})
+            if not (waiting and (going_on := [one for one in missing if lanes.reached(one) != END])):
+                return ids
+            await lanes.wait_beyond(going_on[0], lanes.reached(going_on[0]))
+
+    async def resolved(self, page: Sequence[Record], *, waiting: str = "") -> list[Record]:
         """Records with the box's ids in the place of references. One that points to a record that is not there becomes
         a dead letter, which every push looks at again."""
         pointed = {one.key: set(references_in(one.fields)) for one in page}
-        ids = ids_of(self.ledger, {reference for references in pointed.values() for reference in references})
+        everything = {reference for references in pointed.values() for reference in references}
+        ids = await self.ids_of(everything, waiting=waiting)
         ready: list[Record] = []
         refused: list[Refusal] = []
         for one in page:

@@ -106,11 +106,11 @@ def test_a_copy_made_while_a_push_went_on_that_was_killed_is_known_too(mover, ba
         await send_comments(move)
 
     async def killed(move):
-        raise KeyboardInterrupt
+        raise RuntimeError
 
     monkeypatch.setattr(pushing, "send_comments", copy_and_go_on)
-    monkeypatch.setattr(pushing, "bind", killed)
-    with pytest.raises(BaseException):  # noqa: B017
+    monkeypatch.setattr(pushing, "delete", killed)
+    with pytest.raises(RuntimeError):
         mover.push()
     monkeypatch.undo()
     back.put()
@@ -152,10 +152,10 @@ def test_a_push_that_was_killed_while_it_changed_restored_cards_takes_nobody_for
     mover.wants("company", card, {"title": "Иначе"}, action="update", target=card)
 
     async def killed(move):
-        raise KeyboardInterrupt
+        raise RuntimeError
 
-    monkeypatch.setattr(pushing, "bind", killed)
-    with pytest.raises(BaseException):  # noqa: B017
+    monkeypatch.setattr(pushing, "delete", killed)
+    with pytest.raises(RuntimeError):
         mover.push()
     monkeypatch.undo()
     result = mover.push()
