@@ -31,3 +31,6 @@ READ_AS = {
     f"5{LETTER_O}{LETTER_O}1{LETTER_O}{LETTER_O}7{LETTER_ZE}2259": OF_A_PERSON,
     "500100732259 770701001": OF_A_PERSON,
 }
+
+# What a spreadsheet left of an INN: with zeros for the digits that are lost it would name a stranger.
+CUT_SHORT = ("1,657E+11", "1.65700E+11", "7,70708E+09", "2E+8", " 5,001E+11 ", "7.707e9")

@@ -125,7 +125,9 @@ def readings(value: Any) -> set[str]:
     if value is None or isinstance(value, Mapping):
         return set()
     text = re.sub(r"[.,]0+$", "", unicodedata.normalize("NFKC", str(value)).strip())
-    if re.fullmatch(r"[0-9][.,][0-9]+[eE][+]?[0-9]{1,2}", text):
+    if power := re.fullmatch(r"([0-9](?:[.,][0-9]+)?)[eE][+]?([0-9]{1,2})", text):
+        if len(re.sub("[.,]", "", power[1])) <= int(power[2]):
+            return set()  # a spreadsheet cut it short: zeros for the lost digits would name a stranger
         text = str(int(Decimal(text.replace(",", "."))))
     if not re.search("[0-9]", text):
         return set()

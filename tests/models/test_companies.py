@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stdnum.ru import inn as stdnum_inn
 from stdnum.ru import ogrn as stdnum_ogrn
 
-from tests.inns_as_typed import READ_AS
+from tests.inns_as_typed import CUT_SHORT, READ_AS
 from tests.models.compiled_models import CompiledModels
 from tests.models.sql_rules import sql
 from tests.sample_data.companies import HONEST_LATIN, SPELLED_OUT
@@ -114,6 +114,14 @@ def test_inn_verdicts_agree_with_python_stdnum_on_a_million_values():
 def test_inns_are_read_however_they_were_typed_and_as_the_publisher_reads_them():
     read = sql("inn_padded", "(" + sql("inn_digits", "(" + sql("inn_without_labels", "x") + ")") + ")")
     assert computed(list(READ_AS), f"select {read} as y, n from given") == list(READ_AS.values())
+
+
+def test_an_inn_that_a_spreadsheet_cut_short_is_flagged_and_none():
+    texts = [*CUT_SHORT, "165700000000.0", *READ_AS, "7,707083893E+09"]
+    cut = computed(texts, f"select {sql('inn_is_cut', 'x')} as y, n from given")
+    assert [text for text, is_cut in zip(texts, cut, strict=True) if is_cut] == [*CUT_SHORT, "165700000000.0"]
+    read = computed(texts, f"select {sql('inn_without_labels', 'x')} as y, n from given")
+    assert {text for text, inn in zip(texts, read, strict=True) if inn is None} == {*CUT_SHORT, "165700000000.0"}
 
 
 def test_a_lost_zero_is_restored_exactly_where_python_stdnum_then_agrees():

@@ -5,7 +5,7 @@ import pytest
 from ingest.warehouse.errors import SettingsError
 from publish.bitrix24 import inns
 from publish.bitrix24.inns import pattern, readings
-from tests.inns_as_typed import READ_AS
+from tests.inns_as_typed import CUT_SHORT, READ_AS
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import type_in
 
@@ -23,7 +23,7 @@ def test_an_inn_is_read_however_it_was_typed(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", None, "нет", "—", "12345", "ИНН", "1" * 40, {"VALUE": "x"}, [], True, "027800022x"]
+    "text", ["", None, "нет", "—", "12345", "ИНН", "1" * 40, {"VALUE": "x"}, [], True, "027800022x", *CUT_SHORT]
 )
 def test_a_text_that_is_no_inn_means_nothing(text):
     assert readings(text) == set()

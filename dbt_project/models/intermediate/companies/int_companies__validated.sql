@@ -8,6 +8,7 @@ judged as (
         *,
         inn_raw is null or not regexp_matches(inn_raw, '[0-9]') as is_inn_missing, -- "-", "нет", "не указан"
         {{ inn_is_valid('inn') }} as is_inn_valid,
+        {{ inn_is_cut('inn_raw') }} as is_inn_cut,
         -- entrepreneurs have no KPP
         {{ kpp_is_well_formed('kpp') }} and (length(inn) is distinct from 12) as is_kpp_usable,
         {{ ogrn_is_valid('ogrn') }}
@@ -31,7 +32,7 @@ validated as (
         case when is_account_valid then bik end as bik, bik_raw,
         case when is_account_valid then account end as account, account_raw,
         case when is_account_valid and is_corr_account_valid then corr_account end as corr_account, corr_account_raw,
-        is_inn_missing, is_inn_valid, is_inn_padded and is_inn_valid as is_inn_padded,
+        is_inn_missing, is_inn_valid, is_inn_cut, is_inn_padded and is_inn_valid as is_inn_padded,
         is_kpp_usable, is_ogrn_valid, is_bik_well_formed, is_account_valid, is_corr_account_valid,
         is_deleted,
         created_at, changed_at,
