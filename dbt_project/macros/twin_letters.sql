@@ -9,3 +9,8 @@
 
 {% macro latin_twins() -%} {{ latin_capital_twins() }}Y{{ latin_small_twins() }} {%- endmacro %}
 {% macro cyrillic_twins() -%} {{ cyrillic_capital_twins() }}У{{ cyrillic_small_twins() }} {%- endmacro %}
+
+{#- A word in capitals, its Latin twins as Cyrillic letters. -#}
+{% macro in_cyrillic_capitals(word) -%}
+    translate(upper({{ word }}), '{{ latin_capital_twins() }}', '{{ cyrillic_capital_twins() }}')
+{%- endmacro %}

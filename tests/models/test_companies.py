@@ -1,6 +1,8 @@
 """The company rules against independent judges, and what must hold of them whatever is typed."""
 
 import html
+import re
+from collections import Counter
 from random import Random
 
 import duckdb
@@ -12,7 +14,7 @@ from stdnum.ru import ogrn as stdnum_ogrn
 
 from tests.inns_as_typed import CUT_SHORT, READ_AS
 from tests.models.compiled_models import CompiledModels
-from tests.models.sql_rules import sql
+from tests.models.sql_rules import PROJECT, model_sql, sql
 from tests.sample_data.companies import HONEST_LATIN, SPELLED_OUT
 from tests.sample_data.identifiers import Identifiers
 from tests.sample_data.typed_text import cp1251_read_as_latin1, utf8_read_as_cp1251, with_lookalikes
@@ -317,3 +319,104 @@ def test_an_unrelated_record_changes_no_other_golden_record(models, drawn, other
     rows = list(enumerate(drawn, start=1))
     unrelated = (len(rows) + 1, other | {"inn": "7728168971"})
     assert golden(models, [*rows, unrelated]) == golden(models, rows)
+
+
+# ----- titles
+
+FORMS = {"Общество с ограниченной ответственностью": "ООО", "Муниципальное бюджетное учреждение культуры": "МБУК"}
+TITLE_WORDS = (
+    "Ромашка",
+    "Торговый",
+    "дом",
+    "города",
+    "Кургана",
+    "№",
+    "3",
+    "им.",
+    "Глинки",
+    "плюс",
+    "школа",
+    "ООО",
+    "МБУК",
+)
+MARKS = ('"', "«", "»", "“", "„", "''")
+
+
+@pytest.fixture(scope="module")
+def titled():
+    """Titles of names, by the models as they are."""
+    connection = duckdb.connect()
+    connection.execute("create schema intermediate")
+    for seed in ("legal_forms", "institution_words"):
+        connection.execute(f"create table intermediate.{seed} as from '{PROJECT}/seeds/{seed}.csv'")
+    connection.execute(
+        f"create table intermediate.int_companies__legal_forms as {model_sql('int_companies__legal_forms')}"
+    )
+
+    def titles(names: list[str]) -> list[tuple[str | None, str | None]]:
+        connection.execute(
+            """create or replace table intermediate.int_companies__validated as
+               select unnest(range(?)) as record_key, unnest(?::varchar[]) as company_name""",
+            [len(names), names],
+        )
+        return connection.execute(
+            f"select title, legal_form from ({model_sql('int_companies__titled')}) order by record_key"
+        ).fetchall()
+
+    yield titles
+    connection.close()
+
+
+@st.composite
+def company_names(draw) -> str:
+    """A form before or behind some words, quotation marks of any kind wherever a word begins or ends."""
+    words = draw(st.lists(st.sampled_from(TITLE_WORDS), min_size=1, max_size=6))
+    marks = st.sampled_from(("", "", "", *MARKS))
+    rest = " ".join(f"{draw(marks)}{word}{draw(marks)}" for word in words)
+    form = draw(st.sampled_from(("", "АО", *FORMS, *FORMS.values())))
+    return draw(st.sampled_from((f"{form} {rest}", f"{form} {rest}", f"{rest}, {form}"))).strip()
+
+
+def words_of(text: str) -> Counter:
+    """The words of a name, every form in it as its abbreviation."""
+    folded = re.sub(r"[^А-ЯЁA-Z0-9№.]+", " ", text.upper().replace("''", " "))
+    for spelled, abbreviation in FORMS.items():
+        folded = folded.replace(spelled.upper(), abbreviation)
+    return Counter(folded.split())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(company_names(), min_size=1, max_size=30))
+def test_a_title_never_gains_or_loses_a_word_and_closes_its_quotation_marks(titled, names):
+    for name, (title, _) in zip(names, titled(names), strict=True):
+        if title is None:
+            assert words_of(name).total() <= 1, name  # a form and nothing else
+        else:
+            assert words_of(title) == words_of(name), (name, title)
+            assert title.count('"') % 2 == 0, (name, title)
+
+
+REAL_TITLES = {  # as such institutions stand in public lists of customers
+    "Муниципальное бюджетное дошкольное образовательное учреждение «Детский сад № 12 «Сказка»": (
+        'МБДОУ "Детский сад № 12 "Сказка""'
+    ),
+    "ГБУЗ «ГКБ им. С.П. Боткина ДЗМ»": 'ГБУЗ "ГКБ им. С.П. Боткина ДЗМ"',
+    "Государственное автономное учреждение здравоохранения Свердловской области «Станция переливания крови»": (
+        'ГАУЗ Свердловской области "Станция переливания крови"'
+    ),
+    "МБОУ СОШ № 5 г. Пензы": 'МБОУ "СОШ № 5 г. Пензы"',
+    "Федеральное государственное автономное образовательное учреждение высшего образования "
+    "«Уральский федеральный университет имени первого Президента России Б.Н. Ельцина»": (
+        'ФГАОУ ВО "Уральский федеральный университет имени первого Президента России Б.Н. Ельцина"'
+    ),
+    "Администрация муниципального образования «Город Глазов»": (
+        'Администрация муниципального образования "Город Глазов"'
+    ),
+    "Государственное казённое учреждение службы занятости населения «Центр»": (
+        'ГКУ службы занятости населения "Центр"'
+    ),
+}
+
+
+def test_names_of_institutions_are_abbreviated_as_the_registry_does(titled):
+    assert dict(zip(REAL_TITLES, (title for title, _ in titled(list(REAL_TITLES))), strict=True)) == REAL_TITLES

@@ -56,7 +56,10 @@ golden as (
         coalesce(facts.kpp, survivors.kpp) as kpp,
         coalesce(facts.ogrn, survivors.ogrn) as ogrn,
         -- a company nobody named is shown by its INN
-        coalesce(facts.short_name, facts.full_name, survivors.title, 'ИНН ' || survivors.inn) as title,
+        coalesce(
+            {{ with_balanced_marks('coalesce(facts.short_name, facts.full_name)') }},
+            survivors.title, 'ИНН ' || survivors.inn
+        ) as title,
         facts.full_name,
         coalesce(facts.legal_form, survivors.legal_form) as legal_form,
         facts.director_name,
