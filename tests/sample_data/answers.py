@@ -95,7 +95,8 @@ select p.*, p.source || ':' || p.source_id as record_id, coalesce(inns, []) as i
 from true_persons p left join employed using (source, source_id);
 """
 
-# A phone or an e-mail is personal when every record that gives it is of one true person.
+# A phone or an e-mail is personal when every record that gives it is of one true person. Any other joins the records of
+# one person in one company, and a mobile or a mailbox of one's own also elsewhere where a whole name is beside it.
 EVIDENCE = """
 create table held as
 select record_id, person_id, kind, unnest(given) as held_value from (
@@ -115,9 +116,33 @@ in_company as (
     from (select *, unnest(inns) as inn from person_outcomes where outcome = 'published' and full_name is not null)
     where person_id is not null
     group by person_id, full_name, inn having count(distinct record_id) > 1
+),
+placed_in as (
+    select *, unnest(inns) as inn from person_outcomes
+    where outcome = 'published' and person_id is not null and is_named
+),
+by_value_in_company as (
+    select kind || '_in_company' as kind, list(distinct record_id order by record_id) as records
+    from held join (select record_id, inn from placed_in) using (record_id)
+    group by kind, held_value, person_id, inn having count(distinct record_id) > 1
+),
+by_value_of_several as (
+    select kind || '_of_several' as kind, list(distinct record_id order by record_id) as records
+    from held join (select record_id, full_name from placed_in) using (record_id)
+    where held_value like '+79%' or (kind = 'same_email' and not starts_with(held_value, 'info@'))
+    group by kind, held_value, person_id having count(distinct record_id) > 1 and count(full_name) > 0
+),
+by_short_name as (
+    select 'same_short_name_in_company' as kind, list(distinct record_id order by record_id) as records
+    from placed_in where last_name is not null and first_name is not null
+    group by person_id, inn, last_name, first_name
+    having count(distinct record_id) > 1 and count(full_name) > 0
 )
 select kind, records[1] as left_id, unnest(records[2:]) as right_id
-from (select kind, records from personal union all select kind, records from in_company);
+from (
+    select kind, records from personal union all from in_company union all from by_value_in_company
+    union all from by_value_of_several union all from by_short_name
+);
 """
 
 PERSON_KEYS = """

@@ -1,8 +1,7 @@
--- Phones and e-mails of usable contacts, one row per contact and value. A value is personal while all names it stands
--- beside may be one person's; a switchboard, a family phone, a box of a department is shared, and joins nobody.
-{%- set name_columns = 'name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known' %}
+-- Phones and e-mails of usable contacts, one row per contact and value, and whose such a value is by its nature: a
+-- mobile or a mailbox is one person's own, an office's telephone need not be, 8-800 and info@ are made for everybody.
 with contacts as (
-    select * from {{ ref('int_contacts__validated') }} where reason is null
+    select record_key, phones, emails from {{ ref('int_contacts__validated') }} where reason is null
 ),
 
 role_mailboxes as (
@@ -19,48 +18,18 @@ several as (
     select kind, value, count(*) as holders from given group by all having count(*) > 1
 ),
 
-counted as materialized (
-    select given.*, coalesce(holders, 1) as holders
-    from given
-    left join several on several.kind = given.kind and several.value = given.value
-),
-
--- Only values that several records give are compared, and only their different name forms: a hub of a thousand
--- namesakes is one row.
-forms as (
-    select distinct kind, value, {{ name_columns }}
-    from counted
-    inner join contacts using (record_key)
-    where holders > 1 and name_kind is not null
-),
-
-numbered as materialized (
-    select
-        *,
-        count(*) over (partition by kind, value) as form_count,
-        row_number() over (partition by kind, value order by {{ name_columns }}) as form_number
-    from forms
-),
-
-shared as (
-    select distinct kind, value from numbered where form_count > 12 -- nobody is written in so many ways
-    union
-    select a.kind, a.value
-    from numbered as a
-    inner join numbered as b on b.kind = a.kind and b.value = a.value and b.form_number > a.form_number
-    where a.form_count between 2 and 12 and not {{ names_agree('a', 'b') }}
-),
-
 communications as (
     select
-        counted.record_key, counted.kind, counted.value, holders,
-        shared.value is not null as is_shared,
-        shared.value is null
-            and not (counted.kind = 'phone' and {{ is_toll_free('counted.value') }}) -- made for everybody
-            and mailbox is null as is_personal
-    from counted
-    left join shared on shared.kind = counted.kind and shared.value = counted.value
-    left join role_mailboxes on counted.kind = 'email' and mailbox = split_part(counted.value, '@', 1)
+        given.record_key, given.kind, given.value,
+        coalesce(holders, 1) as holders,
+        case
+            when mailbox is not null or given.kind = 'phone' and {{ is_toll_free('given.value') }} then 'everybody'
+            when given.kind = 'email' or {{ phone_kind('given.value') }} = 'mobile' then 'a person'
+            else 'an office'
+        end as belongs_to
+    from given
+    left join several on several.kind = given.kind and several.value = given.value
+    left join role_mailboxes on given.kind = 'email' and mailbox = split_part(given.value, '@', 1)
 )
 
 select * from communications

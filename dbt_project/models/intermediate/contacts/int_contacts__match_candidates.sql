@@ -1,62 +1,58 @@
--- Pairs that the evidence joins, as stars: each record that shares a key with others is paired with the first of them,
--- so a key of n records makes n - 1 pairs. A pair says by which rule and by which key.
-with contacts as materialized (
-    select record_key, name_kind, last_key, first_key, second_key
-    from {{ ref('int_contacts__validated') }}
-    where reason is null
+-- Pairs that some evidence joins, before contradictions are looked for: stars, in which each record of a group of
+-- compatible names on a key is paired with the first that has the group's best name. A pair says by which rule and key.
+with keys as (
+    select * from {{ ref('int_contacts__match_keys') }} where belongs_to = 'nobody'
 ),
 
-communications as (
-    select * from {{ ref('int_contacts__communications') }} where holders > 1 and not is_shared
+groups as (
+    select * from {{ ref('int_contacts__name_groups') }}
 ),
 
-appearances as (
-    select * from {{ ref('int_company_contacts__appearances') }}
+personal as ( -- all names beside it may be one person's
+    select kind, match_key from groups where within = '' and group_count = 1 group by all
 ),
 
-companies as (
-    select * from {{ ref('int_companies__outcomes') }} where company_id is not null
-),
-
-employed as materialized (
-    select distinct appearances.record_key, company_id
-    from appearances
-    inner join companies on companies.record_key = appearances.company_key
-),
-
-named_communications as materialized (
-    select record_key, kind, value, is_personal, name_kind, last_key
-    from communications
-    inner join contacts using (record_key)
-),
-
-keys as (
-    -- the same personal phone or e-mail, wherever
-    select record_key, 'same_' || kind as rule, value as match_key, '' as within
-    from named_communications
-    where is_personal and name_kind in ('full', 'part')
+ruled as (
+    select
+        record_key, match_key, within, is_head, head_number as group_number,
+        case
+            when group_count = 1 then 'same_' || kind
+            -- what others give too proves somebody by surname and given name; a hub of many names proves nobody
+            when belongs_to = 'a person' and is_head_named and group_count <= 12 then 'same_shared_' || kind
+        end as rule
+    from groups
+    where kind <> 'name' and within = '' and name_kind <> 'text'
     union all
-    -- what is nobody's own (8-800, info@), or stands beside no name, joins inside one company only
-    select record_key, 'same_' || kind || '_in_company', value,
-        company_id || case when name_kind in ('full', 'part') then '' else coalesce(' ' || last_key, ' ') end
-    from named_communications
-    inner join employed using (record_key)
-    where not is_personal or coalesce(name_kind, 'text') = 'text'
+    select record_key, match_key, within, is_head, head_number, 'same_' || kind || '_in_company'
+    from groups
+    anti join personal using (kind, match_key)
+    where kind <> 'name' and within <> ''
     union all
-    select record_key, 'same_name_in_company', last_key || ' ' || first_key || ' ' || second_key, company_id
-    from contacts
-    inner join employed using (record_key)
-    where name_kind = 'full'
+    select record_key, match_key, within, true, 0, 'same_' || kind || '_in_company'
+    from keys
+    union all
+    select record_key, match_key || ' ' || second_key, within, true, form_number, 'same_name_in_company'
+    from groups
+    where kind = 'name' and name_kind = 'full'
+    union all
+    -- the patronymic is missing on one side, and one name there fits
+    select record_key, match_key, within, is_head, head_number, 'same_short_name_in_company'
+    from groups
+    where kind = 'name' and is_head_full and (is_head or name_kind = 'part')
 ),
 
 starred as (
-    select *, min(record_key) over (partition by rule, match_key, within) as left_key from keys
+    select
+        *,
+        min(record_key) filter (is_head) over (partition by rule, match_key, within, group_number) as left_key
+    from ruled
+    where rule is not null
 ),
 
 candidates as (
     select left_key, record_key as right_key, rule, match_key, within
     from starred
-    where left_key <> record_key
+    where left_key <> record_key and not (rule = 'same_short_name_in_company' and is_head)
 )
 
 select * from candidates

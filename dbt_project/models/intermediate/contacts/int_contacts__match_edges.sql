@@ -1,63 +1,44 @@
 -- The pairs that stand, each with the rule that made it. Where a chain of pairs would put incompatible names into one
--- cluster (initials that share one phone with one full name and another phone with the other), only the pairs between
--- equal full names are kept of that chain.
+-- cluster (initials that share one phone with one full name and another phone with the other), each group of compatible
+-- names in that chain keeps the pairs among its own, and whoever fits two groups is in none.
 with recursive candidates as (
     select * from {{ ref('int_contacts__match_candidates') }}
 ),
 
 contacts as (
-    select * from {{ ref('int_contacts__validated') }}
+    select record_key, {{ name_columns() }} from {{ ref('int_contacts__validated') }} where reason is null
 ),
 
 components(record_key, component) using key (record_key) as (
     {{ connected_components('candidates') | indent(4) }}
 ),
 
-forms as (
-    select distinct component, name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known
-    from components
-    inner join contacts using (record_key)
-    where name_kind is not null
+chained as (
+    select * from components inner join contacts using (record_key)
 ),
 
-numbered as (
-    select
-        *,
-        count(*) over (partition by component) as form_count,
-        row_number() over (
-            partition by component
-            order by name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known
-        ) as form_number
-    from forms
-),
+{{ groups_of_names('chained', 'component') }},
 
-contradictory as (
-    select distinct component from numbered where form_count > 24
-    union
-    select a.component
-    from numbered as a
-    inner join numbered as b on b.component = a.component and b.form_number > a.form_number
-    where a.form_count between 2 and 24 and not {{ names_agree('a', 'b') }}
+contradictory as materialized (
+    select record_key, component, head_number from grouped where group_count > 1
 ),
 
 doubtful as (
     select candidates.*
     from candidates
-    inner join components on components.record_key = candidates.left_key
-    semi join contradictory using (component)
+    semi join contradictory on contradictory.record_key = candidates.left_key
 ),
 
-sure as ( -- the same keys, starred anew among equal full names
+starred as ( -- the same keys, starred anew inside each group
     select
         record_key, rule, match_key, within,
-        min(record_key) over (partition by rule, match_key, within, last_key, first_key, second_key) as left_key
+        min(record_key) over (partition by rule, match_key, within, component, head_number) as left_key
     from (
         select left_key as record_key, rule, match_key, within from doubtful
         union
         select right_key, rule, match_key, within from doubtful
     )
-    inner join contacts using (record_key)
-    where name_kind = 'full'
+    inner join contradictory using (record_key)
 ),
 
 edges as (
@@ -66,7 +47,7 @@ edges as (
     anti join (select distinct left_key from doubtful) using (left_key)
     union all
     select left_key, record_key as right_key, rule, match_key, within
-    from sure
+    from starred
     where left_key <> record_key
 )
 

@@ -12,6 +12,10 @@ job_words as (
     select * from {{ ref('job_words') }}
 ),
 
+words_for_nothing as (
+    select word as nothing from {{ ref('words_for_nothing') }}
+),
+
 words as (
     select distinct unnest(words) as word from names
 ),
@@ -24,10 +28,14 @@ judged as (
     select
         word, key, gender,
         given_name is not null as is_given,
-        {{ name_word_kind('word', 'key', 'job_word is not null', 'given_name is not null') }} as kind
+        case
+            when nothing is not null then 'n'
+            else {{ name_word_kind('word', 'key', 'job_word is not null', 'given_name is not null') }}
+        end as kind
     from keyed
     left join given_names on given_name = key
     left join job_words on job_word = key
+    left join words_for_nothing on nothing = key
 ),
 
 spelled as ( -- as it is written in a name

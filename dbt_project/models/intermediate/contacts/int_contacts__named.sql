@@ -14,10 +14,15 @@ layouts as (
     select * from {{ ref('name_layouts') }}
 ),
 
+twofold_names as (
+    select * from {{ ref('int_contacts__twofold_names') }}
+),
+
 shaped as (
     select
         record_key, name_text,
         concat(first_word.kind, second_word.kind, third_word.kind, fourth_word.kind) as kinds,
+        is_surname_first,
         [first_word.key, second_word.key, third_word.key, fourth_word.key] as keys,
         [first_word.spelled, second_word.spelled, third_word.spelled, fourth_word.spelled] as spelled,
         [first_word.is_given, second_word.is_given, third_word.is_given, fourth_word.is_given] as is_given,
@@ -31,17 +36,21 @@ shaped as (
     left join words as second_word on second_word.word = words[2]
     left join words as third_word on third_word.word = words[3]
     left join words as fourth_word on fourth_word.word = words[4]
+    left join twofold_names
+        on twofold_names.first_word = words[1] and twofold_names.second_word = words[2] and len(words) = 2
 ),
 
-told_apart as ( -- two shapes are read in two ways, and it is the words that tell
+told_apart as ( -- three shapes are read in two ways, and it is the words that tell
     select
         *,
         kinds || case
             when kinds = 'gp' and is_of_other_gender then ' of other gender'
             when kinds = 'gwp' and is_like_surname then ' like a surname'
+            when kinds = 'gg' then case when is_surname_first then ' surname first' else ' given name first' end
             else ''
         end as shape
     from shaped
+    where not (is_short_enough and regexp_full_match(kinds, 'n+')) -- "не указан"
 ),
 
 laid_out as (

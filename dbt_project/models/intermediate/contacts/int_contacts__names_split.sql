@@ -1,4 +1,5 @@
 -- The name of each contact that has one as its words, brackets and addresses ("г-н") left out.
+{%- set latin, cyrillic = latin_twins() ~ 'mhbt', cyrillic_twins() ~ 'мнвт' %} {#- and capital twins made small #}
 with contacts as (
     select record_key, contact_name from {{ ref('int_contacts__cleaned') }} where regexp_matches(contact_name, '\pL')
 ),
@@ -8,8 +9,8 @@ readable as ( -- a name of Cyrillic words holds no Latin ones: what looks like o
         record_key,
         case
             when regexp_matches(contact_name, '[A-Za-z]') and regexp_matches(contact_name, '[А-Яа-яЁё]')
-                and not regexp_matches(translate(contact_name, '{{ latin_twins() }}', ''), '[A-Za-z]')
-                then translate(contact_name, '{{ latin_twins() }}', '{{ cyrillic_twins() }}')
+                and not regexp_matches(translate(contact_name, '{{ latin }}', ''), '[A-Za-z]')
+                then translate(contact_name, '{{ latin }}', '{{ cyrillic }}')
             else contact_name
         end as name_text
     from contacts
@@ -23,7 +24,7 @@ split as (
             when regexp_full_match(name_text, '[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)*') then string_split(name_text, ' ')
             else regexp_extract_all(
                 replace(
-                    regexp_replace(name_text, '\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'),
+                    regexp_replace(name_text, '(?i)\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'),
                     ' - ', '-'
                 ),
                 '[^\s,;.]+\.?'

@@ -63,14 +63,7 @@ judged as (
 phones as (
     select
         record_key, position, phone_raw, number, extension,
-        case
-            when number is null then null
-            when starts_with(number, '+79') then 'mobile'
-            when not starts_with(number, '+7') then 'foreign'
-            when {{ is_toll_free('number') }} then 'toll_free'
-            when number[3:4] in ('70', '76', '77') or number[3:5] in ('747', '785') then 'mobile'
-            else 'fixed'
-        end as kind
+        {{ phone_kind('number') }} as kind
     from judged
 )
 
