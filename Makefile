@@ -119,7 +119,7 @@ docs: $(READY) ## browsable documentation and lineage of the models, as one page
 	@$(DBT) --quiet docs generate --static $(DBT_AT)
 	@echo "open dbt_project/target/static_index.html"
 
-quality: services ## golden records against the generator's known answers (SCALE=…)
+quality: services ## golden records against the known answers of both generators (SCALE=…)
 	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
 
 chaos: $(DEV) ## kills the publisher 200 times, puts back and swaps warehouse and portal, and compares

@@ -58,13 +58,13 @@ PEOPLE = """
         phones, emails, company_id
     from intermediate.int_contacts__validated
     left join (
-        select source, source_contact_id, min(company_id) as company_id
-        from intermediate.int_company_contacts__appearances
-        join intermediate.int_companies__outcomes using (source, source_company_id)
+        select appearances.record_key, min(company_id) as company_id
+        from intermediate.int_company_contacts__appearances as appearances
+        join intermediate.int_companies__outcomes as companies on companies.record_key = appearances.company_key
         group by all
-    ) using (source, source_contact_id)
+    ) using (record_key)
     where reason is null
-"""  # the cleaned contacts that int_contacts__match_candidates starts from
+"""  # the cleaned contacts that int_contacts__match_keys starts from
 
 
 def cluster(warehouse: Path, select: str) -> tuple[list[tuple[str, str]], float]:

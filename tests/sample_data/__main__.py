@@ -9,7 +9,7 @@ from rich import print, print_json
 from rich.table import Table
 
 from .generate import TODAY, generate
-from .quality import measure_quality
+from .quality import measure_classes, measure_quality
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -39,6 +39,10 @@ def quality_command(
         share = "nothing to measure" if figure.share is None else f"{figure.share:.5f}"
         bar = f"{figure.measure.at_least:g}"
         table.add_row(figure.measure.name, share, bar, "" if figure.is_good else "[red]under the bar[/red]")
+    print(table)
+    table = Table("class of defect", "count", "should be", "are", box=None)
+    for one in measure_classes(answers, warehouse, day=day):
+        table.add_row(one.name, f"{one.count:,}", one.should_be, f"{one.share:.5f}")
     print(table)
     for figure in figures:
         if figure.misses:

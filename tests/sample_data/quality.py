@@ -1,9 +1,11 @@
 """Golden records in a warehouse, measured against a sample's known answers. All the counting is SQL.
 
 A measure is a query whose rows are either hits or misses; its figure is the share of hits. Where the answers leave a
-value open (null, or `is_..._known` false) there is nothing to measure. Names are compared with ё as е.
+value open (null, or `is_..._known` false) there is nothing to measure. Names are compared with ё as е. A sample whose
+manifest says what its answers speak of (`measured`, how the names of measures begin) is measured by just that.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,16 +226,58 @@ class Figure:
         return self.share is not None and self.share >= self.measure.at_least
 
 
-def measure_quality(sample: Path, warehouse: Path, *, day: int = 1, show: int = 0) -> list[Figure]:
-    """Compare the marts of a warehouse with a sample's answers of a day; each figure with up to `show` misses."""
+CLASSES = """
+select trap, if(must_merge, 'one', 'apart') as should_be, count(*),
+       avg(((l.contact_id is not distinct from r.contact_id) = must_merge)::int) as share
+from answer_traps t
+join placed l on l.source = t.source_1 and l.source_id = t.source_id_1
+join placed r on r.source = t.source_2 and r.source_id = t.source_id_2
+where l.contact_id is not null
+group by all order by should_be desc, share, trap
+"""
+TITLES = """
+select a.defect, 'named so', count(*), avg((a.title is not distinct from m.title)::int) as share
+from answer_golden_companies a left join marts.crm_companies m using (inn) group by all order by share, a.defect
+"""
+
+
+@dataclass(frozen=True)
+class DefectClass:
+    """Pairs of records (or titles) laid as one kind of defect, and the share that came out as it should."""
+
+    name: str
+    should_be: str  # one | apart | named so
+    count: int
+    share: float
+
+
+def _opened(sample: Path, warehouse: Path, day: int) -> duckdb.DuckDBPyConnection:
     answers = (sample if day == 1 else sample / "day_two") / "answers"
     con = duckdb.connect(str(warehouse), read_only=True)
     con.execute("set timezone = 'UTC'")
     for path in sorted(answers.glob("*.parquet")):
         con.execute(f"create temp view answer_{path.stem} as from '{path}'")
     con.execute(PREPARED)
+    return con
+
+
+def measure_classes(sample: Path, warehouse: Path, *, day: int = 1) -> list[DefectClass]:
+    """The pairs of a sample by their class of defect, and the titles where it tells what is wrong with them."""
+    with _opened(sample, warehouse, day) as con:
+        rows = con.execute(CLASSES).fetchall()
+        if "defect" in con.table("answer_golden_companies").columns:
+            rows += con.execute(TITLES).fetchall()
+    return [DefectClass(*row) for row in rows]
+
+
+def measure_quality(sample: Path, warehouse: Path, *, day: int = 1, show: int = 0) -> list[Figure]:
+    """Compare the marts of a warehouse with a sample's answers of a day; each figure with up to `show` misses."""
+    measured = tuple(json.loads((sample / "manifest.json").read_text()).get("measured", [""]))
+    con = _opened(sample, warehouse, day)
     figures = []
     for measure in MEASURES:
+        if not measure.name.startswith(measured):
+            continue
         (share,) = con.execute(measure.share).fetchone()
         missed = con.execute(f"from ({measure.misses}) order by all limit {show}") if show else None
         columns = [column[0] for column in missed.description] if missed else []
