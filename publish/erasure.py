@@ -10,14 +10,19 @@ from typing import NamedTuple
 
 import duckdb
 
+from ingest.warehouse import parts_of_people
 from ingest.warehouse.forgotten import Memory, name_pairs, tokens, without_values
+from publish import portal_people
 from publish.parts import Link, Part
 from publish.people import Asked, Person
 
 OF_MODELS = ("staging", "intermediate", "marts", "failures")
+_WRITTEN = ("sync", "transfer")  # schemas of what portals hold of ours
+_KEPT = ("ledger", "portals", "parts")  # a part that is there stays known
 _SYNC = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "history")
 _ABOUT_PEOPLE = ("contact", "person")  # in the names of tables
 _CONTACT = "contact"
+_TEXTS_OF_PEOPLE = "intermediate.int_contacts__name_words"
 
 
 class Table(NamedTuple):
@@ -60,11 +65,16 @@ def erase(
     _gather(connection, people)
     texts = _texts(connection)
     erased: Counter[str] = Counter()
+    erased["ops.snapshot_rows"] += portal_people.forget_what_is_under_way(connection)
     for table in tables(connection, "raw"):
         if "payload" in table.columns and table.name != "envelope":
             is_letters = table.columns["payload"] == "BLOB"
             changed = memory.scrub_bytes(table.place) if is_letters else memory.scrub(table.place, table.name)
             erased[table.place] += changed
+    of_portals = parts_of_people.erase(connection)
+    if of_portals or any(_is_of_portal(place) for place in erased if erased[place]):
+        erased.update(of_portals)
+        erased.update(portal_people.empty_the_models(connection))
     for schema in OF_MODELS:
         for table in tables(connection, schema):
             erased[table.place] += _erase_rows(connection, table) + _cut_values(connection, table)
@@ -73,20 +83,24 @@ def erase(
     return {table.replace('"', ""): rows for table, rows in sorted(erased.items()) if rows}
 
 
+def _is_of_portal(place: str) -> bool:
+    return any(f'"{portal}__' in place for portal in ("cloud", "box"))
+
+
 def leftovers(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
     """What is still found in any column of any table: rows with a phone or an e-mail; rows with a full name (of a
     namesake, or as the register publishes it)."""
     of_values: dict[str, int] = {}
     of_names: dict[str, int] = {}
     patterns = [name.lower() for name in names if " " in name.strip()]
-    for schema in ("raw", *OF_MODELS, "sync", "ops"):
+    for schema in ("raw", *OF_MODELS, *_WRITTEN, "ops"):
         for table in tables(connection, schema):
             place = table.place.replace('"', "")
             if lines := _lines_with_values(connection, table):
                 of_values[place] = len(lines)
             ((count,),) = connection.execute(
-                f"""select count(*) from {table.place} as whole, (select unnest(?::varchar[]) as name)
-                    where contains(lower({_as_text(table)}), name)""",
+                f"""select count(*) from {table.place} as whole, (select unnest(?::varchar[]) as name) as sought
+                    where contains(lower({_as_text(table)}), sought.name)""",
                 [patterns],
             ).fetchall()
             if count:
@@ -124,6 +138,8 @@ def _gather(connection: duckdb.DuckDBPyConnection, people: Sequence[Person]) -> 
 def _values(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> tuple[set[str], set[str]]:
     """Phones and e-mails of these records in the form that is remembered, and those that are also somebody else's or
     made for everybody."""
+    if not keys:
+        return set(), set()
     rows = connection.execute(
         """with given as (
                select record_key, right(regexp_replace(coalesce(number, phone_raw), '[^0-9]', '', 'g'), 10) as value,
@@ -144,6 +160,8 @@ def _values(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> tuple
 
 
 def _names(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> list[str]:
+    if not keys:
+        return []
     rows = connection.execute(
         """select distinct unnest([contact_name_raw, contact_name, concat_ws(' ', last_name, first_name),
                concat_ws(' ', first_name, last_name)]) as name
@@ -157,6 +175,8 @@ def _names(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> list[s
 
 def _texts(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Names and posts of those who leave, as entered: other tables keep each text once."""
+    if not portal_people.is_table(connection, _TEXTS_OF_PEOPLE):
+        return []
     rows = connection.execute(
         """select distinct unnest([contact_name_raw, post_raw]) from intermediate.int_contacts__unioned
            where record_key in (select id from leaving_records)"""
@@ -226,6 +246,8 @@ def _cut_values(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
 
 def _erase_words(connection: duckdb.DuckDBPyConnection, texts: Sequence[str]) -> dict[str, int]:
     """Texts that are kept once, whoever has them: those that nobody has any more."""
+    if not portal_people.is_table(connection, _TEXTS_OF_PEOPLE):  # only portals were read
+        return {}
     words = _count(
         connection.execute(
             """delete from intermediate.int_contacts__name_words
@@ -269,13 +291,11 @@ def _erase_sync(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) ->
                     and json_extract_string({column}, '$.{field}') in (select id from leaving_people)""",
                 [entity],
             )
-    for other in tables(connection, "sync"):
-        if lines := _lines_with_values(connection, other):
-            of_ledger = "and false" if other.name in ("ledger", "portals") else ""  # a part that is there stays known
-            erased[f"sync.{other.name}"] = erased.get(f"sync.{other.name}", 0) + _count(
-                connection.execute(
-                    f"delete from {other.place} where rowid in (select unnest(?::bigint[])) {of_ledger}", [[*lines]]
-                )
+    for other in (table for schema in _WRITTEN for table in tables(connection, schema)):
+        if other.name not in _KEPT and (lines := _lines_with_values(connection, other)):
+            name = f"{other.schema}.{other.name}"
+            erased[name] = erased.get(name, 0) + _count(
+                connection.execute(f"delete from {other.place} where rowid in (select unnest(?::bigint[]))", [[*lines]])
             )
     return erased
 

@@ -6,6 +6,7 @@ Each step may be killed: the erasure is one transaction, with the act in it; wha
 
 import asyncio
 import platform
+import shutil
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,14 +14,14 @@ import duckdb
 
 from ingest.bitrix24.client import Client
 from ingest.bitrix24.pacing import Pace
-from ingest.warehouse import compaction, journal
+from ingest.warehouse import compaction, journal, parts_of_people
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.forgotten import Memory
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import make_snapshot, snapshot_path
 from ingest.warehouse.terminal import say, say_aside
-from publish import acts, erasure, stamps
+from publish import acts, erasure, portal_people, stamps
 from publish.bitrix24.forgotten_cards import Treatment, treat, wanted_states
 from publish.bitrix24.parts import CONTACT, PARTS
 from publish.people import Asked, Person, find
@@ -58,6 +59,11 @@ def _erase(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, c
     connection = open_warehouse(settings.warehouse)
     try:
         connection.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
+        if not parts_of_people.are_known(connection):
+            raise OperatorError(
+                "the models of the move say where portals have people, and they have not been built",
+                hint="dbt build --selector transfer, then the same again",
+            )
         people = find(connection, asked)
         _say_who(people, asked)
         if len(people) > 1 and not everyone and not asked.ids:
@@ -96,6 +102,7 @@ def _erase_in_one(
             for card in erasure.cards_of(connection, people)
         ]
         erasure.remember(connection, memory, asked, people, number)
+        names += portal_people.remember(connection, memory, number)
         erased = erasure.erase(connection, memory, people, PARTS)
         of_values, of_names = erasure.leftovers(connection, names)
         stamps.stamp_again(connection, right)
@@ -123,6 +130,9 @@ def _finish(settings: Settings) -> None:
         snapshot_path(settings.warehouse).with_name(f"{snapshot_path(settings.warehouse).name}.new").unlink(
             missing_ok=True
         )
+        beside = settings.warehouse.parent / "transfer"  # what is made there of a move is made again without them
+        (beside / "report.html").unlink(missing_ok=True)
+        shutil.rmtree(beside / "files", ignore_errors=True)
         compaction.rewrite(settings.warehouse)
     connection = open_warehouse(settings.warehouse)
     try:

@@ -16,7 +16,9 @@ import pyarrow as pa
 from ingest import raw
 from ingest.portal.entities import Entity, OfOwners, Owner
 from ingest.portal.records import Record
+from ingest.warehouse import parts_of_people
 from ingest.warehouse.connection import transaction
+from ingest.warehouse.forgotten import Memory
 from ingest.warehouse.journal import utc_now
 
 GO_ON_WITHIN = timedelta(hours=24)  # an older broken snapshot is begun anew
@@ -161,6 +163,7 @@ class Snapshot:
         with transaction(self.connection):
             for entity in entities:
                 figures[entity.name] = self._complete(entity, run_id)
+            self._keep_away(list(figures))
             self._forget_rows()
             self.connection.execute(
                 "update ops.snapshots set completed_at = ?, detail = ? where source = ? and snapshot_id = ?",
@@ -207,6 +210,16 @@ class Snapshot:
             of | {"snapshot": self.snapshot_id, "of_others": self._of_others},
         ).fetchall()
         return Figures(self.count(entity), int(landed), int(closed) - int(changed))
+
+    def _keep_away(self, names: Sequence[str]) -> None:
+        """People who were forgotten do not come back, nor does what hangs on them."""
+        memory = Memory.of(self.connection)
+        if memory is None:
+            return
+        for name in names:
+            table = f"{self.source}__{name}"
+            memory.scrub(f'raw."{table}"', table, f"source_position = '{self.snapshot_id}'")
+        parts_of_people.erase(self.connection)
 
     def _is_past(self, entity: Entity) -> str:
         """The condition of a version that holds no longer: its record is another now, or is not there."""

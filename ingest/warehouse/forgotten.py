@@ -4,8 +4,9 @@ A hash is HMAC-SHA256 (RFC 2104) under a key that is not in the warehouse: witho
 tried out. What is remembered of a person: the keys of their records at the sources; each phone and e-mail that was
 theirs alone (`value`); of those that others have as well (`shared`), the value together with their name (`named`).
 
-Where a source keeps people, table `intermediate.people_in_sources` says (a seed of the models), so that no source is
-known here by its name. All this is SQL over a batch: Python sees the few rows only that somebody is in.
+Where a source keeps people, table `intermediate.people_in_sources` says (a seed of the models; `people_in_portals` for
+portals), so that no source is known here by its name. All this is SQL over a batch: Python sees the few rows only that
+somebody is in.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from ingest.warehouse.environment import PREFIX, env_value
 from ingest.warehouse.errors import SettingsError
 
 PLACES = "intermediate.people_in_sources"
+PLACES_OF_PORTALS = "intermediate.people_in_portals"
 _BLOCK = 64  # bytes that SHA-256 works on, for HMAC
 _CHECK = "svod"  # its hash tells whether a key is the right one
 # Digits with nothing but spaces, hyphens, dots and brackets between them, or an e-mail.
@@ -41,7 +43,8 @@ encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class Place(NamedTuple):
-    """Where a raw table has people: the JSON path of the objects (`$`: the row is one), and their fields."""
+    """Where a raw table has people: the JSON path of the objects (`$`: the row is one), and their fields; of the name
+    several, with blanks between them."""
 
     people_path: str
     key_field: str
@@ -177,17 +180,14 @@ class Memory:
         return len(lines)
 
     def _places(self, raw_table: str) -> list[Place]:
-        schema, _, name = PLACES.partition(".")
-        is_there = self.connection.execute(
-            "select 1 from duckdb_tables() where schema_name = ? and table_name = ?", [schema, name]
-        ).fetchone()
-        if not is_there:  # the models were never built; to ask all the same would end the transaction
-            return []
-        rows = self.connection.execute(
-            f"""select people_path, key_field, name_field, phones_field, emails_field from {PLACES}
-                where raw_table = ?""",
-            [raw_table],
+        """None where the models were never built: to ask all the same would end the transaction."""
+        seeds = self.connection.execute(
+            "select concat_ws('.', schema_name, table_name) as seed from duckdb_tables() where seed in (?, ?)",
+            [PLACES, PLACES_OF_PORTALS],
         ).fetchall()
+        fields = ", ".join(Place._fields)
+        asked = [f"select {fields} from {seed} where raw_table = $1" for (seed,) in seeds]
+        rows = self.connection.execute(" union all ".join(asked), [raw_table]).fetchall() if asked else []
         return [Place(*row) for row in rows]
 
     def _found(self, relation: str, raw_table: str, places: Sequence[Place], where: str) -> list[tuple[int, str]]:
@@ -247,7 +247,8 @@ class Memory:
             return True
         if not held:
             return False
-        pairs = name_pairs(str(person.get(place.name_field) or ""))
+        name = " ".join(str(person.get(field) or "") for field in place.name_field.split())
+        pairs = name_pairs(name)
         named = [self.digest(f"{value} {pair}") for value in held for pair in pairs]
         return bool(
             self.connection.execute(

@@ -1,6 +1,8 @@
 """SVOD_RETENTION_DAYS: old versions in raw go, each record's newest one stays; so do old dead letters and failures.
 
-Which version is a record's newest, the models say: every row of schema staging names the raw row it was read from.
+Which version is a record's newest, the models say: every row of schema staging names the raw row it was read from. Of
+sources that are read whole, ops.snapshot_keys say it; what the box was when it was restored (a snapshot with the label
+`baseline`) stays, for the comparison of a move rests on it.
 """
 
 from collections.abc import Sequence
@@ -32,6 +34,7 @@ def let_go(connection: duckdb.DuckDBPyConnection, days: int) -> dict[str, int]:
         _gather_newest(connection)
         for table in _tables(connection, "raw", {*_NAMED, "source_key"}):
             gone[f"raw.{table}"] = _delete_versions(connection, f'raw."{table}"', before)
+        gone |= _let_go_of_snapshots(connection, before)
         for schema, tables in {"raw": ["dead_letters"], "failures": _tables(connection, "failures", _NAMED)}.items():
             for table in tables:
                 gone[f"{schema}.{table}"] = _count(
@@ -76,6 +79,32 @@ def _delete_versions(connection: duckdb.DuckDBPyConnection, table: str, before: 
             [before],
         )
     )
+
+
+def _let_go_of_snapshots(connection: duckdb.DuckDBPyConnection, before: datetime) -> dict[str, int]:
+    """Delete versions that a snapshot completed so long ago had no more, with their keys."""
+    connection.execute(
+        """create or replace temp table ended_versions as
+           select version.* from ops.snapshot_keys as version
+           inner join ops.snapshots as ended on ended.source = version.source
+               and ended.snapshot_id = version.to_snapshot and ended.completed_at < ?
+           anti join (from ops.snapshots where label = 'baseline') as restored on restored.source = version.source
+               and restored.snapshot_id >= version.from_snapshot and restored.snapshot_id < version.to_snapshot""",
+        [before],
+    )
+    gone: dict[str, int] = {}
+    for source, entity in connection.execute("select distinct source, entity from ended_versions").fetchall():
+        gone[f"raw.{source}__{entity}"] = _count(
+            connection.execute(
+                f"""delete from raw."{source}__{entity}" where (source_key, source_position) in (
+                        select (source_key, from_snapshot::varchar) from ended_versions
+                        where source = ? and entity = ?)""",
+                [source, entity],
+            )
+        )
+    connection.execute("delete from ops.snapshot_keys where (source, entity, source_key, from_snapshot) in ("
+                       "select (source, entity, source_key, from_snapshot) from ended_versions)")  # fmt: skip
+    return gone
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, schema: str, columns: set[str]) -> Sequence[str]:

@@ -76,6 +76,20 @@ def test_what_landed_last_stays_also_where_the_models_read_an_older_one(landed):
     assert "1@c" in positions(landed, "raw.shop_a__clients") and "1@b" in positions(landed, "raw.shop_a__clients")
 
 
+def test_of_portals_old_versions_go_but_not_what_a_restored_box_was(landed):
+    models_ran(landed)
+    raw.raw_table(landed, "box__leads", "")
+    for number, label, at in ((1, "baseline", OLD), (2, "", OLD), (3, "", OLD), (4, "", NEW)):
+        landed.execute(f"insert into ops.snapshots select 'box', ?, 'box.test', ?, {at}, {at}, null", [number, label])
+    for key, begun, ended in (("restored", 1, 2), ("old", 2, 3), ("lately", 3, 4), ("newest", 3, None)):
+        landed.execute("insert into ops.snapshot_keys values ('box', 'leads', ?, 'd', ?, ?)", [key, begun, ended])
+        landed.execute(f"insert into raw.box__leads values ('{{}}', ?, null, ?, 'run', {OLD})", [key, str(begun)])
+    assert retention.let_go(landed, 365)["raw.box__leads"] == 1
+    kept = {("restored",), ("lately",), ("newest",)}
+    assert {*landed.execute("select source_key from raw.box__leads").fetchall()} == kept
+    assert {*landed.execute("select source_key from ops.snapshot_keys").fetchall()} == kept
+
+
 def test_the_file_gets_smaller_and_all_else_stays_as_it_is(warehouse, tmp_path):
     file = tmp_path / "svod.duckdb"
     warehouse.execute("create table raw.big as select uuid()::varchar as text, 'Безенчуков' as name from range(200000)")
