@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
-from ingest.warehouse import journal, terminal, variables
+from ingest.warehouse import journal, storage, terminal, variables
 from ingest.warehouse.errors import SettingsError
 
 PROJECT = Path(__file__).parent
@@ -47,8 +47,17 @@ def main(is_move: bool) -> int:
         built = dbtRunner(manifest=project.result).invoke(build)
         DuckDBConnectionManager.close_all_connections()
         if not built.success:
+            tell_of_the_disk(built)
             return 1
     return registry_status
+
+
+def tell_of_the_disk(built: dbtRunnerResult) -> None:
+    """Say once what a full disk or a damaged file made of every model after it: dbt says it of each, in its own way."""
+    results = getattr(built.result, "results", [])
+    texts = [str(built.exception), *(str(result.message) for result in results if result.message)]
+    if told := storage.told_of(texts):
+        terminal.print_error(told)
 
 
 def ask_registry() -> int:

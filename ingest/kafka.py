@@ -72,7 +72,10 @@ def client_options(login: KafkaLogin) -> dict[str, Any]:
     options: dict[str, Any] = {"security_protocol": login.security_protocol}
     if login.has_password:
         options["sasl_mechanism"] = login.sasl_mechanism
-        options["sasl_plain_username"] = login.user or ""
+        user = login.user or ""
+        if login.sasl_mechanism != "PLAIN":  # RFC 5802, section 5.1: these two separate what is sent with it
+            user = user.replace("=", "=3D").replace(",", "=2C")
+        options["sasl_plain_username"] = user
         options["sasl_plain_password"] = login.password.get_secret_value() if login.password else ""
     if login.ca_file:
         if not login.ca_file.is_file():

@@ -10,7 +10,7 @@ import duckdb
 
 from ingest.settings import Settings, read_settings
 from ingest.sources import Source, SourceT
-from ingest.warehouse import journal, period, reads
+from ingest.warehouse import journal, period, reads, storage
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import print_error, say
@@ -77,15 +77,15 @@ class Landing:
             yield
         except OperatorError as error:
             failure = error
-        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException):
-            raise
+        except duckdb.Error as error:
+            if told := storage.told(error, self.settings.general.warehouse):
+                raise told from None
+            failure = self._unexpected(error, source)
         except OSError as error:
             what = error.filename or (source.name if source else self.step.name)
             failure = OperatorError(f"{what} cannot be read: {error.strerror or error}", hint="check its rights")
         except Exception as error:
-            traceback.print_tb(error.__traceback__)  # without its text, which may quote a record
-            what = source.name if source else self.step.name
-            failure = OperatorError(f"{what}: unexpected {type(error).__name__}", hint="the lines above say where")
+            failure = self._unexpected(error, source)
         else:
             return
         self._failures.append(failure)
@@ -93,6 +93,11 @@ class Landing:
             self._problems[source.name, source.kind] = failure.problem
         if detail is not None:
             detail["error"] = failure.problem
+
+    def _unexpected(self, error: Exception, source: Source | None) -> OperatorError:
+        traceback.print_tb(error.__traceback__)  # without its text, which may quote a record
+        what = source.name if source else self.step.name
+        return OperatorError(f"{what}: unexpected {type(error).__name__}", hint="the lines above say where")
 
     def finish(self) -> None:
         """Keep how reading the sources went; raise the last failure, having printed those before it."""
@@ -117,8 +122,7 @@ def landing(step_name: str) -> Iterator[Landing]:
             work = Landing(settings, connection, step)
             yield work
             work.finish()
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        text = str(error).splitlines()[0]
-        raise OperatorError(f"the warehouse cannot take more: {text}", hint="is the disk full?") from None
+    except duckdb.Error as error:
+        raise storage.told(error, settings.general.warehouse) or error from None
     finally:
         connection.close()

@@ -108,7 +108,7 @@ def connect(source: MySQLSource) -> Iterator[MySQLServer]:
             host=address.host,
             port=address.port,
             user=address.user,
-            password=address.password.get_secret_value(),
+            password=address.password.get_secret_value().encode(),  # as a text PyMySQL would send it in Latin 1
             database=address.database,
             charset="utf8mb4",
             use_unicode=False,
@@ -118,7 +118,8 @@ def connect(source: MySQLSource) -> Iterator[MySQLServer]:
             read_timeout=600,
             ssl=ssl.create_default_context(cafile=source.ca_file) if source.ca_file else None,
         )
-    except (pymysql.MySQLError, OSError, RuntimeError) as error:  # RuntimeError: the login needs what is not installed
+    except (pymysql.MySQLError, OSError, RuntimeError, UnicodeError) as error:
+        # RuntimeError: the login needs what is not installed; UnicodeError: the host's name is none
         raise mysql_error(error, source) from None
     try:
         yield MySQLServer(connection, address.database)

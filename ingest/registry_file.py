@@ -7,7 +7,7 @@ import duckdb
 
 from ingest import raw
 from ingest.registry import DESCRIPTION, TABLE
-from ingest.warehouse import journal
+from ingest.warehouse import journal, storage
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.forgotten import Memory
@@ -67,6 +67,8 @@ def land_verdict_file(connection: duckdb.DuckDBPyConnection, path: Path, step: j
                 memory.scrub(table, raw.table_name(table), f"run_id = '{step.run_id}'")
             journal.set_watermark(connection, place, version, step.run_id)
     except duckdb.Error as error:
+        if storage.is_full(str(error)):
+            raise
         raise OperatorError(
             f"{path} cannot be read: {str(error).splitlines()[0]}",
             hint="UTF-8 CSV with a header line, NDJSON or Parquet",

@@ -1,11 +1,12 @@
 """The sources, declared, and what `ingest` is told of them: environment variables, or the same names in `.env`."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from ingest.sources import (
     JSONSource,
@@ -20,6 +21,7 @@ from ingest.sources import (
 from ingest.warehouse import variables
 from ingest.warehouse.environment import PREFIX, Day, EnvironmentSettings, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.place import WarehousePath
 from ingest.warehouse.variables import known_names_hint
 
 
@@ -51,9 +53,16 @@ class RegistrySettings(EnvironmentSettings):
 
     file: Path | None = Field(None, description="a path")
     url: str = Field("https://suggestions.dadata.ru", pattern=r"^https?://\S+$", description="https://host")
-    token: SecretStr | None = None
+    token: SecretStr | None = Field(None, description="the key as its owner's page shows it, without spaces")
     rate: float = Field(30, gt=0, description="requests per second, more than 0")
     ttl_days: int = Field(30, ge=0, description="a whole number of days, 0 or more")
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+            raise ValueError("not a key")
+        return token
 
 
 class TransferSettings(EnvironmentSettings):
@@ -68,7 +77,7 @@ class TransferSettings(EnvironmentSettings):
 class General(EnvironmentSettings):
     """What belongs to no source: SVOD_…"""
 
-    warehouse: Path = Field(Path("warehouse/svod.duckdb"), description="a path")
+    warehouse: WarehousePath = Path("warehouse/svod.duckdb")
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
     allow_http: bool = False  # a registry on another machine in clear text
     since: Day | None = Field(None, description="a date like 2025-01-01")  # unset: as ops.period has it

@@ -120,14 +120,16 @@ class MySQLAddress:
         parts = urlsplit(url)
         database = parts.path.strip("/")
         is_mysql = parts.scheme.partition("+")[0] in {"mysql", "mariadb"}
-        if not (is_mysql and parts.hostname and parts.username and database) or "/" in database or parts.query:
+        # A slash, a # or a ? of a password that was not encoded ends up behind the host.
+        is_whole = not (set("/@") & set(database) or parts.query or parts.fragment)
+        if not (is_mysql and parts.hostname and parts.username and database and is_whole):
             raise ValueError("not a MySQL address")
         return cls(
             host=parts.hostname,
             port=parts.port or 3306,
-            user=unquote(parts.username),
-            password=SecretStr(unquote(parts.password or "")),
-            database=unquote(database),
+            user=unquote(parts.username, errors="strict"),
+            password=SecretStr(unquote(parts.password or "", errors="strict")),
+            database=unquote(database, errors="strict"),
         )
 
 

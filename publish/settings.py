@@ -12,6 +12,7 @@ from ingest.warehouse import variables
 from ingest.warehouse.checklist import Language
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.place import WarehousePath
 from ingest.warehouse.variables import known_names_hint
 
 MOVED = (
@@ -26,7 +27,7 @@ class Settings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
-    warehouse: Path = Path("warehouse/svod.duckdb")
+    warehouse: WarehousePath = Path("warehouse/svod.duckdb")
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
     retention_days: int = Field(0, ge=0)  # how long old versions of records are kept; 0: for ever
     forget_key: SecretStr | None = Field(None, min_length=32)  # whoever lands reads it: ingest.warehouse.forgotten

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import duckdb
 
-from ingest.warehouse import private
+from ingest.warehouse import private, storage
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from ingest.warehouse.schema import ensure_schema, is_current
 from ingest.warehouse.snapshot import snapshot_path
@@ -18,6 +18,7 @@ from ingest.warehouse.snapshot import snapshot_path
 STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
 PATIENCE_S = 5.0  # a step waits so long for somebody who only looks: `make status`, a copy being made
 LOOK_AGAIN_S = 0.1
+Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
 
 
 class Reading(NamedTuple):
@@ -32,9 +33,9 @@ def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PAT
     write makes files for himself alone from then on, for DuckDB makes its log when it is first needed.
 
     Raises WarehouseBusy when another process holds the file (DuckDB allows one writer) and still does after `patience`
-    seconds, OperatorError when the file is absent (read only) or is no DuckDB file.
+    seconds, OperatorError when the file is absent (read only), damaged, or cannot grow.
     """
-    if read_only and not path.exists():
+    if read_only and not (path.exists() and path.stat().st_size):
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
     until = time.monotonic() + patience
     while True:
@@ -46,6 +47,9 @@ def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PAT
                 raise
             time.sleep(LOOK_AGAIN_S)
     connection.execute("set timezone = 'UTC'")
+    if _is_cut_off(connection, path):
+        connection.close()
+        raise storage.damaged(path)
     if not read_only:
         ensure_schema(connection)
     return connection
@@ -93,29 +97,46 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {}
+    config: Config = {}
     if not read_only:
         config["storage_compatibility_version"] = STORAGE_VERSION
     try:
         if read_only:
-            return duckdb.connect(str(path), read_only=True, config=config)
+            return duckdb.connect(str(path.absolute()), read_only=True, config=config)
         path.parent.mkdir(parents=True, exist_ok=True)
         private.keep_new_files_private()
-        connection = duckdb.connect(str(path), config=config)
+        connection = _connect_to_write(path, config)
         private.close_to_others(path)  # one made before that was seen to
         return connection
     except OSError as error:
         raise OperatorError(f"{path.parent} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
-    except duckdb.IOException as error:
-        holder = re.search(r"PID (\d+)", str(error))
-        if holder or "lock" in str(error).lower():
+    except duckdb.Error as error:
+        if storage.is_held(error):
+            holder = re.search(r"PID (\d+)", str(error))
             raise WarehouseBusy(
                 f"{path} is open in {'process ' + holder[1] if holder else 'another process'}",
                 hint="wait for the running step, or close that notebook or shell, and start again",
             ) from None
-        raise OperatorError(
-            f"{path} cannot be opened: {str(error).splitlines()[0]}", hint="is it a DuckDB file?"
-        ) from None
+        raise storage.told(error, path) or error from None
+
+
+def _connect_to_write(path: Path, config: Config) -> duckdb.DuckDBPyConnection:
+    """A file without a byte, of a program that had no room or was killed when it made it, is made anew."""
+    try:
+        return duckdb.connect(str(path.absolute()), config=config)
+    except duckdb.IOException as error:
+        if storage.is_held(error) or not path.is_file() or path.stat().st_size:
+            raise
+    path.unlink()
+    return duckdb.connect(str(path.absolute()), config=config)
+
+
+def _is_cut_off(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether the file has fewer blocks than DuckDB counts in it: who does not read those would write on behind them."""
+    ((block_bytes, blocks),) = connection.execute(
+        "select block_size, total_blocks from pragma_database_size() where database_name = current_database()"
+    ).fetchall()
+    return path.stat().st_size < int(block_bytes) * int(blocks)
 
 
 def _duration(seconds: float) -> str:

@@ -86,6 +86,7 @@ def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: 
     the form that is expected. Raises SettingsError that names the first wrong variable and that form, never its value.
     """
     said_in_file()
+    _refuse_odd_characters()
     try:
         return settings(_env_file=env_file(), _env_prefix=prefix, **values)
     except ValidationError as error:
@@ -96,6 +97,18 @@ def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: 
         raise SettingsError(f"{prefix}{field.upper()} is not usable", hint=f"expected: {form}")
     problem = wrong["msg"].removeprefix("Value error, ")
     raise SettingsError(f"{prefix}{field.upper()}: {problem}", hint="see .env.example for every setting")
+
+
+def _refuse_odd_characters() -> None:
+    """Raise SettingsError for a variable of the environment that has a control character in it, or bytes that are no
+    UTF-8: whoever sends it would send something else, or end in an error that quotes it."""
+    for name, value in os.environ.items():
+        if not name.upper().startswith(PREFIX):
+            continue
+        if _CONTROL.search(value) or any("\ud800" <= character <= "\udfff" for character in value):
+            raise SettingsError(
+                f"{name}, set in the environment, is not one line of UTF-8 text", hint="write it anew without line ends"
+            )
 
 
 def refuse_plain_http(variable: str, url: str) -> None:

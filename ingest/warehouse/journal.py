@@ -11,6 +11,7 @@ from uuid import uuid4
 import duckdb
 import msgspec
 
+from ingest.warehouse import storage
 from ingest.warehouse.errors import OperatorError
 
 # Names of steps, as ops.steps keeps them. dbt's are made of its selector: see macros/journal_dbt_run.sql.
@@ -70,7 +71,8 @@ class Step:
             raise
         except BaseException as error:
             self.status = "failed"
-            self.detail["error"] = type(error).__name__
+            told = storage.told(error)
+            self.detail["error"] = told.problem if told else type(error).__name__
             raise
 
 

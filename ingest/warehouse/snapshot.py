@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.warehouse import private
+from ingest.warehouse import private, storage
 from ingest.warehouse.errors import OperatorError
 
 # Not shutil: where the file system can, the copy shares its blocks and takes no time.
@@ -30,12 +30,16 @@ def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
     """Copy the warehouse; whoever reads the copy of before keeps reading that. False when somebody writes to it now.
 
     The copy is for whoever may read the warehouse, and for `readers_group`. Raises OperatorError when there is no room,
-    or no such group.
+    no such group, or a warehouse that cannot be read.
     """
     try:
-        reader = duckdb.connect(str(warehouse), read_only=True)  # it keeps writers out until the copy is whole
-    except duckdb.IOException:
-        return False
+        reader = duckdb.connect(
+            str(warehouse.absolute()), read_only=True
+        )  # it keeps writers out until the copy is whole
+    except duckdb.Error as error:
+        if storage.is_held(error):
+            return False
+        raise storage.told(error, warehouse) or error from None
     copy = snapshot_path(warehouse)
     new = copy.with_name(f"{copy.name}.new")
     private.keep_new_files_private()
@@ -43,8 +47,9 @@ def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
         copied = subprocess.run([*COPY, warehouse, new], capture_output=True, text=True)
     if copied.returncode:
         new.unlink(missing_ok=True)
+        problem = f"the copy for readers cannot be made: {copied.stderr.strip().rpartition(': ')[2]}"
         raise OperatorError(
-            f"the copy for readers cannot be made: {copied.stderr.strip().rpartition(': ')[2]}",
+            f"{problem}, {storage.free_at(warehouse)} free there",
             hint=f"is there room beside {warehouse} for as much again?",
         )
     if readers_group:

@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NoReturn
 
+import duckdb
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ingest.warehouse import storage
 from ingest.warehouse.errors import OperatorError
 
 WARNED = "SVOD_WARNED"  # of what was warned, for the programs that this one starts
@@ -89,9 +91,19 @@ def progress_of(
 
 
 def run(app: typer.Typer) -> None:
-    """The entry point of a program: an OperatorError becomes two lines and its exit status."""
+    """The entry point of a program: an OperatorError, and what the disk or the warehouse's file does not let us do,
+    become two lines and an exit status; only an error of ours is a traceback."""
     try:
         app()
     except OperatorError as error:
-        print_error(error)
-        sys.exit(error.exit_status)
+        end_with(error)
+    except (duckdb.Error, OSError) as error:
+        if (told := storage.told(error)) is None:
+            raise
+        end_with(told)
+
+
+def end_with(error: OperatorError) -> NoReturn:
+    """Say what is wrong and end the program."""
+    print_error(error)
+    sys.exit(error.exit_status)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ingest.bitrix24.client import Client
+from ingest.warehouse import storage
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
 from publish import portals
@@ -273,7 +274,8 @@ async def while_signed(
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The exception to tell the operator: one that has a hint, else the first."""
     flat = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return next((error for error in flat if isinstance(error, OperatorError)), flat[0])
+    hinted = (error if isinstance(error, OperatorError) else storage.told(error) for error in flat)
+    return next((error for error in hinted if error), flat[0])
 
 
 async def _keep_signed(

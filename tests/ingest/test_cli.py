@@ -38,6 +38,10 @@ def test_sources_that_are_not_set_are_skipped_and_the_run_says_so(ingest: Ingest
         ("kafka", "kafka_security_protocol", "s3cret", "SASL_SSL"),
         ("registry", "registry_rate", "0", "more than 0"),
         ("registry", "registry_url", "dadata.ru", "https://host"),
+        ("registry", "registry_token", "s3cret ключ", "the key as its owner's page shows it"),
+        ("registry", "registry_token", "s3cret\ns3cret", "without line ends"),
+        ("mysql", "shop_a_url", "mysql://root:s3cret\x01@host/db", "without line ends"),
+        ("kafka", "kafka_password", "s3cret\udcef", "without line ends"),
         ("json", "shop_b_array", "companies", ".item"),
     ],
 )

@@ -8,8 +8,10 @@ from datetime import datetime
 import duckdb
 import pytest
 from kafka import KafkaProducer, TopicPartition
+from kafka.net.sasl.plain import SaslMechanismPlain
+from kafka.net.sasl.scram import ScramClient
 
-from ingest.kafka import Topic, land_topic
+from ingest.kafka import Topic, client_options, land_topic
 from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
@@ -216,3 +218,16 @@ def test_a_killed_run_goes_on_and_lands_every_message_once(ingest: Ingest, kafka
     assert ingest.query(
         "select count(*), count(distinct source_position), count(distinct source_key) from raw.shop_b__events"
     ) == [(30_000, 30_000, 30_000)]
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_a_user_and_a_password_of_whatever_characters_are_sent_as_the_protocol_has_them(mechanism):
+    login = KafkaLogin(
+        _env_file=None, security_protocol="SASL_SSL", sasl_mechanism=mechanism, user="shop=b,свод", password="п@р%, =/"
+    )
+    options = client_options(login)
+    client = ScramClient(options["sasl_plain_username"], options["sasl_plain_password"], options["sasl_mechanism"])
+    assert client.first_message().decode().startswith("n,,n=shop=3Db=2Cсвод,r=")
+    plain = client_options(login.model_copy(update={"sasl_mechanism": "PLAIN"}))
+    sent = SaslMechanismPlain(**plain).auth_bytes()
+    assert sent.decode().split("\0")[1:] == ["shop=b,свод", "п@р%, =/"]

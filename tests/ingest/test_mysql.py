@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import pymysql
@@ -389,3 +390,44 @@ def test_rows_of_the_forgotten_do_not_come_back_and_the_rest_of_a_row_lands_once
     assert shop.ingest(full=True) == (2, 2)
     assert [row["name"] for row in shop.landed()] == ["ООО Ромашка, ", "ООО Василёк"]
     assert shop.ingest(full=True) == (2, 0)
+
+
+@pytest.mark.parametrize("password", ["p@ss:w/rd?#[]", "100%", "50%25", "с пробелом", "пароль", "\\'\"`", "+=&", "пар@ль%2F"])
+def test_a_password_of_whatever_characters_logs_in_when_it_is_percent_encoded(mariadb: MariaDB, database, password):
+    name = f"odd_{abs(hash(password)) % 10**8}"
+    with mariadb.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute(f"create or replace user {name}@'%%' identified by %s", (password,))
+        cursor.execute(f"create or replace user {name}@localhost identified by %s", (password,))
+        cursor.execute(f"grant select on {database}.* to {name}@'%', {name}@localhost")
+    url = f"mysql://{name}:{quote(password, safe='')}@{mariadb.host}:{mariadb.port}/{database}"
+    with mysql.connect(source_at(url)) as server:
+        assert server.tables() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://root:s3/cret@host/db",
+        "mysql://root:s3@host/cret@host/db",
+        "mysql://root:s3@host/cret@host",
+        "mysql://root:s3@host/db#cret@host/db",
+        "mysql://root:s3#cret@host/db",
+        "mysql://root:s3?cret@host/db",
+        "mysql://root:s3[cret@host/db",
+        "mysql://root:s3cret%ff@host/db",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_where_it_would_be_cut_and_no_part_of_it_is_shown(ingest, url):
+    ingest.set(shop_a_url=url)
+    ended = ingest.run("mysql")
+    assert ended.returncode == 2
+    assert "SVOD_SHOP_A_URL is not usable" in ended.stderr and "percent-encoded" in ended.stderr
+    assert "s3" not in ended.stderr and "cret" not in ended.stderr
+
+
+def test_a_host_that_can_be_none_is_a_failure_in_a_line(ingest):
+    ingest.set(shop_a_url=f"mysql://root:s3cret@{'х' * 70}.рф/db")
+    ended = ingest.run("mysql")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: MySQL root@") and len(ended.stderr.splitlines()) == 2
+    assert "s3cret" not in ended.stderr

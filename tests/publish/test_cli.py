@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -376,3 +377,21 @@ def test_a_portal_that_another_warehouse_publishes_to_is_exit_status_3_and_may_b
     assert "on crm-1, last on 20" in err and "--take-over" in err
     status, out, _ = publish("push", "--take-over")
     assert (status, "taken over" in out) == (0, True)
+
+
+def test_a_disk_that_fills_while_a_push_sends_is_named_and_the_next_push_goes_on(publish, sandbox):
+    """The file may not grow any more, as where a quota is spent: DuckDB cannot commit what the portal answered."""
+    with open_warehouse(publish.path) as connection:
+        marts.fill(connection, 300, 900, 300)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, usual[1]))
+    try:
+        status, _, err = publish("push")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert (status, len(err.splitlines())) == (1, 2)
+    assert err.startswith(f"error: the disk is full: {publish.path}") and " MB free there" in err
+    assert sandbox.portal.items("company")  # it had begun
+    assert publish("push")[0] == 0
+    with open_warehouse(publish.path) as connection:
+        assert marts.differences(connection, sandbox.portal) == []

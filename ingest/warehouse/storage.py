@@ -1,0 +1,101 @@
+"""What the disk, or the file that the warehouse is, does not let DuckDB do: told to the operator in a line and a hint.
+
+DuckDB says it in several of its exceptions, some of them about a transaction or about nothing in particular, so the
+texts decide. What is none of this is an error of ours.
+"""
+
+import errno
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from ingest.warehouse.errors import OperatorError
+
+_FULL = re.compile("No space left on device|Disk quota exceeded|File too large|max_temp_directory_size")
+_DAMAGED = re.compile(
+    "Corrupt database file|Could not read enough bytes|not a valid DuckDB database file|[Dd]eserializ"
+    "|checksum|Error while replaying WAL|Failure while replaying WAL"
+)
+_NEWER = re.compile("version number|newer version|storage version", re.IGNORECASE)
+_HELD = re.compile("Could not set lock on file|Conflicting lock is held")
+_FILE = re.compile('file "([^"]+)"')
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def is_held(error: duckdb.Error) -> bool:
+    """Whether DuckDB could not open a file because another process has it open."""
+    return bool(_HELD.search(str(error)))
+
+
+def is_full(text: str) -> bool:
+    """Whether DuckDB says that the disk has no more room, or lets the file grow no more."""
+    return bool(_FULL.search(text))
+
+
+def told(error: BaseException, warehouse: Path | None = None) -> OperatorError | None:
+    """The error that the operator can act on, None for every other. `warehouse` is named where DuckDB names no file."""
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    return told_of([str(error)], warehouse) if isinstance(error, duckdb.Error) else None
+
+
+def told_of(texts: Iterable[str], warehouse: Path | None = None) -> OperatorError | None:
+    """The same by what DuckDB wrote: the first of these texts that tells of the disk or of the file."""
+    for text in texts:
+        named = _FILE.search(text)
+        file = Path(named[1]) if named else warehouse
+        if is_full(text):
+            return _no_room(file)
+        if "Out of Memory" in text:
+            return OperatorError(
+                f"DuckDB ran out of memory{f' for {warehouse}' if warehouse else ''}",
+                hint="let it have more: end what else runs on this machine; the next run goes on from here",
+            )
+        if _NEWER.search(text):
+            return OperatorError(
+                f"{file or 'the warehouse'} was written by a newer DuckDB than {duckdb.__version__}",
+                hint="bring Svod up to date (`make setup`), or put the file of before in its place",
+            )
+        if _DAMAGED.search(text):
+            return damaged(file or warehouse)
+        if "IO Error" in text:
+            return OperatorError(
+                f"{file or 'the warehouse'}: {text.splitlines()[0]}", hint="check the path, its rights and its disk"
+            )
+    return None
+
+
+def damaged(file: Path | None) -> OperatorError:
+    """A file that DuckDB cannot read."""
+    return OperatorError(
+        f"{file or 'the warehouse'} is damaged: DuckDB cannot read it",
+        hint="put a backup of it in its place, or the copy for readers beside it (.snapshot); what the portals have "
+        "had since then is found again there",
+    )
+
+
+def _no_room(file: Path | None) -> OperatorError:
+    if file is None:
+        return OperatorError("the disk is full", hint=_ROOM)
+    return OperatorError(f"the disk is full: {file} cannot grow, {free_at(file)} free there", hint=_ROOM)
+
+
+_ROOM = "make room and run the same command again: what was landed or published before stays"
+
+
+def free_at(file: Path) -> str:
+    """How much is free where a file is, or would be."""
+    folder = next((folder for folder in file.absolute().parents if folder.is_dir()), Path("/"))
+    return f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB"
+
+
+def _of_the_system(error: OSError) -> OperatorError | None:
+    file = Path(str(error.filename)) if error.filename else None
+    if error.errno in _OF_THE_DISK:
+        return _no_room(file)
+    if file is None or error.strerror is None:
+        return None
+    return OperatorError(f"{file}: {error.strerror}", hint="check the path, its owner and its rights")
