@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import duckdb
 import pyarrow as pa
@@ -90,9 +90,18 @@ def append_selected(
             is_changed = memory.scrub("temp.landing", table_name(table))
             rows = f"temp.landing as read where {unless_known if is_changed else 'true'}"
         ((count,),) = connection.execute(
-            f"insert into {table} select read.*, ?, ?::timestamp from {rows}", [run_id, utc_now()]
+            f"insert into {table} select read.*, ?, ?::timestamp from {rows}", [run_id, _landed_at(connection, table)]
         ).fetchall()
     return int(count)
+
+
+def _landed_at(connection: duckdb.DuckDBPyConnection, table: str) -> datetime:
+    """The present, but after all that landed before, whatever the clock has been put back to: of two versions that the
+    source gives one time, the models take the one that landed last."""
+    ((at,),) = connection.execute(
+        f"select greatest(?::timestamp, max(ingested_at) + interval 1 microsecond) from {table}", [utc_now()]
+    ).fetchall()
+    return cast(datetime, at)
 
 
 def table_name(table: str) -> str:

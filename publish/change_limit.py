@@ -70,8 +70,8 @@ def sent(ledger: Ledger) -> None:
 def _is_confirmed(ledger: Ledger, counts: dict[str, int]) -> bool:
     row = ledger.connection.execute(
         f"""select part_counts from sync.confirmed_plans
-            where portal = ? and confirmed_at > current_timestamp::timestamp - to_hours({_CONFIRMED_HOURS})""",
-        [ledger.portal],
+            where portal = $portal and abs(epoch($now::timestamp - confirmed_at)) < 3600 * {_CONFIRMED_HOURS}""",
+        {"portal": ledger.portal, "now": journal.utc_now()},
     ).fetchone()
     confirmed = json.loads(row[0]) if row else {}
     return all(number <= confirmed.get(entity, 0) for entity, number in counts.items())

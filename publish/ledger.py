@@ -19,6 +19,8 @@ from publish.parts import Key, Part
 from publish.portals import TABLES_OF
 
 _DELAYS_MINUTES = (15, 60, 240, 1440)
+# Of a dead letter at $now: it is not tried yet. One of a time to come is, for the clock has been put back since.
+WAITS = "(isinf(next_at) or (next_at > $now and last_at <= $now))"
 
 
 class Ledger:
@@ -28,12 +30,14 @@ class Ledger:
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
     connection, without their portal, none of a table that the schema has not; `portal_held` is the ledger without what
     somebody deleted there. Rows of a warehouse from before the portal was kept belong to the first portal that turns
-    out to hold them: `claim`. `push` is the number that the portal's mark has while this push goes on.
+    out to hold them: `claim`. `push` is the number that the portal's mark has while this push goes on, `listed` are the
+    duplicates that it has found.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync") -> None:
         self.connection, self.portal, self.schema, self._tables = connection, portal, schema, TABLES_OF[schema]
         self.push = 0
+        self.listed: set[Key] = set()
         self._run_id = current_run_id()
         name = portal.replace("'", "''")
         for table in TABLES_OF["sync"]:
@@ -116,6 +120,7 @@ class Ledger:
         """List records that several cards could be, for a person to sort out. When they are `all_of` an entity, those
         listed before leave the list, all `but` some."""
         now = utc_now()
+        self.listed |= {Key(d.entity, d.origin_id) for d in duplicates}
         with transaction(self.connection):
             if all_of:
                 self.connection.execute(
@@ -330,8 +335,8 @@ class Ledger:
         """How many dead letters will be tried again; of these, those that were refused since then or are due."""
         row = self.connection.execute(
             f"""select count(*) from {self.schema}.dead_letters where portal = $portal and not isinf(next_at)
-               and ($since is null or last_at >= $since or next_at <= current_timestamp::timestamp)""",
-            {"portal": self.portal, "since": since},
+               and ($since is null or last_at >= $since or not {WAITS})""",
+            {"portal": self.portal, "since": since, "now": utc_now()},
         ).fetchone()
         return int(row[0]) if row else 0
 

@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 import duckdb
 
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.journal import utc_now
 from publish import waiting
-from publish.ledger import Ledger
+from publish.ledger import WAITS, Ledger
 from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
 
 Action = Literal["create", "update", "remove", "merge"]
@@ -60,9 +61,10 @@ def compute(ledger: Ledger, parts: Iterable[Part], *, merges: bool = False) -> N
                     with differences as ({_differences(part, parts)}),
                     waiting as (
                         select origin_id, wanted::varchar as wanted from portal_dead_letters
-                        where entity = '{part.entity}' and next_at > current_timestamp::timestamp
+                        where entity = '{part.entity}' and {WAITS}
                     )
-                    from differences anti join waiting using (origin_id, wanted)"""
+                    from differences anti join waiting using (origin_id, wanted)""",
+                {"now": utc_now()},
             )
             if merges and part.departed:
                 ledger.connection.execute(f"insert into plan_{part.entity} {_merges(part, part.departed)}")

@@ -6,12 +6,11 @@ it: then it rests (`next_at` is infinity) until the record changes. A deleted pa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.variables import known_names_hint
 from publish.ledger import Ledger
-from publish.parts import Part
+from publish.parts import Key, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def retry(ledger: Ledger, choice: Choice, *, also_deleted: bool = False) -> tupl
     OperatorError when nothing is meant.
     """
     condition, values = choice.condition
-    due = _changed_rows(ledger, "dead_letters", "next_at = current_timestamp::timestamp", condition, values)
+    due = _changed_rows(ledger, "dead_letters", "next_at = last_at", condition, values)
     wanted_again = 0
     if choice.origin_ids or also_deleted:
         wanted_again = _changed_rows(ledger, "deletions", "is_wanted_again = true", condition, values)
@@ -74,9 +73,8 @@ def _changed_rows(ledger: Ledger, table: str, change: str, condition: str, value
     return len(changed)
 
 
-def end_duplicates(ledger: Ledger, since: datetime) -> None:
-    """Take off the list what adoption has not found again since then: somebody joined the cards, took one away, or the
-    record is no longer to be created."""
-    ledger.connection.execute(
-        "delete from sync.adoption_duplicates where portal = ? and noticed_at < ?", [ledger.portal, since]
-    )
+def end_duplicates(ledger: Ledger) -> None:
+    """Take off the list what this push has not listed again: somebody joined the cards, took one away, or the record is
+    no longer to be created."""
+    rows = ledger.connection.execute("select entity, origin_id from portal_adoption_duplicates").fetchall()
+    ledger.take_off("adoption_duplicates", [key for key in (Key(*row) for row in rows) if key not in ledger.listed])

@@ -15,11 +15,11 @@
     {%- if execute and flags.WHICH in ['build', 'run'] %}
     -- A step that is still `running` was killed: DuckDB lets in one writer, so its process is gone.
     update ops.steps
-    set status = 'failed', finished_at = {{ utc_now() }},
+    set status = 'failed', finished_at = {{ journal_now() }},
         detail = json_merge_patch(coalesce(detail, '{}'), '{"error": "killed before it ended"}')
     where step = '{{ dbt_step() }}' and status = 'running';
     insert into ops.steps (run_id, step, started_at, status)
-    values ('{{ svod_run_id() }}', '{{ dbt_step() }}', {{ utc_now() }}, 'running');
+    values ('{{ svod_run_id() }}', '{{ dbt_step() }}', {{ journal_now() }}, 'running');
     {%- endif %}
 {% endmacro %}
 
@@ -50,13 +50,13 @@
         'broken': seen.broken, 'gates': seen.gates, 'warnings': seen.warnings,
     } %}
     update ops.steps
-    set status = '{{ status }}', finished_at = {{ utc_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
+    set status = '{{ status }}', finished_at = {{ journal_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
     where run_id = '{{ svod_run_id() }}' and step = '{{ dbt_step() }}' and status = 'running';
     {%- if is_full_pass %}
     {%- for mart in mart_names() if dbt_step() != 'dbt transfer' %}
     insert into ops.mart_sizes (mart, row_count, awaited_growth, period_start, run_id, measured_at)
     select
-        '{{ mart }}', count(*), {{ awaited_growth() }}, {{ period_start() }}, '{{ svod_run_id() }}', {{ utc_now() }}
+        '{{ mart }}', count(*), {{ awaited_growth() }}, {{ period_start() }}, '{{ svod_run_id() }}', {{ journal_now() }}
     from marts.{{ mart }};
     {%- endfor %}
     {{ stamp_marts() }}

@@ -52,7 +52,7 @@
     insert into ops.mart_stamps
     select
         '{{ mart }}', count(*), coalesce(sum(hash(mart_row)), 0),
-        '{{ svod_run_id() }}', '{{ dbt_step() }}', {{ utc_now() }}
+        '{{ svod_run_id() }}', '{{ dbt_step() }}', {{ journal_now() }}
     from marts.{{ mart }} as mart_row;
     {%- endfor %}
 {% endmacro %}

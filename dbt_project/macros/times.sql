@@ -1,6 +1,12 @@
 {#- Times in the warehouse are UTC without zone. #}
 {% macro utc_now() -%} (now() at time zone 'UTC') {%- endmacro %}
 
+{#- The present, but after every step before, whatever the clock has been put back to: which run was the last one, and
+    what belongs to it, is told by these times (journal.py). -#}
+{% macro journal_now() -%}
+    (select greatest({{ utc_now() }}, max(started_at) + interval 1 microsecond) from ops.steps)
+{%- endmacro %}
+
 {#- Shop A keeps Moscow local time; the zone's own history applies (UTC+3 all year since 26 October 2014). -#}
 {% macro utc_from_moscow(text) -%}
     (try_cast({{ text }} as timestamp) at time zone 'Europe/Moscow' at time zone 'UTC')

@@ -6,12 +6,13 @@ its oldest basket leaves it (`operating_reset_at`).
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
+
+from ingest.warehouse.clock import epoch
 
 BATCH = 50  # commands a request, page `settings/how-to-call-rest-api/batch`
 PAGE = 50  # rows a list answer, always
@@ -33,10 +34,10 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The machine's clock."""
+    """The machine's clock, which nobody puts back here."""
 
     def time(self) -> float:
-        return time.time()
+        return epoch()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

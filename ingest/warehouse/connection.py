@@ -132,7 +132,7 @@ def _connect_to_write(path: Path, config: Config) -> duckdb.DuckDBPyConnection:
 
 
 def _is_cut_off(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether the file has fewer blocks than DuckDB counts in it: who does not read those would write on behind them."""
+    """Whether the file has fewer blocks than DuckDB counts in it: who reads none of them would write on behind."""
     ((block_bytes, blocks),) = connection.execute(
         "select block_size, total_blocks from pragma_database_size() where database_name = current_database()"
     ).fetchall()

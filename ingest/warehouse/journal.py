@@ -11,7 +11,7 @@ from uuid import uuid4
 import duckdb
 import msgspec
 
-from ingest.warehouse import storage
+from ingest.warehouse import clock, storage
 from ingest.warehouse.errors import OperatorError
 
 # Names of steps, as ops.steps keeps them. dbt's are made of its selector: see macros/journal_dbt_run.sql.
@@ -35,8 +35,8 @@ TRANSFER_PUSH = "publish transfer push"
 
 
 def utc_now() -> datetime:
-    """The present as a naive UTC timestamp, the form every warehouse column has."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    """The present as a naive UTC timestamp, the form every warehouse column has; within a program it only goes on."""
+    return datetime.fromtimestamp(clock.epoch(), UTC).replace(tzinfo=None)
 
 
 def current_run_id() -> str:
@@ -93,8 +93,14 @@ def step(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[Step]:
 def begin(connection: duckdb.DuckDBPyConnection, current: Step) -> None:
     """Write down that a step runs. One of the same name that was killed and left running is closed as `failed`.
 
+    It begins after every step before it, whatever the machine's clock has been put back to since: which run was the
+    last one is told by these times.
+
     The caller holds a lock that proves that its process is gone: the warehouse's own, or one of the step's.
     """
+    ((current.started_at,),) = connection.execute(
+        "select greatest(?::timestamp, max(started_at) + interval 1 microsecond) from ops.steps", [current.started_at]
+    ).fetchall()
     connection.execute(
         """update ops.steps set status = 'failed', finished_at = ?,
                detail = json_merge_patch(coalesce(detail, '{}'), '{"error": "killed before it ended"}')
@@ -114,7 +120,7 @@ def update(connection: duckdb.DuckDBPyConnection, current: Step) -> None:
            where run_id = ? and step = ? and started_at = ?""",
         [
             current.status,
-            None if current.status == "running" else utc_now(),
+            None if current.status == "running" else max(utc_now(), current.started_at),
             current.rows_in,
             current.rows_out,
             msgspec.json.encode(current.detail).decode(),

@@ -22,11 +22,12 @@ class Failing(NamedTuple):
 
 
 def attempt(connection: duckdb.DuckDBPyConnection, source: str, kind: str) -> None:
-    """A source is about to be read, all of it."""
+    """A source is about to be read, all of it. What has failed since a time that is still to come, as the clock was put
+    back, fails from now on: else it would not grow old."""
     connection.execute(
         """insert into ops.source_reads (source, kind, attempted_at, failing_since) values ($1, $2, $3, $3)
            on conflict (source, kind) do update
-           set attempted_at = excluded.attempted_at, failing_since = coalesce(failing_since, excluded.failing_since)""",
+           set attempted_at = excluded.attempted_at, failing_since = least(failing_since, excluded.failing_since)""",
         [source, kind, utc_now()],
     )
 

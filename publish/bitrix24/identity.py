@@ -21,6 +21,7 @@ from publish.ledger import Ledger
 from publish.portals import PortalRow, Writer
 
 _EVERY = 300.0  # seconds after which a push that goes on reads and renews its mark
+_CLOCKS_APART = timedelta(days=1)  # a mark of a later time was made by a clock that was wrong then, or is now
 _ALIVE = timedelta(minutes=20)  # the mark of a push that goes on is never older, with the clocks of two machines apart
 
 
@@ -323,7 +324,7 @@ async def sign_off(identity: Identity, ledger: Ledger, client: Client, parts: Ca
 
 def _is_going_on(mark: Mark) -> bool:
     """Whether the push that wrote this mark may still be sending; one that was killed counts so for a while."""
-    return mark.is_under_way and utc_now() - mark.at < _ALIVE
+    return mark.is_under_way and -_CLOCKS_APART < utc_now() - mark.at < _ALIVE
 
 
 def _refusal(portal: str, mark: Mark) -> OperatorError:

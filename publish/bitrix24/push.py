@@ -7,7 +7,6 @@ what it may do depends on the ledger and on how far the lane before it has got.
 
 import asyncio
 import dataclasses
-from datetime import datetime
 
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
@@ -53,9 +52,9 @@ async def push(
     _plan(run)
     setting_names.check_statuses(settings, ledger.connection, parts)
     if take_over or ledger.open_intents() or ledger.is_any_wanted_again() or _is_sending(run):
-        await _publish(run, started_at, let_through=let_through, take_over=take_over)
+        await _publish(run, let_through=let_through, take_over=take_over)
     else:
-        _end_set_aside(run, started_at)
+        _end_set_aside(run)
     change_limit.sent(ledger)
     result = run.result
     if client.moved_from:
@@ -68,7 +67,7 @@ async def push(
     return result
 
 
-async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_over: bool) -> None:
+async def _publish(run: Run, *, let_through: bool, take_over: bool) -> None:
     """All that asks the portal something."""
     client, ledger, parts = run.client, run.ledger, run.parts
     portal = await identity.recognise(ledger, client, parts, run.settings.machine, take_over=take_over)
@@ -97,7 +96,7 @@ async def _publish(run: Run, started_at: datetime, *, let_through: bool, take_ov
             maybe_ours(run, link)
     run = await hold_back(run, inns)
     _leave_out_waiting(run)
-    _end_set_aside(run, started_at)
+    _end_set_aside(run)
     is_sending = _is_sending(run)
     if is_sending:
         run = await _prepare(run, let_through=let_through)
@@ -141,9 +140,9 @@ def _is_sending(run: Run) -> bool:
     return any(plan.count(run.connection, part.entity) for part in run.parts)
 
 
-def _end_set_aside(run: Run, started_at: datetime) -> None:
+def _end_set_aside(run: Run) -> None:
     """Take off the lists what the plan and adoption show to be over."""
-    set_aside.end_duplicates(run.ledger, started_at)
+    set_aside.end_duplicates(run.ledger)
     run.ledger.take_off("dead_letters", list(plan.no_longer_wanted(run.ledger, run.parts)))
 
 

@@ -41,7 +41,8 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
     """Read the portal's lists and create the custom fields it lacks.
 
     Raises OperatorError when the portal lacks a preset, a stage or a currency that a mart needs, or creates no fields;
-    SettingsError for a stage of the settings that it does not have.
+    SettingsError for a stage of the settings that it does not have, and for a field of ours that somebody made there
+    with another type.
     """
     fields = [(part, field, field.choices) for part in parts for field in part.fields if field.choices]
     custom = [(card, field) for card in parts.cards for field in card.fields if field.custom_type]
@@ -55,6 +56,7 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
         else:
             values = _translations(ledger, part, field, choices, answer, settings)
             choices_of.setdefault(part.entity, {})[field.name] = values
+    _check_types(custom, answers[len(lists) :])
     is_refilling = await _create_fields(client, ledger, custom, answers[len(lists) :])
     return Reference(choices_of, is_refilling)
 
@@ -155,6 +157,23 @@ def _there(stage: str, there: Sequence[str], setting: str, entity: str) -> str:
 def _look_up(card: Card, field: Field) -> Command:
     """The list of a card's custom fields, narrowed to one: a portal may have hundreds, and shows fifty at a time."""
     return Command(f"{card.user_fields}.list", {"filter": {"FIELD_NAME": field.name}})
+
+
+def _check_types(custom: Sequence[tuple[Card, Field]], answers: Sequence[Any]) -> None:
+    """Raises SettingsError for fields that hold something else than what we send: every card would be refused."""
+    wrong = []
+    for (card, field), answer in zip(custom, answers, strict=True):
+        for row in rows_of(f"{card.user_fields}.list", answer):
+            is_several = " of several values" if row.get("MULTIPLE") == "Y" else ""
+            there = f"{row.get('USER_TYPE_ID', field.custom_type)}{is_several}"
+            if row.get("FIELD_NAME") == field.name and there != field.custom_type:
+                wrong.append(f"{card.entity} {field.name} is {there} and has to be {field.custom_type}")
+    if wrong:
+        raise SettingsError(
+            f"the portal has fields of our names with other types: {'; '.join(wrong)}",
+            hint="let an administrator delete them in CRM settings, Custom fields, if nobody needs what is in them: "
+            "the next push makes them anew",
+        )
 
 
 async def _create_fields(

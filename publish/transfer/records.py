@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import duckdb
 
 from ingest.warehouse.errors import OperatorError
-from publish.ledger import Ledger
+from ingest.warehouse.journal import utc_now
+from publish.ledger import WAITS, Ledger
 from publish.parts import Key, decoded
 from publish.settings import MOVED
 from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, AFTERWARDS, BINDING, COMMENT, MART, NAMES, SETTINGS
@@ -97,9 +98,9 @@ class Work:
                         and (asked.entity, asked.source_id, asked.digest) not in (
                             select (entity, source_id, digest) from dealt_with where digest is not null)
                         and not coalesce(
-                            letter.next_at > current_timestamp::timestamp and letter.error <> '{MISSING}'
+                            {WAITS} and letter.error <> '{MISSING}'
                             and letter.wanted ->> '$.digest' = asked.digest, false)""",
-                {"actions": actions, "entities": list(self.entities)},
+                {"actions": actions, "entities": list(self.entities), "now": utc_now()},
             )
             self.connection.execute(
                 f"""create or replace temp table transfer_second_pass as

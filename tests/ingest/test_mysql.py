@@ -392,7 +392,9 @@ def test_rows_of_the_forgotten_do_not_come_back_and_the_rest_of_a_row_lands_once
     assert shop.ingest(full=True) == (2, 0)
 
 
-@pytest.mark.parametrize("password", ["p@ss:w/rd?#[]", "100%", "50%25", "с пробелом", "пароль", "\\'\"`", "+=&", "пар@ль%2F"])
+@pytest.mark.parametrize(
+    "password", ["p@ss:w/rd?#[]", "100%", "50%25", "с пробелом", "пароль", "\\'\"`", "+=&", "пар@ль%2F"]
+)
 def test_a_password_of_whatever_characters_logs_in_when_it_is_percent_encoded(mariadb: MariaDB, database, password):
     name = f"odd_{abs(hash(password)) % 10**8}"
     with mariadb.connect(database) as connection, connection.cursor() as cursor:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.errors import OperatorError, SettingsError
 from tests.publish import marts
 
 
@@ -64,6 +64,22 @@ def test_a_status_that_no_stage_of_the_portal_stands_for_is_said_before_anything
     assert office.portal.writes() == {}
     office.push(deal_stages={"cancelled": "APOLOGY"})
     assert office.portal.items("deal")[4]["stageId"] == "APOLOGY"
+
+
+@pytest.mark.parametrize(("there", "several"), [("boolean", "N"), ("double", "Y")])
+def test_a_field_of_ours_that_is_there_with_another_type_is_said_before_anything_is_sent(office, there, several):
+    for name, of_type in (("SVOD_ORDER_TOTAL", there), ("SVOD_LAST_ORDER", "string")):
+        fields = {"FIELD_NAME": name, "USER_TYPE_ID": of_type, "MULTIPLE": several if of_type == there else "N"}
+        office.call("crm.company.userfield.add", {"fields": fields})
+    office.portal.clear_log()
+    marts.fill(office.connection, 3, 3)
+    with pytest.raises(
+        SettingsError, match=r"company UF_CRM_SVOD_ORDER_TOTAL is .*; company UF_CRM_SVOD_LAST"
+    ) as error:
+        office.push()
+    assert error.value.exit_status == 2 and "delete them" in error.value.hint
+    assert office.portal.writes() == {}
+    assert office.sql("from sync.dead_letters") == []
 
 
 class TestDeletedFields:
