@@ -166,7 +166,10 @@ def registry_command() -> None:
         landed_before = step.rows_out
         with work.going_on():
             inns = registry.wanted_inns(work.connection, timedelta(days=settings.ttl_days))
-            service = registry.Registry(settings.url, settings.token.get_secret_value(), settings.rate)
+            told = f"{step.name}: "
+            service = registry.Registry(
+                settings.url, settings.token.get_secret_value(), settings.rate, lambda text: say_aside(told + text)
+            )
             with progress_of("registry", len(inns)) as advance:
                 registry.land_verdicts(work.connection, service, inns, step, advance)
             say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")

@@ -16,8 +16,10 @@ from pymysql.cursors import SSCursor
 from ingest.relational import Column
 from ingest.sources import MySQLSource
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.terminal import said_when_slow
 
 BATCH_ROWS = 20_000
+READ_TIMEOUT_S = 600
 NUMBERS = {"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "float", "double", "bit", "json"}
 TEXTS = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"}
 BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"}
@@ -28,8 +30,9 @@ SHAPES |= {"multipoint", "multilinestring", "multipolygon"}
 class MySQLServer:
     """An open connection to one database: what `ingest.relational` needs of a server."""
 
-    def __init__(self, connection: "pymysql.Connection[SSCursor]", database: str) -> None:
+    def __init__(self, connection: "pymysql.Connection[SSCursor]", database: str, place: str) -> None:
         self.connection, self.database = connection, database
+        self._wait = f"{place}: waiting for rows, {READ_TIMEOUT_S} s at the most"
 
     def quoted(self, name: str) -> str:
         """A name quoted for MySQL."""
@@ -84,14 +87,19 @@ class MySQLServer:
     def batches(self, query: str) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Rows of one statement, which is one consistent picture, read by a server-side cursor."""
         with self.connection.cursor() as cursor:
-            cursor.execute(query)
+            with said_when_slow(self._wait):  # a table that is locked, a sort without an index
+                cursor.execute(query)
             try:
-                while rows := cursor.fetchmany(BATCH_ROWS):
+                while rows := self._next(cursor):
                     yield rows
             except pymysql.MySQLError:
                 # else PyMySQL, closing, reads on from a socket that is gone
                 vars(cursor)["_result"].unbuffered_active = False
                 raise
+
+    def _next(self, cursor: SSCursor) -> Sequence[tuple[Any, ...]]:
+        with said_when_slow(self._wait):
+            return cursor.fetchmany(BATCH_ROWS)
 
 
 @contextmanager
@@ -103,26 +111,28 @@ def connect(source: MySQLSource) -> Iterator[MySQLServer]:
     address = source.address
     if source.ca_file and not source.ca_file.is_file():
         raise OperatorError(f"there is no file {source.ca_file}", hint=f"check {source.variable('ca_file')}")
+    place = f"MySQL {address}"
     try:
-        connection = pymysql.connect(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password.get_secret_value().encode(),  # as a text PyMySQL would send it in Latin 1
-            database=address.database,
-            charset="utf8mb4",
-            use_unicode=False,
-            conv=dict[Any, Any](encoders),  # of what is sent; what comes stays as it is
-            cursorclass=SSCursor,
-            connect_timeout=10,
-            read_timeout=600,
-            ssl=ssl.create_default_context(cafile=source.ca_file) if source.ca_file else None,
-        )
+        with said_when_slow(f"{place}: waiting for the server to log us in, {READ_TIMEOUT_S} s at the most"):
+            connection = pymysql.connect(
+                host=address.host,
+                port=address.port,
+                user=address.user,
+                password=address.password.get_secret_value().encode(),  # as a text PyMySQL would send it in Latin 1
+                database=address.database,
+                charset="utf8mb4",
+                use_unicode=False,
+                conv=dict[Any, Any](encoders),  # of what is sent; what comes stays as it is
+                cursorclass=SSCursor,
+                connect_timeout=10,
+                read_timeout=READ_TIMEOUT_S,
+                ssl=ssl.create_default_context(cafile=source.ca_file) if source.ca_file else None,
+            )
     except (pymysql.MySQLError, OSError, RuntimeError, UnicodeError) as error:
         # RuntimeError: the login needs what is not installed; UnicodeError: the host's name is none
         raise mysql_error(error, source) from None
     try:
-        yield MySQLServer(connection, address.database)
+        yield MySQLServer(connection, address.database, place)
     except pymysql.MySQLError as error:
         raise mysql_error(error, source) from None
     finally:

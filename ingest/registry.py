@@ -11,7 +11,8 @@ An INN the service does not know is a verdict as well: `found` false, `suggestio
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from urllib.parse import urlsplit
@@ -32,6 +33,9 @@ DESCRIPTION = "Verdicts of the company registry, one row each, unknown INNs too.
 FIND_PARTY = "/suggestions/api/4_1/rs/findById/party"  # DaData, method findById/party
 EXPECTED_LATENCY_S = 1.0  # requests in flight = rate times this; an answer takes about 0.4 s
 COMMIT_EVERY = 200
+ATTEMPTS = 6  # for one INN
+SAY_EVERY_S = 8.0
+TIMEOUT_S = 30
 GIVE_UP_AFTER = 20  # INNs in a row without an answer: the service is down
 OF_THIS_INN = (400, 413, 422)  # the request is what is not liked; other statuses below 500 say that of the address
 QUEUE = "intermediate.int_companies__registry_queue"
@@ -102,14 +106,16 @@ def unanswered_inns(connection: duckdb.DuckDBPyConnection, ttl: timedelta) -> li
 class Registry:
     """The service: paced, tried again when it is busy or unwell, stopped when it refuses the key."""
 
-    def __init__(self, url: str, token: str, rate: float) -> None:
-        self.url, self.rate = url.rstrip("/"), rate
+    def __init__(self, url: str, token: str, rate: float, say: Callable[[str], None] = lambda text: None) -> None:
+        """`say` is told, every few seconds, that the service does not answer and is asked again."""
+        self.url, self.rate, self._say = url.rstrip("/"), rate, say
+        self._said_at = -SAY_EVERY_S
         self.next_slot = 0.0
         self.refusal: OperatorError | None = None  # once the key is refused, nothing more is asked
         self.client = httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Token {token}", "Accept": "application/json"},
-            timeout=30,
+            timeout=httpx.Timeout(TIMEOUT_S, connect=5),
             limits=httpx.Limits(max_connections=self.in_flight, max_keepalive_connections=self.in_flight),
         )
 
@@ -139,9 +145,9 @@ class Registry:
         """
         try:
             async for attempt in stamina.retry_context(
-                on=(TryAgain, httpx.TransportError), attempts=6, timeout=120, wait_initial=0.5, wait_max=20
+                on=(TryAgain, httpx.TransportError), attempts=ATTEMPTS, timeout=120, wait_initial=0.5, wait_max=20
             ):
-                with attempt:
+                with attempt, self._said_when_it_fails(attempt.num):
                     content = await self._post(inn)
         except TooFast:  # after minutes of waiting: it is no matter of pace any more, and of no single INN
             self.refusal = OperatorError(
@@ -149,10 +155,8 @@ class Registry:
                 hint="verdicts got so far are kept, the next run asks for the rest",
             )
             raise self.refusal from None
-        except TryAgain as error:
-            raise NoAnswer(str(error)) from None
-        except httpx.TransportError as error:
-            raise NoAnswer(type(error).__name__) from None
+        except (TryAgain, httpx.TransportError) as error:
+            raise NoAnswer(_why(error)) from None
         try:
             suggestions = msgspec.json.decode(content, type=Answer).suggestions
         except msgspec.DecodeError:
@@ -161,11 +165,37 @@ class Registry:
         verdict = Verdict(inn, bool(suggestions), asked_at.isoformat(), suggestions)
         return RawRecord(msgspec.json.encode(verdict), inn, asked_at, f"service@{inn}")
 
+    @contextmanager
+    def _said_when_it_fails(self, attempt: int) -> Iterator[None]:
+        try:
+            yield
+        except (TryAgain, httpx.TransportError) as error:
+            if attempt < ATTEMPTS:
+                why = "asks us to be slower (429)" if isinstance(error, TooFast) else f"does not answer ({_why(error)})"
+                self._say_now_and_then(f"the registry {why}: trying again ({attempt} of {ATTEMPTS})")
+            raise
+
+    def _say_now_and_then(self, text: str) -> None:
+        """Dozens of requests are under way at a time."""
+        if monotonic() - self._said_at >= SAY_EVERY_S:
+            self._said_at = monotonic()
+            self._say(text)
+
+    @contextmanager
+    def _said_when_slow(self) -> Iterator[None]:
+        text = f"the registry has not answered for {SAY_EVERY_S:g} s: waiting, {TIMEOUT_S} s at the most"
+        timer = asyncio.get_running_loop().call_later(SAY_EVERY_S, self._say_now_and_then, text)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     async def _post(self, inn: str) -> bytes:
         await self._slot()
         if self.refusal:
             raise self.refusal
-        response = await self.client.post(FIND_PARTY, json={"query": inn, "branch_type": "MAIN"})
+        with self._said_when_slow():
+            response = await self.client.post(FIND_PARTY, json={"query": inn, "branch_type": "MAIN"})
         status = response.status_code
         if status in (401, 403):
             self.refusal = OperatorError(
@@ -227,6 +257,11 @@ class Registry:
             return await self.ask(inn)
         except NoAnswer as error:
             return DeadLetter("registry", f"service@{inn}", str(error), None)
+
+
+def _why(error: TryAgain | httpx.TransportError) -> str:
+    """In a word, without the address and the key."""
+    return str(error) if isinstance(error, TryAgain) else type(error).__name__
 
 
 def land_verdicts(

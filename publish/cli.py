@@ -198,9 +198,8 @@ async def _push(
     let_through: bool,
     take_over: bool,
 ) -> Result:
-    pace = pacing.Pace(
-        settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, on_wait=progress.waiting
-    )
+    pace = pacing.Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
+    pace.on_wait, pace.on_pause = progress.waiting, progress.pausing
     async with Client(webhook, pace) as client:
         ledger = Ledger(connection, settings.portal)
         return await pushes.push(

@@ -176,6 +176,8 @@ def _treat_cards(
 
 async def _treat(settings: Settings, treatment: Treatment, ours: dict[int, str]) -> dict[int, str]:
     pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
+    pace.on_wait = lambda what, until: say(f"publish forget: waiting for {what}")
+    pace.on_pause = lambda text: say(f"publish forget: {text}")
     async with Client(settings.webhook(), pace) as client:
         return dict(await treat(client, CONTACT, treatment, ours))
 

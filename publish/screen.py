@@ -52,6 +52,10 @@ class PushProgress:
     def note(self, text: str) -> None:
         say(f"{self._name}: {text}")
 
+    def pausing(self, text: str) -> None:
+        """Each time: it says how often something failed in a row."""
+        say(f"{self._name}: {text}")
+
     def waiting(self, what: str, until: float) -> None:
         if until - self._waits.get(what, 0.0) < 60:  # a long push waits every minute: said once is enough
             return

@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 from pydantic import SecretStr
@@ -20,10 +20,10 @@ from ingest.bitrix24.download import Content, Unreadable, download
 from ingest.bitrix24.errors import WEBHOOK, PortalError, PortalRefused, PortalUnavailable, Reaction
 from ingest.bitrix24.pacing import BATCH, PAGE, Pace
 from ingest.bitrix24.parameters import query
-from ingest.bitrix24.webhook import without_secret
+from ingest.bitrix24.patience import LONGEST_ANSWER, LONGEST_CONNECT, MOST, Patience, pause
+from ingest.bitrix24.webhook import followed, without_secret
 
 _REDIRECTS = (301, 302, 307, 308)
-_PATIENCE = 9  # failures in a row before the portal counts as unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,8 @@ class Client:
         self._variable = variable
         self.pace = pace
         self.requests = 0
-        self._failures = 0
-        # Longer than the 60 seconds after which the portal gives a request up: who hears nothing by then never will.
-        timeout = httpx.Timeout(75, connect=10)
+        self._patience = Patience(pace, variable)
+        timeout = httpx.Timeout(LONGEST_ANSWER, connect=LONGEST_CONNECT)
         self._http = httpx.AsyncClient(transport=transport, timeout=timeout, headers={"Accept": "application/json"})
 
     def __repr__(self) -> str:
@@ -145,13 +144,13 @@ class Client:
         while todo:
             turn, todo = todo[:BATCH], todo[BATCH:]
             retried = min(asked[index] for index in turn)
-            if retried and not self._failures:  # the portal answers, but fails on each of these
-                await self.pace.clock.sleep(_pause(retried))
+            if retried and not self._patience.failures:  # the portal answers, but fails on each of these
+                await self.pace.clock.sleep(pause(retried))
             asked.update(turn)
             for index, outcome in zip(turn, await self.send([commands[i] for i in turn]), strict=True):
                 if not outcome.is_known:
-                    if asked[index] >= _PATIENCE:
-                        raise self._unavailable(f"fails on {commands[index].method}", asked[index])
+                    if asked[index] >= MOST:
+                        raise self._patience.unavailable(self.host, f"fails on {commands[index].method}", asked[index])
                     todo.append(index)
                 elif outcome.error is None or commands[index].method in optional:
                     outcomes[index] = outcome
@@ -167,10 +166,14 @@ class Client:
 
         Errors of single commands, also those that concern everything, are in the outcomes. Raises PortalRefused when
         the whole request is refused, PortalUnavailable after many failures in a row; creates then keep their open
-        intents.
+        intents. So it does for a method whose limit does not pass: what is unknown then was not executed.
         """
         outcomes: list[Outcome | None] = [None] * len(commands)
         while todo := [index for index, outcome in enumerate(outcomes) if outcome is None]:
+            if method := self.pace.given_up({commands[i].method for i in todo}):
+                if any(outcomes):
+                    break
+                raise self._patience.refuses_for_ever(self.host, method)
             fits = self.pace.fits([(commands[i].method, commands[i].elements) for i in todo])
             turn = [index for index, is_fitting in zip(todo, fits, strict=True) if is_fitting]
             if not turn:
@@ -201,22 +204,21 @@ class Client:
             self.requests += 1
             try:
                 address = self._batch_url
-                answer = await self._http.post(address, json=body)
-                if answer.status_code in _REDIRECTS:  # nothing was executed
-                    for command in commands:
-                        self.pace.lost(command.method, 0)
+                with self._patience.said_when_slow(self.host):
+                    answer = await self._http.post(address, json=body)
+                if answer.status_code in _REDIRECTS:
+                    self._not_executed(commands)
                     self._follow(address, answer.headers.get("location", ""))
                     continue
                 decoded = answer.json()
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                for command in commands:
-                    self.pace.lost(command.method, 0)
-                await self._failed(f"cannot be reached ({type(error).__name__})")
+                self._not_executed(commands)
+                await self._patience.failed(self.host, f"cannot be reached ({type(error).__name__})", is_said=True)
                 continue
             except (httpx.HTTPError, ValueError) as error:
                 for command in commands:
                     self.pace.lost(command.method, command.elements)
-                await self._failed(f"gave no proper answer ({type(error).__name__})")
+                await self._patience.failed(self.host, f"gave no proper answer ({type(error).__name__})")
                 return [LOST] * len(commands)
             if not isinstance(decoded, dict) or "result" not in decoded:
                 outcome = await self._refused(
@@ -227,34 +229,27 @@ class Client:
                 return outcome
             outcomes = self._outcomes(commands, decoded["result"], started)
             if all(outcome == LOST for outcome in outcomes):
-                await self._failed("answers without a word of what we asked")
+                await self._patience.failed(self.host, "answers without a word of what we asked")
             else:
-                self._failures = 0
+                self._patience.failures = 0
             return outcomes
 
     def _follow(self, address: str, location: str) -> None:
         """Go on at the address that the portal sends a request to `address` to, with POST as before.
 
-        Only to https, and only where the path is still the webhook's: who sends us there knows that path then, and on
-        the way nobody else learns it. Raises PortalRefused for every other redirect, and for one that follows another.
+        Raises PortalRefused for a redirect that is not safe, and for one that follows another.
         """
         if address != self._batch_url:  # a request at the same time was sent on and has told us
             return
-        ours = urlsplit(address)
-        try:
-            target = urlsplit(urljoin(address, location))
-        except ValueError:
-            location, target = "", ours
-        is_kept = target.scheme == "https" and target.path.rstrip("/") == ours.path
-        if not location or not is_kept or self.moved_from:
-            to = f"{target.scheme}://{target.hostname}" if location else "nowhere"
+        to, target = followed(address, location)
+        if not target or self.moved_from:
             raise PortalRefused(
                 f"{self.host} redirects to {to}, where the webhook cannot be followed",
                 hint=f"open the portal in a browser and put the webhook's present https address into {self._variable}",
                 exit_status=2,
             )
-        self.moved_from, self.host = self.host, target.hostname or self.host
-        self._batch_url = urlunsplit((target.scheme, target.netloc.rpartition("@")[2], ours.path, "", ""))
+        self.moved_from, self.host = self.host, urlsplit(target).hostname or self.host
+        self._batch_url = target
 
     async def _refused(self, commands: list[Command], body: dict[str, Any], status: int) -> list[Outcome] | None:
         """React to an error of the whole request: None means "the same again"."""
@@ -264,15 +259,16 @@ class Client:
         if error.reaction is Reaction.LIMIT:
             if error.code == "QUERY_LIMIT_EXCEEDED":
                 self.pace.request_refused()
+                self._not_executed(commands)
             else:
                 for command in commands:
                     self.pace.method_refused(command.method, command.elements)
-            await self._failed(f"is busy ({error.code})")
+            await self._patience.failed(self.host, f"is busy ({error.code})")
             return [Outcome(error=error)] * len(commands) if error.code != "QUERY_LIMIT_EXCEEDED" else None
         if error.reaction is Reaction.UNKNOWN or status >= 500 or "error" not in body:
             for command in commands:
                 self.pace.lost(command.method, command.elements)
-            await self._failed(f"failed ({error.code or status})")
+            await self._patience.failed(self.host, f"failed ({error.code or status})")
             return [LOST] * len(commands)
         raise PortalRefused(
             f"the portal answered {status} {error.code} {error.description}".strip(), hint="please report this"
@@ -284,18 +280,9 @@ class Client:
         code, said = (without_secret(str(body.get(name, "")), webhook) for name in ("error", "error_description"))
         return PortalError(code, said)
 
-    async def _failed(self, problem: str) -> None:
-        """Count a failure, give up after many in a row, else wait."""
-        self._failures += 1
-        if self._failures >= _PATIENCE:
-            raise self._unavailable(problem, self._failures)
-        await self.pace.clock.sleep(_pause(self._failures))
-
-    def _unavailable(self, problem: str, times: int) -> PortalUnavailable:
-        return PortalUnavailable(
-            f"{self.host} {problem}, {times} times in a row",
-            hint="what was done stays; run the same command again later",
-        )
+    def _not_executed(self, commands: list[Command]) -> None:
+        for command in commands:
+            self.pace.not_executed(command.method, command.elements)
 
     def _outcomes(self, commands: list[Command], result: Any, started: float) -> list[Outcome]:
         """Outcomes of a batch answer, whose maps are PHP arrays: `[]` when empty."""
@@ -318,7 +305,9 @@ class Client:
                 if error.reaction is Reaction.LIMIT:
                     self.pace.method_refused(command.method, command.elements)
                     continue
+                self.pace.done(command.method)
             elif key in results:
+                self.pace.done(command.method)
                 outcomes.append(Outcome(results[key], total=whole(totals.get(key)), next=whole(following.get(key))))
             else:
                 outcomes.append(LOST)
@@ -328,11 +317,6 @@ class Client:
             if method.elements:
                 self.pace.of(name).observe(now, started, **asdict(method))
         return outcomes
-
-
-def _pause(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: half a second at first, at most half a minute."""
-    return float(min(30, 0.25 * 2.0**failures))
 
 
 async def list_by(

@@ -7,7 +7,7 @@ its oldest basket leaves it (`operating_reset_at`).
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -17,6 +17,7 @@ from ingest.warehouse.clock import epoch
 BATCH = 50  # commands a request, page `settings/how-to-call-rest-api/batch`
 PAGE = 50  # rows a list answer, always
 WINDOW = 600.0
+LONGEST_REFUSAL = 2 * WINDOW  # by then nothing of ours counts any more, and others on the webhook have had their turn
 # Seconds of work of one element, from public recordings of a cloud portal; answers correct them from the first one on.
 FIRST_GUESS: Mapping[str, float] = MappingProxyType(
     {"crm.item.batchImport": 0.044, "crm.item.update": 0.044, "crm.requisite.add": 0.03, "crm.requisite.update": 0.03}
@@ -45,18 +46,29 @@ class WallClock:
 
 @dataclass(slots=True)
 class Method:
-    """Work of one method: baskets of [first call, seconds], oldest first, and what an element of it costs."""
+    """Work of one method: baskets of [first call, seconds], oldest first, what an element of it costs, how many are
+    under way, and since when the portal has refused it for its limit without doing any of it."""
 
     cost: float
     baskets: deque[list[float]] = field(default_factory=deque)
-    in_flight: float = 0.0
+    in_flight: int = 0
     blocked_until: float = 0.0
+    refused_since: float | None = None
 
-    def total(self, now: float) -> float:
+    def done(self, now: float) -> float:
+        """Seconds of work in the window, without what is under way."""
         # A basket leaves when its last whole second has passed; the portal's clock and ours may differ by one.
         while self.baskets and now > self.baskets[0][0] + WINDOW + 1:
             self.baskets.popleft()
-        return sum(seconds for _, seconds in self.baskets) + self.in_flight
+        return sum(seconds for _, seconds in self.baskets)
+
+    def total(self, now: float) -> float:
+        """The same with what is under way."""
+        return self.done(now) + self.cost * self.in_flight
+
+    def answered(self, elements: int) -> None:
+        """So many are no longer under way."""
+        self.in_flight = max(0, self.in_flight - elements)
 
     def observe(
         self, now: float, started: float, *, operating: float, reset_at: float, work: float, elements: int
@@ -65,8 +77,8 @@ class Method:
 
         What the sum grew by belongs to this minute, or to earlier work on the first answer.
         """
-        self.in_flight = max(0.0, self.in_flight - self.cost * elements)
-        grown = operating - (self.total(now) - self.in_flight)
+        self.answered(elements)
+        grown = operating - self.done(now)
         if grown > 0:
             if not self.baskets and reset_at:
                 self.baskets.append([min(reset_at - WINDOW, now), grown])
@@ -88,7 +100,8 @@ class Pace:
     burst: int
     operating: float
     clock: Clock = field(default_factory=WallClock)
-    on_wait: Callable[[str, float], None] = lambda what, until: None
+    on_wait: Callable[[str, float], None] = lambda what, until: None  # what for, and until when
+    on_pause: Callable[[str], None] = lambda text: None  # what failed, and when it is tried again
     methods: dict[str, Method] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,30 +155,47 @@ class Pace:
         seconds, fitting = 0.0, []
         for method, elements in wanted:
             cost = self.of(method).cost * elements
-            is_fitting = taken.get(method, 0) + elements <= self.room(method) and (
-                not seconds or seconds + cost <= LONGEST_REQUEST
-            )
+            has_room = taken.get(method, 0) + elements <= self.room(method) or self._is_idle(method, taken)
+            is_fitting = has_room and (not seconds or seconds + cost <= LONGEST_REQUEST)
             if is_fitting:
                 taken[method] = taken.get(method, 0) + elements
                 seconds += cost
             fitting.append(is_fitting)
         return fitting
 
+    def _is_idle(self, method: str, taken: Mapping[str, float]) -> bool:
+        """Whether nothing of it counts or is about to: what takes longer than the limit would wait for ever."""
+        now, state = self.clock.time(), self.of(method)
+        return now >= state.blocked_until and not taken.get(method) and not state.total(now)
+
     def sent(self, method: str, elements: int) -> None:
-        state = self.of(method)
-        state.in_flight += state.cost * elements
+        self.of(method).in_flight += elements
+
+    def not_executed(self, method: str, elements: int) -> None:
+        """What was sent did not reach the portal, or the portal looked at none of it."""
+        self.of(method).answered(elements)
 
     def lost(self, method: str, elements: int) -> None:
         """No answer came: assume that the work was done."""
         state, now = self.of(method), self.clock.time()
-        work = state.cost * elements
-        state.in_flight = max(0.0, state.in_flight - work)
-        state.baskets.append([now, work])
+        state.answered(elements)
+        state.baskets.append([now, state.cost * elements])
+
+    def done(self, method: str) -> None:
+        """The portal has done some of it: its limit is no wall."""
+        self.of(method).refused_since = None
+
+    def given_up(self, methods: Iterable[str]) -> str:
+        """One of the methods that the portal has refused for longer than what was done of it can count; else ''."""
+        now = self.clock.time()
+        refusals = ((self.of(method).refused_since, method) for method in sorted(methods))
+        return next((method for since, method in refusals if since is not None and now - since > LONGEST_REFUSAL), "")
 
     def method_refused(self, method: str, elements: int) -> None:
         """The method is over its limit: nothing of it until its oldest basket leaves, at least ten seconds."""
         state, now = self.of(method), self.clock.time()
-        state.in_flight = max(0.0, state.in_flight - state.cost * elements)
+        state.answered(elements)
+        state.refused_since = now if state.refused_since is None else state.refused_since
         oldest = state.baskets[0][0] + WINDOW + 1 if state.baskets and self.operating else now
         state.blocked_until = max(now + 10, min(oldest, now + WINDOW))
 
@@ -175,7 +205,7 @@ class Pace:
         chances = []
         for method in methods:
             state = self.of(method)
-            state.total(now)
+            state.done(now)
             if now < state.blocked_until:
                 chances.append((state.blocked_until, method))
             elif state.baskets:

@@ -1,7 +1,7 @@
 """The address of an inbound webhook, `https://portal/rest/USER/SECRET/`: its form, the portal it names, its secret."""
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import httpx
 
@@ -21,6 +21,24 @@ def has_its_form(address: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except (ValueError, httpx.InvalidURL):  # the port is no number or too large a one; a control character, an odd host
         return False
+
+
+def followed(address: str, location: str) -> tuple[str, str]:
+    """Where a portal sends a request to `address`, for people, and the address to go on at: '' where that is not safe.
+
+    Only https is, where the path is still the webhook's: who sends us there knows that path then, and on the way nobody
+    else learns it.
+    """
+    ours = urlsplit(address)
+    try:
+        target = urlsplit(urljoin(address, location))
+    except ValueError:
+        location, target = "", ours
+    if not location:
+        return "nowhere", ""
+    is_kept = target.scheme == "https" and target.path.rstrip("/") == ours.path
+    kept = urlunsplit((target.scheme, target.netloc.rpartition("@")[2], ours.path, "", ""))
+    return f"{target.scheme}://{target.hostname}", kept if is_kept else ""
 
 
 def portal_of(address: str) -> str:

@@ -93,4 +93,5 @@ async def _read_all_files(work: Landing, sources: Sequence[PortalSource]) -> Non
 def _client(source: PortalSource) -> ReadingClient:
     pace = Pace(source.rate, BURST, OPERATING if source.rate else 0.0)
     pace.on_wait = lambda what, until: say_aside(f"{source.name}: waiting for {what}")
+    pace.on_pause = lambda text: say_aside(f"{source.name}: {text}")
     return ReadingClient(source.address, pace, variable=source.variable("webhook"))

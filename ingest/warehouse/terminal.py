@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from ingest.warehouse import storage
 from ingest.warehouse.errors import OperatorError
 
 WARNED = "SVOD_WARNED"  # of what was warned, for the programs that this one starts
+SLOW_S = 8.0
 LOG_WIDTH = 160  # a log file has no width to fold tables to
 
 console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
@@ -88,6 +90,18 @@ def progress_of(
     with progress_bars(*((TaskProgressColumn(), TimeElapsedColumn()) if unit == "bytes" else ())) as bars:
         task = bars.add_task(what, total=total)
         yield lambda number: bars.advance(task, number)
+
+
+@contextmanager
+def said_when_slow(text: str) -> Iterator[None]:
+    """Say what is waited for, on standard error, where it takes longer than a person waits in silence."""
+    timer = threading.Timer(SLOW_S, say_aside, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def run(app: typer.Typer) -> None:

@@ -190,7 +190,7 @@ async def _push(
     word: Word,
 ) -> Result:
     pace = pace_of(settings)
-    pace.on_wait = shown.waiting
+    pace.on_wait, pace.on_pause = shown.waiting, shown.pausing
     async with Client(webhook, pace, variable=BOX) as client:
         return await push(ledger, client, settings, dates_file(settings), progress, word)
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -425,6 +427,28 @@ def test_a_password_that_is_not_encoded_is_refused_where_it_would_be_cut_and_no_
     assert ended.returncode == 2
     assert "SVOD_SHOP_A_URL is not usable" in ended.stderr and "percent-encoded" in ended.stderr
     assert "s3" not in ended.stderr and "cret" not in ended.stderr
+
+
+def test_a_table_that_is_locked_is_waited_for_aloud(shop, monkeypatch, capsys):
+    monkeypatch.setattr("ingest.warehouse.terminal.SLOW_S", 0.2)
+    shop.execute(CLIENTS)
+    shop.execute("lock table clients write")
+    timer = threading.Timer(0.8, shop.execute, ["unlock tables"])
+    timer.start()
+    assert shop.ingest() == (0, 0)
+    timer.join()
+    assert "waiting for rows, 600 s at the most" in capsys.readouterr().err
+
+
+def test_a_server_that_takes_the_connection_and_keeps_silent_is_waited_for_aloud(monkeypatch, capsys):
+    monkeypatch.setattr("ingest.warehouse.terminal.SLOW_S", 0.1)
+    monkeypatch.setattr("ingest.mysql.READ_TIMEOUT_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"mysql://root:s3cret@127.0.0.1:{silent.getsockname()[1]}/db"
+        with pytest.raises(OperatorError, match="MySQL root@"), mysql.connect(source_at(url)):
+            pass
+    said = capsys.readouterr().err
+    assert "waiting for the server to log us in, 1 s at the most" in said and "s3cret" not in said
 
 
 def test_a_host_that_can_be_none_is_a_failure_in_a_line(ingest):

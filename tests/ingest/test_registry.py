@@ -1,5 +1,6 @@
 """Verdicts: asked for once per INN, under the rate, kept whatever happens. Against a stand-in for the service."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Callable
@@ -160,6 +161,28 @@ def test_a_service_that_is_down_is_given_up_soon(warehouse, step, wanted):
     ):
         land_verdicts(warehouse, Registry("http://127.0.0.1:1", "key", 1000), wanted(*KNOWN), step)
     assert verdicts(warehouse) == {}
+
+
+def test_a_service_that_is_asked_again_and_again_is_told_of_meanwhile(warehouse, step, wanted):
+    said: list[str] = []
+    registry = Registry("http://127.0.0.1:1", "key", 1000, said.append)
+    with stamina.set_testing(True, attempts=3), pytest.raises(OperatorError, match="does not answer"):
+        land_verdicts(warehouse, registry, wanted(*KNOWN), step)
+    assert said == ["the registry does not answer (ConnectError): trying again (1 of 6)"]  # once in eight seconds
+
+
+def test_a_service_that_keeps_silent_is_told_of_before_a_person_wonders(warehouse, step, wanted, monkeypatch):
+    monkeypatch.setattr("ingest.registry.SAY_EVERY_S", 0.05)
+    said: list[str] = []
+    registry = Registry("http://registry.test", "key", 1000, said.append)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.08)
+        return httpx.Response(200, json={"suggestions": []})
+
+    registry.client = httpx.AsyncClient(base_url=registry.url, transport=httpx.MockTransport(answer))
+    land_verdicts(warehouse, registry, wanted(KNOWN[0]), step)
+    assert said == ["the registry has not answered for 0.05 s: waiting, 30 s at the most"]
 
 
 @pytest.mark.parametrize(("answer", "problem"), [(404, "answers 404 at"), (None, "does not answer")])

@@ -11,6 +11,7 @@ from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.errors import PortalRefused, PortalUnavailable
 from ingest.bitrix24.pacing import Pace
 from ingest.bitrix24.parameters import query
+from publish.sandbox import Limits
 from tests.publish import marts
 
 
@@ -116,6 +117,76 @@ def test_parameters_are_encoded_as_php_reads_them():
         "fields[title]=%D0%9E%D0%9E%D0%9E+%C2%AB%D0%A0%26%D0%9A%C2%BB+%2B1+%232"
         "&fields[PHONE][0][VALUE]=%2B7&fields[post]=&fields[UF]="
     )
+
+
+def test_a_limit_of_one_method_that_never_passes_ends_the_run_with_the_method_named_and_keeps_what_was_done(
+    open_office,
+):
+    office = open_office(Limits.standard())
+    marts.fill(office.connection, 30, 30)
+    said = "Method is blocked due to operation time limit."
+    office.faults.fail("crm.requisite.add", "OPERATION_TIME_LIMIT", said, times=10**6)
+    started = office.clock.time()
+    with pytest.raises(PortalUnavailable, match=r"refused crm\.requisite\.add for its operating time") as stopped:
+        office.push()
+    assert 600 < office.clock.time() - started < 1800
+    assert stopped.value.exit_status == 1 and "run the same command again" in stopped.value.hint
+    assert office.portal.counts()["company"] == len(office.ids("company")) == 30
+    office.faults.errors.clear()
+    office.push()
+    assert office.differences() == []
+
+
+@pytest.mark.parametrize("code", ["OPERATION_TIME_LIMIT", "QUERY_LIMIT_EXCEEDED"])
+def test_a_reading_command_that_is_refused_for_a_limit_for_ever_ends_the_run(office, code):
+    client, _ = client_of(office, {"result": {"result": [], "result_error": {"c0": {"error": code}}}})
+    started = office.clock.time()
+    with pytest.raises(PortalUnavailable, match=r"has refused user\.get for"):
+        office.clock.run(client.read([Command("user.get", {})]))
+    assert office.clock.time() - started < 1800
+
+
+def test_a_limit_that_passes_after_a_while_ends_nothing(office):
+    began = office.clock.time()
+
+    def answer(request: httpx.Request) -> dict:
+        if office.clock.time() < began + 1100:
+            return {"result": {"result": [], "result_error": {"c0": {"error": "OPERATION_TIME_LIMIT"}}}}
+        return {"result": {"result": {"c0": 1}}}
+
+    client, _ = client_of(office, answer)
+    assert office.clock.run(client.read([Command("user.get", {})])) == [1]
+
+
+def test_each_pause_before_a_portal_that_cannot_be_reached_says_what_is_tried_when(office):
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    said = []
+    pace = Pace(0, 50, 0, office.clock, on_pause=lambda text: said.append((office.clock.time() - began, text)))
+    webhook = SecretStr("https://portal.test/rest/1/topsecret/")
+    client = Client(webhook, pace, variable="SVOD_BOX_WEBHOOK", transport=httpx.MockTransport(handle))
+    began = office.clock.time()
+    with pytest.raises(PortalUnavailable) as stopped:
+        office.clock.run(client.read([Command("profile", {})]))
+    assert len(said) == 8 and said[0][0] < 5
+    assert said[4][1] == "portal.test cannot be reached (ConnectError): trying again in 8 s (5 of 9)"
+    assert "SVOD_BOX_WEBHOOK" in stopped.value.hint
+    assert pace.of("profile").total(office.clock.time()) == 0
+
+
+def test_a_portal_that_lets_one_wait_for_its_answer_is_said_to(office):
+    async def handle(request: httpx.Request) -> httpx.Response:
+        await office.clock.sleep(40)
+        return httpx.Response(200, json={"result": {"result": {"c0": 1}}})
+
+    said = []
+    pace = Pace(0, 50, 0, office.clock, on_wait=lambda what, until: said.append((what, until)))
+    webhook = SecretStr("https://portal.test/rest/1/topsecret/")
+    client = Client(webhook, pace, transport=httpx.MockTransport(handle))
+    began = office.clock.time()
+    assert office.clock.run(client.read([Command("profile", {})])) == [1]
+    assert said == [("an answer of portal.test", began + 75)]
 
 
 class TestRedirects:

@@ -1,7 +1,39 @@
 """How fast and with how few requests: both limits are used up and never passed."""
 
+import pytest
+
+from ingest.bitrix24.pacing import Pace
 from publish.sandbox import Limits
 from tests.publish import marts
+
+
+@pytest.mark.parametrize("end", ["not_executed", "lost", "method_refused"])
+def test_nothing_is_under_way_of_a_method_once_its_commands_have_ended_in_whatever_way(office, end):
+    pace = Pace(2, 50, 480, office.clock)
+    for _ in range(1000):
+        pace.sent("crm.item.update", 20)
+        getattr(pace, end)("crm.item.update", 20)
+    assert pace.of("crm.item.update").in_flight == 0
+    if end == "not_executed":
+        assert pace.room("crm.item.update") == 480 / 0.044
+
+
+def test_what_is_under_way_counts_by_what_it_costs_as_far_as_is_known_by_now(office):
+    pace = Pace(2, 50, 480, office.clock)
+    method, now = pace.of("crm.item.batchImport"), office.clock.time()
+    for _ in range(2):
+        pace.sent("crm.item.batchImport", 20)
+    method.observe(now, now, operating=0.1, reset_at=0, work=0.1, elements=20)  # much cheaper than was thought
+    method.observe(now, now, operating=0.2, reset_at=0, work=0.1, elements=20)
+    assert method.total(now) == pytest.approx(0.2)
+
+
+def test_a_command_that_takes_longer_than_the_limit_goes_alone_and_does_not_wait_for_ever(office):
+    pace = Pace(2, 50, 0.5, office.clock)
+    wanted = [("crm.item.batchImport", 20)] * 2
+    assert pace.fits(wanted) == [True, False]
+    pace.sent(*wanted[0])
+    assert pace.fits(wanted) == [False, False]
 
 
 class TestEconomyAndPace:
