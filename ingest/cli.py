@@ -141,7 +141,7 @@ def kafka_command(source_name: SourceName = None) -> None:
         if sources:
             work.step.detail["warnings"] = warnings
             refused = work.step.rows_in - work.step.rows_out
-            dead_lettered = f", {refused} refused as dead letters" if refused else ""
+            dead_lettered = f", {refused} refused as dead letters: `make status` says why" if refused else ""
             say(f"{work.step.name}: {work.step.rows_out} messages landed{dead_lettered}")
 
 

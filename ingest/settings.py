@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,14 @@ from ingest.sources import (
     prefix_of,
 )
 from ingest.warehouse import variables
-from ingest.warehouse.environment import PREFIX, Day, EnvironmentSettings, read_environment, refuse_plain_http
+from ingest.warehouse.environment import (
+    PREFIX,
+    Day,
+    EnvironmentSettings,
+    read_all,
+    read_environment,
+    refuse_plain_http,
+)
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.place import WarehousePath
 from ingest.warehouse.variables import known_names_hint
@@ -131,17 +139,16 @@ def portals_of(settings: Settings, names: Collection[str] | None) -> list[Portal
 
 
 def read_settings() -> Settings:
-    """Read every setting. Raises SettingsError that names the first wrong or unknown variable, never its value."""
-    variables.refuse_unknown(
-        f"{prefix_of(name)}{field.upper()}" for name, kind, _ in DECLARATIONS for field in kind.model_fields
+    """Read every setting. Raises SettingsError that names all wrong and unknown variables, never a value."""
+    of_sources = [f"{prefix_of(name)}{field.upper()}" for name, kind, _ in DECLARATIONS for field in kind.model_fields]
+    _, general, registry, kafka_login, transfer, *sources = read_all(
+        partial(variables.refuse_unknown, of_sources),
+        partial(read_environment, General),
+        partial(read_environment, RegistrySettings, f"{PREFIX}REGISTRY_"),
+        partial(read_environment, KafkaLogin, f"{PREFIX}KAFKA_"),
+        partial(read_environment, TransferSettings, f"{PREFIX}TRANSFER_"),
+        *(partial(read_environment, kind, prefix_of(name), name=name, **values) for name, kind, values in DECLARATIONS),
     )
-    general, registry = read_environment(General), read_environment(RegistrySettings, f"{PREFIX}REGISTRY_")
     if not general.allow_http:
         refuse_plain_http(f"{PREFIX}REGISTRY_URL", registry.url)
-    return Settings(
-        general,
-        registry,
-        read_environment(KafkaLogin, f"{PREFIX}KAFKA_"),
-        tuple(read_environment(kind, prefix_of(name), name=name, **values) for name, kind, values in DECLARATIONS),
-        read_environment(TransferSettings, f"{PREFIX}TRANSFER_"),
-    )
+    return Settings(general, registry, kafka_login, tuple(sources), transfer)

@@ -11,7 +11,11 @@ from ingest import registry
 
 LAST_STEPS = """
 select step, status, started_at, round(epoch(coalesce(finished_at, started_at) - started_at), 1), rows_in, rows_out,
-    detail ->> '$.error'
+    coalesce(
+        detail ->> '$.error',
+        'broken: ' || nullif(array_to_string(detail ->> '$.broken[*]', ', '), ''),
+        'see `publish gate`: ' || nullif(array_to_string(detail ->> '$.gates[*].test', ', '), '')
+    )
 from ops.steps qualify row_number() over (partition by step order by started_at desc) = 1
 order by started_at
 """
@@ -44,12 +48,13 @@ def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta
     brief = [(source, brief_position(position), at) for source, position, at in marks]
     yield StatusTable("Read so far", ["source", "position", "at (UTC)"], brief)
     refused = connection.execute(DEAD_LETTERS).fetchall()
-    yield StatusTable("Refused input (raw.dead_letters)", ["source", "reason", "count", "last (UTC)"], refused)
+    title = "Refused input, for the owner of the source (its bytes: `make inspect`, then from raw.dead_letters)"
+    yield StatusTable(title, ["source", "reason", "count", "last (UTC)"], refused)
     try:
         waiting = len(registry.unanswered_inns(connection, registry_ttl))
     except duckdb.CatalogException:
         return
-    yield StatusTable("Waits", ["what", "count"], [("INNs for a verdict of the registry", waiting)])
+    yield StatusTable("Waits for the next run", ["what", "count"], [("INNs for a verdict of the registry", waiting)])
 
 
 def brief_position(position: str) -> str:

@@ -20,10 +20,10 @@ from ingest.warehouse import journal, terminal
 from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import console, say, say_aside
-from publish import change_limit, changes, forecast, forget, gate, pipeline, set_aside, setting_names
+from publish import again, change_limit, changes, forecast, forget, gate, pipeline, set_aside, setting_names
 from publish import plan as plans
 from publish import status as statuses
-from publish.bitrix24 import costs
+from publish.bitrix24 import costs, trial
 from publish.bitrix24 import push as pushes
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
@@ -73,8 +73,10 @@ def run_command(
     let_through: Annotated[bool, typer.Option("--let-through", help="Let a large plan through, this once.")] = False,
 ) -> None:
     """One cycle of everything: sources, registry, models, gates, portal. What fails stops nothing else."""
-    settings = read_settings()
+    settings = pipeline.read_settings()
     setting_names.check_fields(settings, PARTS)
+    if problem := trial.problem_of(settings):
+        terminal.warn_once(problem)
     pipeline.run(settings, is_full=full, moves_period=move_period, let_through=let_through)
 
 
@@ -86,10 +88,11 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show what push would create, update and leave; sends nothing and asks the portal nothing."""
-    settings = read_settings()
+    settings = read_settings(to_send=False)
     setting_names.check_fields(settings, PARTS)
     with reading(settings) as connection:
         ledger = ledger_of(connection, settings)
+        wanted_again = again.foresee(ledger, PARTS)
         plans.compute(ledger, PARTS, merges=settings.bitrix24_merge_cards)
         setting_names.check_statuses(settings, connection, PARTS)
         limits = costs.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
@@ -99,14 +102,16 @@ def plan(
         limit = change_limit.reason_to_stop(ledger, list(PARTS), Limit(settings.fuse_share, settings.fuse_floor))
         stopped = gate.reason_to_stop(connection, PARTS, settings.source_max_age_hours)
     if as_json:
-        told = _as_json(figures, summary, limit, examples) | {"gate": stopped}
+        told = _as_json(figures, summary, limit, examples) | {"gate": stopped, "wanted_again": wanted_again}
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         return
-    _print_plan(figures)
+    _print_plan(figures, ledger.portal)
+    if wanted_again:
+        say(f"{wanted_again:,} of these were deleted in the portal and are made again: `publish retry` asked for that")
     for line in changes.lines(summary):
         say(line)
     if limit:
-        say(f"the change limit will stop a push: {limit}")
+        say(f"the change limit will stop a push: {limit}; if it is meant, `publish push --let-through`")
     if stopped:
         say(f"nothing of it may be published now: {stopped}")
     for change in examples:
@@ -132,8 +137,9 @@ def _as_json(
     }
 
 
-def _print_plan(figures: forecast.Forecast) -> None:
-    table = Table("part", "published", "create", "update", "remove", "merge", title="plan", title_justify="left")
+def _print_plan(figures: forecast.Forecast, portal: str) -> None:
+    title = f"plan for {portal or 'a portal that holds nothing of ours yet'}"
+    table = Table("part", "published", "create", "update", "remove", "merge", title=title, title_justify="left")
     for entity, actions in figures.counts.items():
         numbers = [
             figures.published.get(entity, 0),
@@ -150,7 +156,7 @@ def _print_plan(figures: forecast.Forecast) -> None:
         )
         say("cards that managers have typed in are looked for when pushing; this plan counts them as new")
     if figures.dead_letters:
-        say(f"{figures.dead_letters:,} records are dead-lettered in sync.dead_letters")
+        say(f"{figures.dead_letters:,} records are dead-lettered in sync.dead_letters: `publish status` says why")
 
 
 def _duration(seconds: float) -> str:
@@ -186,7 +192,10 @@ def push(
             exit_status=4,
         )
     if result.dead_letters:
-        say(f"publish push: {result.dead_letters:,} dead letters of before wait for their next try: sync.dead_letters")
+        say(
+            f"publish push: {result.dead_letters:,} dead letters of before wait for their next try: `publish status` "
+            "says why, `publish retry --all` tries them with the next push"
+        )
 
 
 async def _push(
@@ -215,12 +224,21 @@ def _print_result(result: Result) -> None:
     if result.adopted:
         say(f"publish push: {result.adopted:,} parts that were in the portal already were adopted")
     for number, table, what in (
-        (result.conflicts, "conflicts", "fields were changed by managers and left alone"),
-        (result.duplicates, "adoption_duplicates", "records could be several portal cards and wait for a person"),
-        (result.deletions, "deletions", "parts were deleted in the portal and stay away until `publish retry`"),
-    ):
+        (
+            result.conflicts, "conflicts",
+            "fields were changed by managers and left alone: SVOD_FIELD_OWNERS says whose value stands",
+        ),
+        (
+            result.duplicates, "adoption_duplicates",
+            "records could be cards that are there: join those in the portal, or leave one INN in each",
+        ),
+        (
+            result.deletions, "deletions",
+            "parts were deleted in the portal and stay away: `publish retry --id ID` makes one again",
+        ),
+    ):  # fmt: skip
         if number:
-            say(f"publish push: {number:,} {what}: sync.{table}")
+            say(f"publish push: {number:,} {what} (`publish status` lists them; all are in sync.{table})")
 
 
 Kind = Annotated[str | None, typer.Option("--entity", help="All of a kind: company, contact, deal, requisite, …")]
@@ -238,7 +256,10 @@ def retry(
     """Have the next push try again what the portal refused, and make a card again that a manager deleted."""
     with _chosen(entity, origin_ids, everything) as (ledger, choice):
         due, wanted_again = set_aside.retry(ledger, choice, also_deleted=deleted)
-    say(f"publish retry: {due:,} dead letters are due, {wanted_again:,} deleted parts will be made again")
+    say(
+        f"publish retry: {due:,} dead letters are due, {wanted_again:,} deleted parts will be made again; "
+        "`publish push` does it, or the next run"
+    )
 
 
 @app.command()
@@ -246,7 +267,7 @@ def discard(entity: Kind = None, origin_ids: Ids = None, everything: Everything 
     """Leave alone what the portal refused until the record changes."""
     with _chosen(entity, origin_ids, everything) as (ledger, choice):
         discarded = set_aside.discard(ledger, choice)
-    say(f"publish discard: {discarded:,} dead letters rest until their records change")
+    say(f"publish discard: {discarded:,} dead letters rest until their records change, or `publish retry` wakes them")
 
 
 @contextmanager

@@ -36,11 +36,11 @@ def check(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], max_age_
 
 
 def reason_to_stop(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], max_age_hours: float) -> str:
-    """Why a push would not begin, '' when it would."""
+    """Why a push would not begin, and what to do; '' when it would."""
     try:
         check(connection, parts, max_age_hours)
     except OperatorError as error:
-        return error.problem
+        return f"{error.problem} ({error.hint})"
     return ""
 
 

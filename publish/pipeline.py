@@ -14,16 +14,25 @@ import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
 from ingest.warehouse import compaction, journal, period, reads, retention
+from ingest.warehouse.environment import read_all
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.terminal import print_error, say
 from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
 from publish.settings import Settings
+from publish.settings import read_settings as read_publish_settings
 
 MODEL_STEPS, GATE = "the models", "publish gate"
 
 # How each kind of source is read, and whether a full run reads more of it.
 INGESTERS = ((journal.INGEST_MYSQL, True), (journal.INGEST_JSON, True), (journal.INGEST_KAFKA, False))
+
+
+def read_settings() -> Settings:
+    """Those of `publish`. Raises SettingsError that tells what is wrong there, and in those of the steps before it."""
+    settings: Settings
+    settings, _ = read_all(read_publish_settings, read_ingest_settings)
+    return settings
 
 
 def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: bool) -> None:

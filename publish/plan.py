@@ -15,6 +15,7 @@ import duckdb
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
 from publish import waiting
+from publish.again import with_owners
 from publish.ledger import WAITS, Ledger
 from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
 
@@ -105,15 +106,6 @@ def _differences(part: Part, parts: Sequence[Part]) -> str:
     return _changed_links(part) if isinstance(part, Link) else _changed(part, parts)
 
 
-def _with_owners(part: Part, parts: Sequence[Part]) -> list[str]:
-    """A part's entity, that of what it hangs on, and so on up to the card."""
-    by_entity = {other.entity: other for other in parts}
-    chain = [part.entity]
-    while owner := by_entity[chain[-1]].owner:
-        chain.append(owner)
-    return chain
-
-
 def _changed(part: Part, parts: Sequence[Part]) -> str:
     removed = ""
     if part.remove and part.where != "true":  # its owner is there and has it no more; of one that left, all stays
@@ -123,7 +115,7 @@ def _changed(part: Part, parts: Sequence[Part]) -> str:
             from portal_ledger where entity = '{part.entity}'
                 and origin_id not in (select {part.key} from {part.mart} where {part.where})
                 and origin_id in (select {part.key} from {part.mart})"""
-    with_owners = "', '".join(_with_owners(part, parts))
+    chain = "', '".join(with_owners(part, parts))
     needed = " union all ".join(
         f"""select wanted.origin_id from wanted
             inner join portal_deletions as gone on gone.entity = '{field.refers_to}'
@@ -136,7 +128,7 @@ def _changed(part: Part, parts: Sequence[Part]) -> str:
         wanted as (
             select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{_departed(part)}
         ),
-        deleted as (select origin_id from portal_deletions where entity in ('{with_owners}')),
+        deleted as (select origin_id from portal_deletions where entity in ('{chain}')),
         without_what_it_needs as ({needed or "select null::varchar as origin_id where false"}),
         differing as (
             select wanted.origin_id, if(published.origin_id is null, 'create', 'update') as action, wanted.wanted,

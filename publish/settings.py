@@ -1,6 +1,7 @@
 """Where the portal is, how fast it may be used, and what belongs to whom, from the environment or `.env`."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from ingest.bitrix24.webhook import FORM, has_its_form, portal_of
 from ingest.warehouse import variables
 from ingest.warehouse.checklist import Language
-from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_environment, refuse_plain_http
+from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_all, read_environment, refuse_plain_http
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.place import WarehousePath
 from ingest.warehouse.variables import known_names_hint
@@ -139,11 +140,22 @@ class Settings(EnvironmentSettings):
         return self.bitrix24_webhook
 
 
-def read_settings() -> Settings:
-    """Settings from the environment. Raises SettingsError naming a wrong or unknown variable, never its value."""
-    variables.refuse_unknown()
-    settings = read_environment(Settings)
-    webhooks = {"BITRIX24": settings.bitrix24_webhook, "BOX": settings.box_webhook}
+# What a plan is made without: nothing is sent, and nobody moves.
+_OF_SENDING = {
+    "readers_group", "retention_days", "forget_key", "allow_http", "lang", "machine", "bitrix24_request_limit",
+    "inn_field", "cloud_webhook", "box_webhook", "box_rate", "transfer_entities", "transfer_deletions",
+}  # fmt: skip
+
+
+def read_settings(*, to_send: bool = True) -> Settings:
+    """Settings from the environment; wrong ones that a plan needs none of are passed over unless it is `to_send`.
+
+    Raises SettingsError naming all wrong and unknown variables, never a value.
+    """
+    but = () if to_send else _OF_SENDING
+    settings: Settings
+    _, settings = read_all(variables.refuse_unknown, partial(read_environment, Settings, but=but))
+    webhooks = {"BITRIX24": settings.bitrix24_webhook, "BOX": settings.box_webhook} if to_send else {}
     for name, webhook in webhooks.items():
         if webhook and not settings.allow_http:
             refuse_plain_http(f"{PREFIX}{name}_WEBHOOK", webhook.get_secret_value())

@@ -32,13 +32,26 @@ _STATUS = {
     "for a person to join (sync.adoption_duplicates)": """select entity, origin_id, found_by, bitrix_ids
         from portal_adoption_duplicates order by noticed_at desc limit 20""",
 }
+# What a person may do about the rows of a table, told where it has any.
+_NEXT = {
+    "answers not seen yet": "the next push looks for them",
+    "refused (sync.dead_letters)": "tried again at next_at, or with the next push by `publish retry --id`",
+    "discarded until the record changes": "`publish retry --id` wakes one",
+    "deleted in the portal (sync.deletions)": "the newest; `publish retry --id` makes one again",
+    "left to managers (sync.conflicts)": "SVOD_FIELD_OWNERS says whose value stands",
+    "for a person to join (sync.adoption_duplicates)": (
+        "the newest; join the cards in the portal, or leave one INN in each: the next push goes on"
+    ),
+}
 
 
 def tables(ledger: Ledger) -> Iterator[tuple[str, list[str], list[tuple[Any, ...]]]]:
     """Each table's title, its columns and its rows."""
     for title, sql in _STATUS.items():
-        rows = ledger.connection.execute(sql)
-        yield title, [column[0] for column in rows.description], rows.fetchall()
+        result = ledger.connection.execute(sql)
+        rows = result.fetchall()
+        told = f"{title}: {_NEXT[title]}" if rows and title in _NEXT else title
+        yield told, [column[0] for column in result.description], rows
 
 
 def known_of(connection: duckdb.DuckDBPyConnection, portal: str) -> str:

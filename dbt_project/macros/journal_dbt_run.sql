@@ -43,7 +43,8 @@
     {%- if seen.warnings %}
     {%- set counts = [] %}
     {%- for warning in seen.warnings %}{% do counts.append(warning.test ~ ' ' ~ warning.rows) %}{% endfor %}
-    {%- do print('  dirty sources, rows in schema failures: ' ~ counts | join(', ')) %}
+    {%- do print('  dirty sources, for their owners: ' ~ counts | join(', ')
+        ~ '; the rows: `make inspect`, then from failures.' ~ seen.warnings[0].test) %}
     {%- endif %}
     {%- set detail = {
         'command': flags.WHICH, 'is_full_pass': is_full_pass, 'models': seen.models, 'tests': seen.tests,

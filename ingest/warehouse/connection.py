@@ -47,7 +47,7 @@ def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PAT
                 raise
             time.sleep(LOOK_AGAIN_S)
     connection.execute("set timezone = 'UTC'")
-    if _is_cut_off(connection, path):
+    if storage.is_cut_off(path):
         connection.close()
         raise storage.damaged(path)
     if not read_only:
@@ -102,10 +102,10 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         config["storage_compatibility_version"] = STORAGE_VERSION
     try:
         if read_only:
-            return duckdb.connect(str(path.absolute()), read_only=True, config=config)
+            return _of_a_file(duckdb.connect(str(path.absolute()), read_only=True, config=config), path)
         path.parent.mkdir(parents=True, exist_ok=True)
         private.keep_new_files_private()
-        connection = _connect_to_write(path, config)
+        connection = _of_a_file(_connect_to_write(path, config), path)
         private.close_to_others(path)  # one made before that was seen to
         return connection
     except OSError as error:
@@ -120,6 +120,17 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise storage.told(error, path) or error from None
 
 
+def _of_a_file(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyConnection:
+    """Raises SettingsError for a file of data, which DuckDB opens as a view in memory: what lands there is gone."""
+    ((file,),) = connection.execute(
+        "select path from duckdb_databases() where database_name = current_database()"
+    ).fetchall()
+    if file is None:
+        connection.close()
+        raise storage.no_warehouse(path)
+    return connection
+
+
 def _connect_to_write(path: Path, config: Config) -> duckdb.DuckDBPyConnection:
     """A file without a byte, of a program that had no room or was killed when it made it, is made anew."""
     try:
@@ -129,14 +140,6 @@ def _connect_to_write(path: Path, config: Config) -> duckdb.DuckDBPyConnection:
             raise
     path.unlink()
     return duckdb.connect(str(path.absolute()), config=config)
-
-
-def _is_cut_off(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether the file has fewer blocks than DuckDB counts in it: who reads none of them would write on behind."""
-    ((block_bytes, blocks),) = connection.execute(
-        "select block_size, total_blocks from pragma_database_size() where database_name = current_database()"
-    ).fetchall()
-    return path.stat().st_size < int(block_bytes) * int(blocks)
 
 
 def _duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from collections.abc import Callable, Collection
 from datetime import date
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.errors import SettingsError, all_of
 
 PREFIX = "SVOD_"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -79,24 +80,51 @@ def env_value(name: str) -> str:
     return os.environ.get(name) or said_in_file().get(name) or ""
 
 
-def read_environment(settings: type[SettingsT], prefix: str = PREFIX, **values: Any) -> SettingsT:
+def read_environment(
+    settings: type[SettingsT], prefix: str = PREFIX, *, but: Collection[str] = (), **values: Any
+) -> SettingsT:
     """Settings of a class from the environment and from SVOD_ENV_FILE (`.env` in the current directory unless set).
 
     A field is read from the variable of its name in capitals after `prefix`; its `description`, where it has one, is
-    the form that is expected. Raises SettingsError that names the first wrong variable and that form, never its value.
+    the form that is expected. Of the fields `but` which nothing is needed, a wrong one has its default. Raises
+    SettingsError that names every wrong variable and its form, never its value.
     """
     said_in_file()
     _refuse_odd_characters()
     try:
         return settings(_env_file=env_file(), _env_prefix=prefix, **values)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = str(wrong["loc"][0])
+        wrong = {
+            str(one["loc"][0]): one["msg"]
+            for one in reversed(error.errors(include_input=False, include_url=False, include_context=False))
+        }
+    unneeded = {field: settings.model_fields[field].get_default() for field in wrong if field in but}
+    if len(unneeded) == len(wrong):
+        return read_environment(settings, prefix, **values, **unneeded)
+    raise all_of(
+        _wrong(settings, prefix, field, problem) for field, problem in sorted(wrong.items()) if field not in unneeded
+    )
+
+
+def _wrong(settings: type[BaseSettings], prefix: str, field: str, problem: str) -> SettingsError:
     form = settings.model_fields[field].description if field in settings.model_fields else None
     if form:
-        raise SettingsError(f"{prefix}{field.upper()} is not usable", hint=f"expected: {form}")
-    problem = wrong["msg"].removeprefix("Value error, ")
-    raise SettingsError(f"{prefix}{field.upper()}: {problem}", hint="see .env.example for every setting")
+        return SettingsError(f"{prefix}{field.upper()} is not usable", hint=f"expected: {form}")
+    text = problem.removeprefix("Value error, ")
+    return SettingsError(f"{prefix}{field.upper()}: {text}", hint="see .env.example for every setting")
+
+
+def read_all(*readers: Callable[[], Any]) -> list[Any]:
+    """What each of these reads. Raises SettingsError that tells what is wrong in any of them."""
+    read, errors = [], []
+    for reader in readers:
+        try:
+            read.append(reader())
+        except SettingsError as error:
+            errors.append(error)
+    if errors:
+        raise all_of(errors)
+    return read
 
 
 def _refuse_odd_characters() -> None:

@@ -1,6 +1,6 @@
 """Errors meant for the operator: one line that names the place, one hint that says what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class OperatorError(Exception):
@@ -25,9 +25,25 @@ class OperatorError(Exception):
 
 
 class SettingsError(OperatorError):
-    """A setting is missing or malformed; nothing was started."""
+    """A setting is missing or malformed; nothing was started. `each` are the errors of several settings, one by one."""
 
     exit_status = 2
+    each: Sequence["SettingsError"] = ()
+
+
+def all_of(errors: Iterable[SettingsError]) -> SettingsError:
+    """Several wrong settings as one error, a line each; one that is told twice is told once."""
+    by_problem = {one.problem: one for error in errors for one in error.each or (error,)}
+    if len(by_problem) == 1:
+        return next(iter(by_problem.values()))
+    lines = [
+        line
+        for error in by_problem.values()
+        for line in (f"  {error.problem}", *error.details, *([f"    hint: {error.hint}"] if error.hint else []))
+    ]
+    several = SettingsError(f"{len(by_problem)} settings are wrong", details=lines, hint="nothing was started")
+    several.each = tuple(by_problem.values())
+    return several
 
 
 class WarehouseBusy(OperatorError):

@@ -1,5 +1,5 @@
 """SVOD_WAREHOUSE: what can be the path of a warehouse. Told before anything is opened, for DuckDB takes other names as
-well: `:memory:` or a JSON file would be a warehouse that is gone when the step ends.
+well: `:memory:` would be a warehouse that is gone when the step ends.
 """
 
 import os
@@ -12,7 +12,6 @@ from pydantic import AfterValidator
 _ADDRESS = re.compile(r"[\w+.-]*:")
 _LONGEST_NAME = 255  # bytes, of every file system in use
 _LONGEST_ENDING = ".rewritten.wal"  # of the files that are made beside it
-_MAGIC, _MAGIC_AT = b"DUCK", 8  # https://duckdb.org/docs/internals/storage
 _EXPECTED = "a DuckDB file, or one that is not there yet, is expected"
 
 
@@ -25,18 +24,11 @@ def _usable(path: Path) -> Path:
             raise ValueError(f"{path} is a folder; {_EXPECTED}")
         if len(os.fsencode(path.name + _LONGEST_ENDING)) > _LONGEST_NAME:
             raise ValueError(f"the file's name is too long: {_LONGEST_NAME - len(_LONGEST_ENDING)} bytes are the most")
-        if path.exists() and not (path.is_file() and _is_database(path)):
-            raise ValueError(f"{path} is no DuckDB file; {_EXPECTED}")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is no file; {_EXPECTED}")
     except OSError as error:
         raise ValueError(f"{error.strerror}; {_EXPECTED}") from None
     return path
-
-
-def _is_database(path: Path) -> bool:
-    """Also an empty file, which a program leaves that was killed, or had no room, when it made a warehouse."""
-    with path.open("rb") as file:
-        head = file.read(_MAGIC_AT + len(_MAGIC))
-    return not head or head[_MAGIC_AT:] == _MAGIC
 
 
 WarehousePath = Annotated[Path, AfterValidator(_usable)]

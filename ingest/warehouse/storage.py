@@ -7,19 +7,24 @@ texts decide. What is none of this is an error of ours.
 import errno
 import re
 import shutil
+import struct
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 
-from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.errors import OperatorError, SettingsError
 
 _FULL = re.compile("No space left on device|Disk quota exceeded|File too large|max_temp_directory_size")
+_OTHER = re.compile("not a valid DuckDB database file|launch in-memory database|download extension")
 _DAMAGED = re.compile(
-    "Corrupt database file|Could not read enough bytes|not a valid DuckDB database file|[Dd]eserializ"
+    "Corrupt database file|Could not read enough bytes|[Dd]eserializ"
     "|checksum|Error while replaying WAL|Failure while replaying WAL"
 )
 _NEWER = re.compile("version number|newer version|storage version", re.IGNORECASE)
+_HEADERS = 3 * 4096  # bytes before the first block
+_HEAD = ("/usr/bin/head", "-c", f"{_HEADERS}")
 _HELD = re.compile("Could not set lock on file|Conflicting lock is held")
 _FILE = re.compile('file "([^"]+)"')
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -59,6 +64,8 @@ def told_of(texts: Iterable[str], warehouse: Path | None = None) -> OperatorErro
                 f"{file or 'the warehouse'} was written by a newer DuckDB than {duckdb.__version__}",
                 hint="bring Svod up to date (`make setup`), or put the file of before in its place",
             )
+        if _OTHER.search(text):
+            return no_warehouse(file or warehouse)
         if _DAMAGED.search(text):
             return damaged(file or warehouse)
         if "IO Error" in text:
@@ -66,6 +73,28 @@ def told_of(texts: Iterable[str], warehouse: Path | None = None) -> OperatorErro
                 f"{file or 'the warehouse'}: {text.splitlines()[0]}", hint="check the path, its rights and its disk"
             )
     return None
+
+
+def no_warehouse(file: Path | None) -> SettingsError:
+    """A file of something else: a text, a table, another program's database."""
+    return SettingsError(
+        f"{file or 'the warehouse'} is no DuckDB file",
+        hint="SVOD_WAREHOUSE names a DuckDB file, or one that is not there yet",
+    )
+
+
+def is_cut_off(file: Path) -> bool:
+    """Whether it has fewer blocks than its header counts: who reads none of them would write on behind.
+
+    The header is read by another program: with a file that this one has closed, DuckDB's lock on it would be gone
+    (fcntl(2)). Two headers of 4096 bytes take turns; the layout is that of https://duckdb.org/docs/internals/storage.
+    """
+    headers = subprocess.run([*_HEAD, file], capture_output=True, check=False).stdout
+    if len(headers) < _HEADERS:
+        return True
+    fields = (struct.unpack_from("<8Q", headers, at) for at in (4096, 8192))
+    _, _, _, _, blocks, block_bytes, _, _ = max(fields, key=lambda of_header: of_header[1])
+    return bool(file.stat().st_size < _HEADERS + blocks * block_bytes)
 
 
 def damaged(file: Path | None) -> OperatorError:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from ingest.warehouse import private
 from ingest.warehouse.environment import PREFIX, env_file, said_in_file
-from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.errors import SettingsError, all_of
 from ingest.warehouse.terminal import WARNED, warn_once
 
 SETTINGS = frozenset(
@@ -76,7 +76,7 @@ _MOST_LISTED = 12
 
 
 def refuse_unknown(of_sources: Iterable[str] | None = None) -> None:
-    """Raise SettingsError for the first SVOD_ name, of the environment or of the file, that no program reads; warn of a
+    """Raise SettingsError for each SVOD_ name, of the environment or of the file, that no program reads; warn of a
     file that everybody can read.
 
     `of_sources` are the variables of the sources; whoever does not know these lets everything pass that looks like one.
@@ -86,6 +86,7 @@ def refuse_unknown(of_sources: Iterable[str] | None = None) -> None:
     file = env_file()
     if private.is_open_to_others(file):
         warn_once(f"everybody on this machine can read {file}, which has passwords in it: chmod 600 {file}")
+    unknown = []
     for place, names in (("the environment", os.environ), (str(file), said_in_file())):
         for name in names:
             wanted = name.upper()  # settings are read whatever their case is
@@ -95,7 +96,9 @@ def refuse_unknown(of_sources: Iterable[str] | None = None) -> None:
                 continue
             alike = most_alike(wanted.removeprefix(PREFIX), (other.removeprefix(PREFIX) for other in known))
             hint = f"did you mean {PREFIX}{alike}?" if alike else "see .env.example for every setting"
-            raise SettingsError(f"{name}, set in {place}, is no setting", hint=hint)
+            unknown.append(SettingsError(f"{name}, set in {place}, is no setting", hint=hint))
+    if unknown:
+        raise all_of(unknown)
 
 
 def most_alike(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ingest.bitrix24.answers import entries_of, number_of, rows_of
 from ingest.bitrix24.client import Command, list_by
-from publish.bitrix24.inns import Holders, Inns
+from publish.bitrix24.inns import Found, Inns
 from publish.bitrix24.kinds import Card
 from publish.bitrix24.parts import COMPANY, COMPANY_CONTACT, CONTACT, REQUISITE
 from publish.bitrix24.recovery import executed
@@ -21,6 +21,7 @@ from publish.parts import Key, decoded, same_value
 
 _PAGE = 2500  # look-ups that fit one request: 50 commands of 50 values
 _NAME = "lastName"
+_AMONG_OTHERS = ", among other numbers: leave just this one there, or take it away"
 
 
 async def adopt(run: Run, inns: Inns) -> dict[str, set[str]]:
@@ -71,13 +72,15 @@ async def _companies(run: Run, inns: Inns) -> list[Duplicates]:
                 where action = 'create' and (wanted ->> '$.RQ_INN') is not null order by 1"""
         ).fetchall()
     )
-    holders = await inns.holders(set(inn_of.values()))
-    cards_of = {origin_id: holders[inn] for origin_id, inn in inn_of.items() if inn in holders}
+    found = await inns.found(set(inn_of.values()))
+    cards_of = {origin_id: found[inn] for origin_id, inn in inn_of.items() if inn in found}
     return _take_companies(run, cards_of, inn_of)
 
 
-def _take_companies(run: Run, cards_of: Mapping[str, Holders], inns: Mapping[str, str]) -> list[Duplicates]:
-    """Adopt companies with their requisites, or list them; what was listed."""
+def _take_companies(run: Run, found: Mapping[str, Found], inns: Mapping[str, str]) -> list[Duplicates]:
+    """Adopt companies with their requisites, or list them; what was listed. A card whose text could mean several INNs
+    is nobody's for sure: who looks at it knows whether a new one is to be made."""
+    cards_of = {origin_id: cards.holders for origin_id, cards in found.items()}
     known = run.ledger.ids(COMPANY.entity, cards_of)
     stale = _stale(run, COMPANY)
     taken = run.ledger.origins(COMPANY.entity, {card for cards in cards_of.values() for card in cards} - stale.keys())
@@ -92,8 +95,10 @@ def _take_companies(run: Run, cards_of: Mapping[str, Holders], inns: Mapping[str
             # A card that the ledger knows under another key is that company's, also when it has left; one with the
             # requisites of several companies is none of them for sure.
             free = [card for card in cards if card not in taken and claims[card] == 1]
-            if len(cards) > 1 or not free:
-                duplicates.append(Duplicates(COMPANY.entity, origin_id, f"RQ_INN {inns[origin_id]}", sorted(cards)))
+            mentions = found[origin_id].mentions
+            if len(cards) > 1 or not free or mentions:
+                text = f"RQ_INN {inns[origin_id]}" + (_AMONG_OTHERS if mentions else "")
+                duplicates.append(Duplicates(COMPANY.entity, origin_id, text, sorted(cards.keys() | mentions)))
                 continue
         for card in free:
             companies[origin_id], requisite = card, cards[card]

@@ -12,7 +12,7 @@ INNs go in a circle, one card is without any for that long.
 
 import dataclasses
 
-from publish.bitrix24.inns import Inns
+from publish.bitrix24.inns import NOBODYS, Found, Inns
 from publish.bitrix24.parts import COMPANY, REQUISITE
 from publish.bitrix24.run import Run
 from publish.entries import Duplicates
@@ -23,6 +23,11 @@ _TWICE = "of the first company card is on the others: not written there a second
 _STILL_THERE = (
     "of the first company card is to leave the others, which are companies of their own, and has not left yet"
 )
+
+
+def _all(cards: Found) -> frozenset[int]:
+    """Also those where it is not sure that the INN is meant."""
+    return cards.mentions | cards.holders.keys()
 
 
 async def hold_back(run: Run, inns: Inns) -> Run:
@@ -42,18 +47,18 @@ async def hold_back(run: Run, inns: Inns) -> Run:
             order by 1""",
         [is_always_sent, is_always_sent],
     ).fetchall()
-    holders = await inns.holders([inn for _, _, inn, _, _ in rows])
+    found = await inns.found([inn for _, _, inn, _, _ in rows])
     moves = {origin_id: inn for origin_id, action, inn, _, can_move in rows if action == "update" and can_move}
-    origins = run.ledger.origins(COMPANY.entity, [card for cards in holders.values() for card in cards])
+    origins = run.ledger.origins(COMPANY.entity, [card for cards in found.values() for card in _all(cards)])
     fields: dict[Key, frozenset[str]] = {}
     moving: dict[str, frozenset[str]] = {}
     not_made: set[str] = set()
     listed: list[Duplicates] = []
     for origin_id, action, inn, card, _ in rows:
-        cards = holders.get(inn, {})
-        if not cards or cards.get(card) is not None:  # nobody's, or its own requisite has it already
+        cards = found.get(inn, NOBODYS)
+        if cards.holders.get(card) is not None:  # its own requisite has it already
             continue
-        others = sorted(other for other in cards if other != card)
+        others = sorted(_all(cards) - {card})
         if not others:
             continue
         keys = {origins.get(other, "") for other in others}

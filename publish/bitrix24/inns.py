@@ -1,18 +1,19 @@
 """Which company cards of the portal hold an INN: in their requisites and, by setting, in a custom field of the company.
 
-People type INNs with spaces, hyphens, invisible characters, a word in front, the KPP behind or letters for 0 and 3, and
-spreadsheets take the zero in front. The portal compares texts as they are stored (page
+People type INNs with spaces, hyphens, invisible characters, a word in front, other numbers beside, letters for 0 and 3,
+and spreadsheets take the zero in front. The portal compares texts as they are stored (page
 `requisites/universal/crm-requisite-list`), so texts are asked for by a pattern of the digits, or all of them are read,
 whichever takes fewer requests; what they mean is decided here, and a text that is no INN means nothing. What the models
-read as an INN (`macros/inn.sql`) is one here too; control digits need no look, for readings are only compared with INNs
-of ours.
+read as an INN (`macros/inn.sql`) is one here too. A text in which our INN is one of several that it could mean says
+nothing for sure: it is for a person to look at.
 """
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Client, Command, list_by
@@ -22,9 +23,22 @@ from publish.bitrix24.parts import COMPANY, REQUISITE
 
 Holders = Mapping[int, int | None]  # company card -> its oldest requisite with the INN, None where only a field has it
 _AT_ONCE = 10 * BATCH  # commands whose answers are kept at a time
-_DASHES_AND_DOTS = {"Pd", "Pc"}
 _LETTERS = "ОЗO"  # for 0, 3, 0: two Cyrillic ones, a Latin one
 _LABELS = re.compile("ОГРНИП|ОГРН|ИНН|INN|КПП|KPP")
+# A number as a spreadsheet shows it; the second two letters are Cyrillic.
+_POWER = re.compile("(?<![0-9])([0-9](?:[.,][0-9]+)?)[eEеЕ][+]?([0-9]{1,2})(?![0-9])")
+# Digits that LIKE does not take for ours: Arabic and Persian ones, full width.
+_OTHER_DIGITS = [chr(zero + digit) for zero in (0x0660, 0x06F0, 0xFF10) for digit in range(10)]
+
+
+class Found(NamedTuple):
+    """The cards of an INN, and those where it is one of several numbers that could be meant."""
+
+    holders: Holders
+    mentions: frozenset[int]
+
+
+NOBODYS = Found({}, frozenset())
 
 
 class Inns:
@@ -32,26 +46,34 @@ class Inns:
 
     def __init__(self, client: Client, field: str) -> None:
         self._client, self._field = client, field
-        self._found: dict[str, dict[int, int | None]] = {}
+        self._held: dict[str, dict[int, int | None]] = {}
+        self._mentioned: dict[str, set[int]] = defaultdict(set)
 
     async def holders(self, inns: Collection[str]) -> Mapping[str, Holders]:
-        """Company cards by INN; INNs that no card holds are missing. Raises SettingsError where the field is not."""
-        todo = sorted({inn for inn in inns if inn not in self._found})
-        self._found |= {inn: {} for inn in todo}
+        """Company cards by INN; INNs that no card holds for sure are missing."""
+        found = await self.found(inns)
+        return {inn: cards.holders for inn, cards in found.items() if cards.holders}
+
+    async def found(self, inns: Collection[str]) -> Mapping[str, Found]:
+        """What is known of each INN; those that no card has in any way are missing. Raises SettingsError where the
+        field is not there."""
+        todo = sorted({inn for inn in inns if inn not in self._held})
+        self._held |= {inn: {} for inn in todo}
         if todo:
             await self._in_requisites(todo)
             if self._field:
                 await self._in_field(todo)
-        return {inn: self._found[inn] for inn in inns if self._found[inn]}
+        known = {inn: Found(self._held[inn], frozenset(self._mentioned[inn] - self._held[inn].keys())) for inn in inns}
+        return {inn: cards for inn, cards in known.items() if cards.holders or cards.mentions}
 
     async def _in_requisites(self, inns: Sequence[str]) -> None:
         name, method = "RQ_INN", REQUISITE.listing
         select = ["ID", "ENTITY_ID", name]
         async for row in _rows(self._client, method, name, inns, where=REQUISITE.constants, select=select):
             card, requisite = number_of(method, row, "ENTITY_ID"), number_of(method, row, "ID")
-            for inn in readings(row.get(name)) & self._found.keys():
-                before = self._found[inn].get(card)
-                self._found[inn][card] = requisite if before is None else min(before, requisite)
+            if inn := self._meant(row.get(name), card):
+                before = self._held[inn].get(card)
+                self._held[inn][card] = requisite if before is None else min(before, requisite)
 
     async def _in_field(self, inns: Sequence[str]) -> None:
         method, select = "crm.company.list", ["ID", self._field]
@@ -61,8 +83,20 @@ class Inns:
             numbers = [int(inn) for inn in inns]
             rows = await list_by(self._client, method, self._field, numbers, where={}, select=select)
         for row in rows:
-            for inn in readings(row.get(self._field)) & self._found.keys():
-                self._found[inn].setdefault(number_of(method, row, "ID"), None)
+            card = number_of(method, row, "ID")
+            if inn := self._meant(row.get(self._field), card):
+                self._held[inn].setdefault(card, None)
+
+    def _meant(self, value: Any, card: int) -> str:
+        """The one INN of ours that a card's text means for sure, '' for none; where it could mean several, those that
+        are ours are noted as mentioned by the card."""
+        possible = readings(value)
+        ours = self._held.keys() & possible
+        if len(ours) == 1 and not any(is_valid(other) for other in possible - ours):
+            return next(iter(ours))
+        for inn in ours:
+            self._mentioned[inn].add(card)
+        return ""
 
     async def _is_text(self) -> bool:
         """Whether the custom field is one of texts; a list that is asked by an unknown field answers everything."""
@@ -88,7 +122,8 @@ async def _rows(
     )
     highest = max((number_of(method, row, "ID") for row in rows_of(method, newest)), default=0)
     filters: list[dict[str, Any]]
-    patterns = [*map(pattern, inns), *(f"%{letter}%" for both in _LETTERS for letter in (both, both.lower()))]
+    letters = [letter for both in _LETTERS for letter in (both, both.lower())]
+    patterns = [*map(pattern, inns), *(f"%{character}%" for character in [*letters, *_OTHER_DIGITS])]
     if highest <= PAGE * len(patterns):
         filters = [{">=ID": lowest, "<ID": lowest + PAGE} for lowest in range(1, highest + 1, PAGE)]
     else:
@@ -110,43 +145,76 @@ async def _rows(
 
 def pattern(inn: str) -> str:
     """What a text with this INN in it looks like to LIKE: its digits, and anything between. Zeros in front get lost,
-    and an exponent may stand for those at the end. Texts with letters for digits have patterns of their own."""
+    and an exponent may stand for those at the end. Texts with letters or other digits have patterns of their own."""
     return "%" + "%".join(inn.strip("0")) + "%"
 
 
 def readings(value: Any) -> set[str]:
-    """INNs that a text, a number or a list of them may mean; none of what is no INN.
+    """All INNs that a text, a number or a list of them may mean; none of what is no INN.
 
-    Ten or twelve digits are one; nine or eleven, at the beginning, are one that lost its zero; nine more are the KPP
-    typed behind it. Letters that look like digits are also read as such.
+    Ten or twelve digits are one, in one number or in several with spaces, hyphens or dots between; nine or eleven, at
+    the beginning, are one that lost its zero; nine more without a space are the KPP typed behind it. Letters that look
+    like digits are also read as such.
     """
     if isinstance(value, list | tuple):
-        return {inn for one in value for inn in readings(one)}
+        value = "; ".join(str(one) for one in value if one is not None and not isinstance(one, Mapping))
     if value is None or isinstance(value, Mapping):
         return set()
-    text = re.sub(r"[.,]0+$", "", unicodedata.normalize("NFKC", str(value)).strip())
-    if power := re.fullmatch(r"([0-9](?:[.,][0-9]+)?)[eE][+]?([0-9]{1,2})", text):
-        if len(re.sub("[.,]", "", power[1])) <= int(power[2]):
-            return set()  # a spreadsheet cut it short: zeros for the lost digits would name a stranger
-        text = str(int(Decimal(text.replace(",", "."))))
+    text = "".join(map(_plain, unicodedata.normalize("NFKC", str(value)))).strip()
+    text = _POWER.sub(_whole, re.sub(r"[.,]0+$", "", text))
     if not re.search("[0-9]", text):
         return set()
     with_letters = _LABELS.sub("|", text.upper()).translate(str.maketrans(_LETTERS, "030"))
     return {inn for one in (text, with_letters) for inn in _numbers(one)}
 
 
+def _plain(character: str) -> str:
+    """A digit of any script as ours; a space, dash or dot, which stand within numbers, as a space; an invisible
+    character as nothing."""
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category[0] == "C":
+        return ""
+    return " " if category[0] == "Z" or category in ("Pd", "Pc") else character
+
+
+def _whole(power: re.Match[str]) -> str:
+    """The number; none where a spreadsheet cut it short: zeros in place of the lost digits would name a stranger."""
+    digits, places = re.sub("[.,]", "", power[1]), int(power[2])
+    return str(int(Decimal(f"{power[1].replace(',', '.')}e{places}"))) if len(digits) > places else "|"
+
+
 def _numbers(text: str) -> Iterator[str]:
-    for number, digits in enumerate(re.findall("[0-9]+", "".join(_kept(text)))):
-        without_kpp = digits[:-9] if len(digits) in (18, 19, 20, 21) else digits
-        if len(without_kpp) in (10, 12):
-            yield without_kpp
-        elif number == 0 and len(without_kpp) in (9, 11) and digits[0] != "0":  # there is no region 00
-            yield "0" + without_kpp
+    is_first = True
+    for part in re.findall("[0-9][0-9 .]*", text):
+        pieces = re.findall("[0-9]+", part)
+        for start in range(len(pieces)):
+            for end in range(start + 1, len(pieces) + 1):
+                yield from _inn(pieces[start:end], is_first=is_first and start == 0)
+        is_first = False
 
 
-def _kept(text: str) -> Iterator[str]:
-    """A text without spaces, invisible characters, dashes and dots."""
-    for character in text:
-        category = unicodedata.category(character)
-        if category[0] not in "ZC" and category not in _DASHES_AND_DOTS and character != ".":
-            yield character
+def _inn(pieces: Sequence[str], *, is_first: bool) -> Iterator[str]:
+    digits = "".join(pieces)
+    if len(pieces) == 1 and len(digits) in (18, 19, 20, 21):
+        digits = digits[:-9]
+    if len(digits) in (10, 12) and not digits.startswith("00"):  # there is no region 00
+        yield digits
+    elif is_first and len(digits) in (9, 11) and digits[0] != "0":
+        yield "0" + digits
+
+
+def is_valid(inn: str) -> bool:
+    """Whether the control digits of ten or twelve digits are right (`macros/inn.sql` cites the rule)."""
+    weights = {10: (_LAST_OF_TEN,), 12: (_LAST_OF_TEN_OF_TWELVE, _LAST_OF_TWELVE)}[len(inn)]
+    return len(set(inn)) > 1 and all(
+        sum(int(digit) * weight for digit, weight in zip(inn, of_digit, strict=False)) % 11 % 10
+        == int(inn[len(of_digit)])
+        for of_digit in weights
+    )
+
+
+_LAST_OF_TEN = (2, 4, 10, 3, 5, 9, 4, 6, 8)
+_LAST_OF_TEN_OF_TWELVE = (7, *_LAST_OF_TEN)
+_LAST_OF_TWELVE = (3, *_LAST_OF_TEN_OF_TWELVE)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from ingest.bitrix24.answers import whole
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import utc_now
+from publish import again
 from publish.bitrix24.inns import Inns
 from publish.bitrix24.kinds import Card, Detail
 from publish.bitrix24.parts import COMPANY
@@ -99,36 +100,23 @@ async def take_up_joined(run: Run, gone: Mapping[Key, int]) -> set[Key]:
 
 def _forget(run: Run, part: Card | Detail, origin_ids: Sequence[str]) -> None:
     """Take lines of a part out of the ledger, with those of what hung on it and of its links, and references to it."""
-    portal, keys = run.ledger.portal, list(origin_ids)
-    hanging = [part.entity, *(detail.entity for detail in run.parts.details_on([part.entity]))]
+    these = {"portal": run.ledger.portal, "keys": list(origin_ids)}
+    belongs = again.belongs_to(part, run.parts, "select unnest($keys)")
+    links = "', '".join(link.entity for link in run.parts.links)
     with transaction(run.connection):
-        run.connection.execute(
-            """delete from sync.ledger
-               where portal = ? and entity in (select unnest(?)) and origin_id in (select unnest(?))""",
-            [portal, hanging, keys],
+        run.connection.execute(  # ours will be there already where the portal put them on another card
+            f"""insert into sync.updates_under_way
+                select portal, entity, origin_id, sent, $now from sync.ledger
+                where portal = $portal and entity in ('{links}') and not is_adopted and {belongs}""",
+            these | {"now": utc_now()},
         )
-        for link in run.parts.links:
-            for place, end in enumerate((link.holder, link.other), start=1):
-                if end.entity == part.entity:
-                    run.connection.execute(  # ours will be there already where the portal put them on another card
-                        f"""insert into sync.updates_under_way
-                            select ?, entity, origin_id, sent, ? from portal_ledger where entity = ?
-                                and not is_adopted and split_part(origin_id, '/', {place}) in (select unnest(?))""",
-                        [portal, utc_now(), link.entity, keys],
-                    )
-                    run.connection.execute(
-                        f"""delete from sync.ledger where portal = ? and entity = ?
-                            and split_part(origin_id, '/', {place}) in (select unnest(?))""",
-                        [portal, link.entity, keys],
-                    )
-        for other in run.parts:
-            for field in other.references:
-                if field.refers_to == part.entity:
-                    untold = f"""'{{"{field.name}": null}}'"""
-                    run.connection.execute(
-                        f"""update sync.ledger
-                            set sent = json_merge_patch(sent, {untold}), wanted = json_merge_patch(wanted, {untold})
-                            where portal = ? and entity = ?
-                                and json_extract_string(wanted, '$.{field.name}') in (select unnest(?))""",
-                        [portal, other.entity, keys],
-                    )
+        run.connection.execute(f"delete from sync.ledger where portal = $portal and {belongs}", these)
+        for entity, field in again.referring_to(part, run.parts):
+            untold = again.untold(field)
+            run.connection.execute(
+                f"""update sync.ledger
+                    set sent = json_merge_patch(sent, {untold}), wanted = json_merge_patch(wanted, {untold})
+                    where portal = $portal and entity = $entity
+                        and json_extract_string(wanted, '$.{field.name}') in (select unnest($keys))""",
+                these | {"entity": entity},
+            )

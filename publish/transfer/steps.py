@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from ingest.bitrix24 import pacing
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
+from ingest.warehouse.terminal import say_aside
 from publish.cycle import BIN, MODELS, Cycle, opened
 from publish.settings import Settings
 from publish.transfer import baseline, hand_over
@@ -78,4 +79,6 @@ class Programs:
 
 def pace_of(settings: Settings) -> pacing.Pace:
     """The limits of the box: none, unless it is said to have some."""
-    return pacing.Pace(settings.box_rate, BURST, settings.bitrix24_operating if settings.box_rate else 0.0)
+    pace = pacing.Pace(settings.box_rate, BURST, settings.bitrix24_operating if settings.box_rate else 0.0)
+    pace.on_pause = lambda text: say_aside(f"publish transfer: {text}")
+    return pace

@@ -105,6 +105,21 @@ def test_status_tells_what_ran_how_far_and_what_was_refused(ingest: Ingest):
         assert text in shown.stdout
 
 
+def test_status_names_what_stopped_a_step_of_the_models(ingest: Ingest):
+    with open_warehouse(ingest.warehouse) as connection:
+        for step, status, detail in (
+            ("dbt before_registry", "failed", {"broken": ["int_a", "int_b"], "gates": []}),
+            ("dbt after_registry", "gated", {"broken": [], "gates": [{"test": "inn_is_unique", "rows": 2}]}),
+            ("dbt", "done", {"broken": [], "gates": []}),
+        ):
+            connection.execute(
+                "insert into ops.steps (run_id, step, started_at, status, detail) values ('r', ?, now(), ?, ?)",
+                [step, status, json.dumps(detail)],
+            )
+    told = ingest.run("status").stdout
+    assert "broken: int_a, int_b" in told and "see `publish gate`: inn_is_unique" in told
+
+
 def test_status_without_a_warehouse_says_what_to_do(ingest: Ingest):
     finished = ingest.run("status")
     assert finished.returncode == 1 and "make full" in finished.stderr

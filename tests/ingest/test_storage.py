@@ -86,20 +86,38 @@ def test_an_error_of_ours_is_none_of_the_disks():
         ("y/" * 3000 + "svod.duckdb", "File name too long"),
         (":memory:", "it is an address"),
         ("md:clients", "it is an address"),
-        ("text.json", "text.json is no DuckDB file"),
-        ("random", "random is no DuckDB file"),
-        ("/dev/null", "/dev/null is no DuckDB file"),
+        ("/dev/null", "/dev/null is no file"),
     ],
 )
 def test_a_warehouse_that_is_none_is_a_wrong_setting(ingest: Ingest, command, warehouse, problem):
     (ingest.folder / "a-folder").mkdir()
-    (ingest.folder / "text.json").write_text('{"companies": []}')
-    (ingest.folder / "random").write_bytes(os.urandom(100_000))
     ingest.set(warehouse=warehouse)
     ended = ingest.run(*command)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: SVOD_WAREHOUSE: {problem}") and "\nhint: " in ended.stderr
     assert len(ended.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("command", [("json",), ("status",), ("copy",)])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("text.json", b'{"companies": []}'),
+        ("text.csv", b"inn,name\n1,2\n"),
+        ("text", b"a warehouse\n" * 1000),
+        ("random", os.urandom(100_000)),
+        ("sqlite", b"SQLite format 3\0" + bytes(4080)),
+    ],
+)
+def test_a_file_of_something_else_is_no_warehouse_and_stays_as_it_is(ingest: Ingest, command, name, content):
+    history(ingest, 3)
+    (ingest.folder / name).write_bytes(content)
+    ingest.set(warehouse=name)
+    ended = ingest.run(*command)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"{name} is no DuckDB file\nhint: SVOD_WAREHOUSE names a DuckDB file" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 2
+    assert (ingest.folder / name).read_bytes() == content
 
 
 def newer(content: bytearray) -> None:

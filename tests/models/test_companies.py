@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stdnum.ru import inn as stdnum_inn
 from stdnum.ru import ogrn as stdnum_ogrn
 
-from tests.inns_as_typed import CUT_SHORT, READ_AS
+from publish.bitrix24.inns import readings
+from tests.inns_as_typed import BESIDE_OTHER_NUMBERS, COULD_MEAN_SEVERAL, CUT_SHORT, READ_AS
 from tests.models.compiled_models import CompiledModels
 from tests.models.sql_rules import PROJECT, model_sql, sql
 from tests.sample_data.companies import HONEST_LATIN, SPELLED_OUT
@@ -124,6 +125,17 @@ def test_an_inn_that_a_spreadsheet_cut_short_is_flagged_and_none():
     assert [text for text, is_cut in zip(texts, cut, strict=True) if is_cut] == [*CUT_SHORT, "165700000000.0"]
     read = computed(texts, f"select {sql('inn_without_labels', 'x')} as y, n from given")
     assert {text for text, inn in zip(texts, read, strict=True) if inn is None} == {*CUT_SHORT, "165700000000.0"}
+
+
+def test_the_models_read_no_other_inn_beside_other_numbers_than_the_publisher():
+    texts = BESIDE_OTHER_NUMBERS | COULD_MEAN_SEVERAL
+    read = sql("inn_padded", "(" + sql("inn_digits", "(" + sql("inn_without_labels", "x") + ")") + ")")
+    inns = computed(list(texts), f"select {read} as y, n from given")
+    are_valid = computed(inns, f"select {sql('inn_is_valid', 'x')} as y, n from given")
+    inns = [inn if is_valid else None for inn, is_valid in zip(inns, are_valid, strict=True)]
+    assert [text for text, inn in zip(texts, inns, strict=True) if inn and inn not in readings(text)] == []
+    sure = list(BESIDE_OTHER_NUMBERS.values())
+    assert [inn for inn, wanted in zip(inns, sure, strict=False) if inn not in (None, wanted)] == []
 
 
 def test_a_lost_zero_is_restored_exactly_where_python_stdnum_then_agrees():

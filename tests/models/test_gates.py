@@ -91,6 +91,9 @@ def test_a_mart_that_shrank_stops_the_run_and_a_setting_lets_it_through(tmp_path
     assert warehouse.passes().returncode == 0
     ids = dict(warehouse.rows("select inn, company_id from marts.crm_companies"))
     assert len(ids) == COMPANIES
+    # The machine's clock is put back by an hour: the runs from now on are still those that came last.
+    warehouse.sql("update ops.steps set started_at = started_at + interval 1 hour")
+    warehouse.sql("update ops.mart_sizes set measured_at = measured_at + interval 1 hour")
 
     warehouse.land_verdicts(inns[:30], "LIQUIDATED")
     assert warehouse.passes().returncode == 1
@@ -152,6 +155,26 @@ def test_a_registry_that_fails_keeps_nobody_from_the_second_pass_and_is_the_stat
         ("awaiting_verdict", 20)
     ]
     assert warehouse.publish("gate").returncode == 0
+
+
+def test_persons_of_an_object_without_a_uid_pass_the_gate_and_are_rejected_with_their_reason(tmp_path, inns):
+    warehouse = Warehouse(tmp_path)
+    warehouse.sql("create table raw.shop_b__companies as from raw.envelope")
+    person = {"fio": "Иванова Мария Петровна", "phones": ["+79161234567"]}
+    known = {"uid": "b-1", "inn": inns[0], "title": "ООО Василёк", "persons": [{"uid": "p-1", **person}]}
+    keyless = {
+        "title": "ООО Ландыш",
+        "inn": inns[1],
+        "persons": [{"uid": "p-1", **person}, {"uid": "p-2", **person}],
+        "orders": [{"uid": "o-1", "status": "new", "total": "10"}],
+    }
+    warehouse.land("shop_b__companies", [("known", known), ("keyless", keyless)])
+    warehouse.land_verdicts(inns[:2], "ACTIVE")
+    assert warehouse.passes().returncode == 0
+    assert warehouse.publish("gate").returncode == 0
+    assert warehouse.rows("select source_id from marts.xref_contacts") == [("p-1",)]
+    assert warehouse.rows("select source_id, reason from marts.rejected_contacts") == [("p-2", "orphan")]
+    assert warehouse.rows("select source_id, reason from intermediate.int_orders__outcomes") == [("o-1", "orphan")]
 
 
 def test_only_a_full_pass_with_all_its_tests_may_be_published(tmp_path, inns):

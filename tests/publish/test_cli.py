@@ -14,6 +14,7 @@ import pytest
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.snapshot import make_snapshot, snapshot_path
 from publish import cli
+from publish.bitrix24.run import Result
 from publish.sandbox import Limits, RunningSandbox
 from tests.publish import marts
 
@@ -79,6 +80,32 @@ def test_plan_needs_no_webhook_and_sends_nothing(publish, sandbox, monkeypatch):
     assert sandbox.portal.request_log() == []
 
 
+def test_plan_passes_over_wrong_settings_that_it_needs_none_of(publish, monkeypatch):
+    for name in ("SVOD_CLOUD_WEBHOOK", "SVOD_BOX_WEBHOOK", "SVOD_BOX_RATE", "SVOD_RETENTION_DAYS", "SVOD_FORGET_KEY"):
+        monkeypatch.setenv(name, "s3cret")
+    assert publish("plan")[0] == 0
+    assert publish("push")[0] == 2
+    monkeypatch.setenv("SVOD_FUSE_FLOOR", "many")
+    status, _, err = publish("plan")
+    assert (status, len(err.splitlines())) == (2, 2) and "SVOD_FUSE_FLOOR" in err
+
+
+def test_plan_tells_of_deleted_cards_that_retry_asked_for(publish, sandbox):
+    publish("push")
+    (card,) = [item for item in sandbox.portal.items("company") if item["originId"] == marts.company_id(1)]
+    journal_of(
+        publish,
+        """insert into sync.deletions select portal, entity, origin_id, bitrix_id, now(), false from sync.ledger
+           where entity = 'company' and bitrix_id = ?""",
+        card["id"],
+    )
+    assert "nothing to send" in publish("plan")[1]
+    assert publish("retry", "--id", marts.company_id(1))[0] == 0
+    out = publish("plan")[1]
+    assert "1 of these were deleted in the portal and are made again: `publish retry` asked for that" in out
+    assert json.loads(publish("plan", "--json")[1])["counts"]["company"] == {"create": 1}
+
+
 def test_plan_for_machines_shows_old_and_new_values(publish):
     publish("push")
     journal_of(
@@ -135,7 +162,7 @@ def test_a_wrong_webhook_is_a_wrong_setting(publish, monkeypatch, sandbox):
 
 
 def test_a_portal_that_is_not_there_ends_the_run_with_a_hint(publish, monkeypatch, sandbox):
-    monkeypatch.setattr("ingest.bitrix24.client._PATIENCE", 2)
+    monkeypatch.setattr("ingest.bitrix24.patience.MOST", 2)
     sandbox.stop()
     status, _, err = publish("push")
     assert status == 1
@@ -213,7 +240,8 @@ def test_retry_and_discard_act_by_kind_by_id_or_on_all(publish):
     publish("push")
     assert publish("retry", "--entity", "contact")[:2] == (
         0,
-        "publish retry: 1 dead letters are due, 0 deleted parts will be made again\n",
+        "publish retry: 1 dead letters are due, 0 deleted parts will be made again; "
+        "`publish push` does it, or the next run\n",
     )
     assert publish("push")[0] == 4
     assert "1 dead letters rest until" in publish("discard", "--id", marts.contact_id(1))[1]
@@ -377,6 +405,26 @@ def test_a_portal_that_another_warehouse_publishes_to_is_exit_status_3_and_may_b
     assert "on crm-1, last on 20" in err and "--take-over" in err
     status, out, _ = publish("push", "--take-over")
     assert (status, "taken over" in out) == (0, True)
+
+
+def test_every_line_of_a_push_that_asks_something_of_a_person_ends_with_the_next_step(capsys):
+    cli._print_result(Result(conflicts=1, duplicates=1, deletions=1))
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len(lines) == 3 and all("`publish status` lists them" in line for line in lines)
+    for line, step in zip(lines, ("SVOD_FIELD_OWNERS", "join those in the portal", "`publish retry --id"), strict=True):
+        assert step in line
+
+
+def test_status_says_in_the_title_of_a_list_what_a_person_may_do(publish):
+    assert "refused (sync.dead_letters): nothing" in publish("status")[1]
+    publish("push")
+    journal_of(
+        publish,
+        """insert into sync.dead_letters
+           select portal, 'contact', 'p-1', 'E', 'text', 1, now(), now(), '{}' from sync.portals""",
+    )
+    told = "refused (sync.dead_letters): tried again at next_at, or with the next push by `publish retry --id`"
+    assert told in publish("status")[1]
 
 
 def test_a_disk_that_fills_while_a_push_sends_is_named_and_the_next_push_goes_on(publish, sandbox):

@@ -16,6 +16,7 @@ from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import snapshot_path
 from publish import cli, pipeline
+from publish.sandbox import Limits, RunningSandbox
 
 PASSES = pipeline.MODELS
 STEP = """#!{python}
@@ -110,6 +111,47 @@ def test_wrong_settings_of_either_program_are_told_before_anything_runs(cycle, m
     ended, ran, _, err = cycle()
     assert (ended, ran) == (2, [])
     assert name in err and "s3cret" not in err
+
+
+def test_all_wrong_settings_of_both_programs_are_told_at_once_and_each_once(cycle, monkeypatch):
+    for name in ("SVOD_SHOP_A_URL", "SVOD_SINCE", "SVOD_BITRIX24_WEBHOOK", "SVOD_BITRIX24_RATE", "SVOD_SHOP_A_ULR"):
+        monkeypatch.setenv(name, "s3cret")
+    ended, ran, _, err = cycle()
+    assert (ended, ran) == (2, [])
+    assert err.startswith("error: 5 settings are wrong\n") and err.endswith("hint: nothing was started\n")
+    for name in (
+        "SVOD_SHOP_A_URL is",
+        "SVOD_SINCE is",
+        "SVOD_BITRIX24_WEBHOOK:",
+        "SVOD_BITRIX24_RATE:",
+        "SVOD_SHOP_A_ULR,",
+    ):
+        assert err.count(name) == 1, name
+    assert "did you mean SVOD_SHOP_A_URL?" in err and "s3cret" not in err
+
+
+def test_that_there_is_no_webhook_is_told_before_an_hour_of_landing_which_goes_on(cycle):
+    ended, ran, _, err = cycle()
+    assert (ended, ran) == (0, ALL)
+    assert err.startswith("warning: SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done\n")
+
+
+def test_a_webhook_that_the_portal_does_not_know_ends_a_run_before_it_begins(cycle, monkeypatch):
+    with RunningSandbox(limits=Limits.none(), secret="right") as sandbox:
+        monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook.replace("right", "wr0ngs3cret"))
+        ended, ran, _, err = cycle()
+        assert (ended, ran) == (2, [])
+        assert "check SVOD_BITRIX24_WEBHOOK" in err and "wr0ngs3cret" not in err
+        monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook)
+        assert (cycle()[0], sandbox.portal.writes()) == (0, {})
+
+
+def test_a_portal_that_cannot_be_reached_is_told_within_seconds_and_the_run_goes_on(cycle, monkeypatch):
+    monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", "http://127.0.0.1:1/rest/1/t0psecret/")
+    monkeypatch.setattr("publish.bitrix24.trial.PATIENCE_S", 1)
+    ended, ran, _, err = cycle()
+    assert (ended, ran) == (0, ALL)
+    assert err.startswith("warning: 127.0.0.1 cannot be reached (ConnectError) so far: is SVOD_BITRIX24_WEBHOOK right?")
 
 
 def test_steps_get_what_the_settings_file_says_and_the_environment_wins(cycle, monkeypatch):

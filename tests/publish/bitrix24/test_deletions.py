@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.bitrix24.errors import PortalRefused
-from publish import set_aside
+from publish import again, plan, set_aside
 from publish.bitrix24.parts import PARTS
 from publish.ledger import Ledger
 from tests.publish import marts
@@ -154,6 +154,26 @@ def test_retry_makes_a_deleted_company_again_with_all_that_belongs_to_it(publish
     deals = [card for card in office.portal.items("deal") if card["originId"] == "shop_a:0000001"]
     assert [card["companyId"] for card in deals] == [new]
     assert office.differences() == []
+
+
+def test_a_plan_shows_what_retry_asked_for_just_as_the_next_push_makes_it(published):
+    office = published
+    delete(office, 4, "company", FIRM)
+    office.sql("update marts.crm_companies set title = title || '!'")
+    office.push()
+    retry(office, FIRM)
+    ledger = Ledger(office.connection, office.settings.portal)
+    assert again.foresee(ledger, PARTS) == 1
+    plan.compute(ledger, PARTS)
+    planned = {part.entity: plan.count(office.connection, part.entity, "create") for part in PARTS}
+    assert planned["company"] == planned["requisite"] == 1
+    links = planned.pop("company_contact")  # a push counts those that travel with the card as updated
+    updates = {part.entity: plan.count(office.connection, part.entity, "update") for part in PARTS}
+    updates["company_contact"] += links
+    result = office.push()
+    assert {entity: number for entity, number in planned.items() if number} == result.created
+    assert {entity: number for entity, number in updates.items() if number} == result.updated
+    assert again.foresee(Ledger(office.connection, office.settings.portal), PARTS) == 0
 
 
 def test_retry_takes_a_card_up_that_somebody_put_back_meanwhile(published):

@@ -1,13 +1,17 @@
 """INNs as people type them: read, and found in the portal whichever way they are looked for."""
 
+from random import Random
+
 import pytest
+from stdnum.ru import inn as stdnum_inn
 
 from ingest.warehouse.errors import SettingsError
 from publish.bitrix24 import inns
-from publish.bitrix24.inns import pattern, readings
-from tests.inns_as_typed import CUT_SHORT, READ_AS
+from publish.bitrix24.inns import is_valid, pattern, readings
+from tests.inns_as_typed import BESIDE_OTHER_NUMBERS, COULD_MEAN_SEVERAL, CUT_SHORT, READ_AS
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import type_in
+from tests.sample_data.identifiers import Identifiers
 
 FULL_WIDTH = "".join(chr(0xFF10 + int(digit)) for digit in "0278000229")
 
@@ -15,6 +19,14 @@ FULL_WIDTH = "".join(chr(0xFF10 + int(digit)) for digit in "0278000229")
 @pytest.mark.parametrize(("text", "inn"), READ_AS.items())
 def test_an_inn_is_read_as_the_models_read_it(text, inn):
     assert inn in readings(text)
+
+
+def test_control_digits_are_judged_as_python_stdnum_judges_them():
+    rng = Random(3)
+    valid = [Identifiers(rng).inn(legal=n % 2 == 0) for n in range(2_000)]
+    changed = [f"{inn[:5]}{(int(inn[5]) + 1) % 10}{inn[6:]}" for inn in valid]
+    assert all(map(is_valid, valid))
+    assert [is_valid(inn) for inn in changed] == [stdnum_inn.is_valid(inn) for inn in changed]
 
 
 @pytest.mark.parametrize("text", [278000229, ["нет", "0278000229"], FULL_WIDTH])
@@ -54,6 +66,40 @@ def test_a_company_is_adopted_however_its_inn_was_typed(a_way_to_look, text, inn
     office.push()
     assert office.ids("company") == {marts.company_id(0): card}
     assert office.portal.counts()["company"] == before
+
+
+@pytest.mark.parametrize(("text", "inn"), BESIDE_OTHER_NUMBERS.items())
+def test_a_company_is_adopted_whose_inn_stands_beside_numbers_that_are_none(a_way_to_look, text, inn):
+    office = a_way_to_look
+    office.sql("update marts.crm_companies set inn = ?", inn)
+    card = type_in(office, text)
+    office.push()
+    assert office.ids("company") == {marts.company_id(0): card}
+
+
+@pytest.mark.parametrize(("text", "inn"), COULD_MEAN_SEVERAL.items())
+def test_a_text_that_could_mean_several_inns_is_for_a_person_and_no_second_company_is_made(a_way_to_look, text, inn):
+    office = a_way_to_look
+    office.sql("update marts.crm_companies set inn = ?", inn)
+    card, before = type_in(office, text), office.portal.counts()["company"]
+    assert office.push().duplicates == 1
+    assert office.ids("company") == {} and office.portal.counts()["company"] == before
+    ((found_by, cards),) = office.sql("select found_by, bitrix_ids from sync.adoption_duplicates")
+    assert cards == [card] and inn in found_by and "among other numbers" in found_by
+    requisite = next(row["ID"] for row in office.portal.requisites() if row["ENTITY_ID"] == card)
+    office.call("crm.requisite.update", {"id": requisite, "fields": {"RQ_INN": inn}})  # the person has looked
+    assert office.push().duplicates == 0
+    assert office.ids("company") == {marts.company_id(0): card}
+
+
+def test_an_inn_that_another_card_mentions_is_not_written_a_second_time(published):
+    office = published
+    key = marts.company_id(1)
+    card = type_in(office, "7702070139 (бывш. 7707083893)")
+    office.sql("update marts.crm_companies set inn = '7707083893' where company_id = ?", key)
+    assert office.push().duplicates == 1
+    assert [row["RQ_INN"] for row in office.portal.requisites()].count("7707083893") == 0
+    assert office.sql("select bitrix_ids from sync.adoption_duplicates") == [([office.ids("company")[key], card],)]
 
 
 @pytest.mark.parametrize("text", ["нет", "уточнить у клиента", "7" * 30, "ИНН: 0278000230"])

@@ -27,7 +27,9 @@ employers as (
         appearances.record_key,
         bool_or(companies.record_key is not null) as has_company,
         bool_or(company_id is not null) as has_published_company,
-        min(reason) as company_reason
+        -- of the company that would be the primary one: that named them last, as in int_company_contacts__linked
+        first(reason order by appearances.changed_at desc nulls last, appearances.company_key)
+            filter (reason is not null) as company_reason
     from appearances
     left join companies on companies.record_key = appearances.company_key
     group by appearances.record_key

@@ -1,5 +1,5 @@
 -- One row per person of shop B, as entered: of several companies that list one person the one that changed last is
--- believed.
+-- believed, and an object of a file that names no company only where there is no other.
 with appearances as (
     select * from {{ ref('stg_shop_b__person_appearances') }}
 ),
@@ -8,7 +8,9 @@ latest as (
     select * from appearances
     qualify row_number() over (
         partition by source_contact_id
-        order by is_deleted, changed_at desc nulls last, document_changed_at desc nulls last, source_company_id
+        order by
+            is_deleted, source_company_id like '(no uid) %', changed_at desc nulls last,
+            document_changed_at desc nulls last, source_company_id
     ) = 1
 ),
 
