@@ -47,7 +47,7 @@ def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PAT
                 raise
             time.sleep(LOOK_AGAIN_S)
     connection.execute("set timezone = 'UTC'")
-    if storage.is_cut_off(path):
+    if storage.is_cut_off(connection, path):
         connection.close()
         raise storage.damaged(path)
     if not read_only:

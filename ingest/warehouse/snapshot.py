@@ -44,7 +44,7 @@ def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
     new = copy.with_name(f"{copy.name}.new")
     private.keep_new_files_private()
     with reader:
-        if storage.is_cut_off(warehouse):  # the copy so far is worth more
+        if storage.is_cut_off(reader, warehouse):  # the copy so far is worth more
             raise storage.damaged(warehouse)
         copied = subprocess.run([*COPY, warehouse, new], capture_output=True, text=True)
     if copied.returncode:

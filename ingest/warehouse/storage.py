@@ -83,18 +83,22 @@ def no_warehouse(file: Path | None) -> SettingsError:
     )
 
 
-def is_cut_off(file: Path) -> bool:
-    """Whether it has fewer blocks than its header counts: who reads none of them would write on behind.
+def is_cut_off(connection: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    """Whether the file, just opened, lacks blocks that are in use: who reads none of them would write on behind.
 
-    The header is read by another program: with a file that this one has closed, DuckDB's lock on it would be gone
-    (fcntl(2)). Two headers of 4096 bytes take turns; the layout is that of https://duckdb.org/docs/internals/storage.
+    Its header counts all blocks; at the end there may be free ones that were never written. The header is read by
+    another program: with a file that this one has closed, DuckDB's lock on it would be gone (fcntl(2)). Two headers
+    take turns; the layout is that of https://duckdb.org/docs/internals/storage.
     """
     headers = subprocess.run([*_HEAD, file], capture_output=True, check=False).stdout
     if len(headers) < _HEADERS:
         return True
     fields = (struct.unpack_from("<8Q", headers, at) for at in (4096, 8192))
     _, _, _, _, blocks, block_bytes, _, _ = max(fields, key=lambda of_header: of_header[1])
-    return bool(file.stat().st_size < _HEADERS + blocks * block_bytes)
+    ((free,),) = connection.execute(
+        "select free_blocks from pragma_database_size() where database_name = current_database()"
+    ).fetchall()
+    return bool(file.stat().st_size < _HEADERS + (blocks - free) * block_bytes)
 
 
 def damaged(file: Path | None) -> OperatorError:

@@ -64,10 +64,14 @@ def print_error(error: OperatorError) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table under its title, times to the second; one line that says "nothing" when there are no rows."""
-    table = Table(*columns, title=title, title_justify="left", show_edge=False)
+    table = Table(*columns, show_edge=False)
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    console.print(table if table.row_count else Text(f"{title}: nothing"))
+    if table.row_count:
+        console.print(Text(title, style="italic"), soft_wrap=True)  # a table would fold it to its own width
+        console.print(table)
+    else:
+        console.print(Text(f"{title}: nothing"))
     console.print()
 
 
