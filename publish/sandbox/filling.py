@@ -131,12 +131,19 @@ def _parts(store: Store, name: str, now: float, count: int, deals: int) -> None:
         "requisite_link": (
             "requisite_link (ENTITY_TYPE_ID, ENTITY_ID, REQUISITE_ID, BANK_DETAIL_ID, MC_REQUISITE_ID, "
             "MC_BANK_DETAIL_ID)",
-            "2, deal, coalesce((select min(ID) from requisite), 0), 0, 0, 0",
+            "2, deal, coalesce((select min(ID) from requisite where ENTITY_TYPE_ID = 4 and ENTITY_ID = company), 0), "
+            "0, 0, 0",
         ),
     }[name]
     turned = f"""{_NUMBERS.format(count=count)}, deals as (
-        select ID as deal, row_number() over (order by ID) - 1 as turn from deal
+        select ID as deal, COMPANY_ID as company, row_number() over (order by ID) - 1 as turn from deal
     )"""
     store.write(f"{turned} insert into {into} select {chosen} from numbers join deals on turn = i % {deals}")
+    if name == "product_row":
+        store.write(
+            """update deal set OPPORTUNITY = goods.total from (
+                   select ownerId, sum(price * quantity) as total from product_row where ownerType = 'D' group by 1
+               ) as goods where deal.ID = goods.ownerId"""
+        )
     if name == "activity":
         store.write("insert or ignore into activity_binding select ID, OWNER_TYPE_ID, OWNER_ID from activity")

@@ -15,9 +15,10 @@ from publish.settings import MOVED
 from publish.transfer import forms
 from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, PIECES, SETTINGS, Address, Piece
 from publish.transfer.ledger import digest_of
-from publish.transfer.records import Record, Reference
+from publish.transfer.records import Record
 from publish.transfer.sending import Move, Sending, dealt_with, send_all
 
+_ITSELF = "itself"
 _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 
 
@@ -27,7 +28,7 @@ _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 async def change_cards(move: Move, card: Card) -> None:
     """Change fields of cards, and phones and the like one by one."""
     for page in move.work.pages(card.entity, "update"):
-        await send_all(move, await move.resolved(page), partial(_card_changes, move, card))
+        await send_all(move, move.resolved(page), partial(_card_changes, move, card))
 
 
 async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[Sending]:
@@ -46,7 +47,7 @@ async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[
 
 async def change_pieces(move: Move, piece: Piece) -> None:
     for page in move.work.pages(piece.entity, "update"):
-        await send_all(move, await move.resolved(page), partial(_piece_changes, move, piece))
+        await send_all(move, move.resolved(page), partial(_piece_changes, move, piece))
 
 
 async def _piece_changes(move: Move, piece: Piece, page: Sequence[Record]) -> list[Sending]:
@@ -69,14 +70,14 @@ async def set_all(move: Move, entity: str) -> None:
     for action in ("create", "update"):
         for page in move.work.pages(entity, action):
             owned = [_with_owner(one) for one in page] if entity == "product_rows" else page
-            ready = await move.resolved(owned, waiting=entity)
-            await send_all(move, ready, _settings, "created" if action == "create" else "updated")
+            async for ready in move.ready(owned, entity):
+                await send_all(move, ready, _settings, "created" if action == "create" else "updated")
 
 
 def _with_owner(one: Record) -> Record:
     letter, _, owner_id = one.source_id.partition(":")
-    owner = Reference(_OWNER_LETTERS.get(letter, letter), owner_id)
-    return one._replace(fields={"ownerType": letter, "ownerId": {"ref": list(owner)}} | one.fields)
+    owner = {"ref": [_OWNER_LETTERS.get(letter, letter), owner_id]}
+    return one._replace(fields={"ownerType": letter, "ownerId": owner} | one.fields)
 
 
 async def _settings(page: Sequence[Record]) -> list[Sending]:
@@ -94,15 +95,12 @@ def _setting(one: Record) -> Command:
 async def second_pass(move: Move) -> None:
     """Fields that point to what is made later, and what can only be told of an activity that is there."""
     for page in move.work.second_pass():
-        there = await _there(move, [(one, Reference(one.entity, one.source_id)) for one in page], AFTERWARDS)
-        with_targets = [one._replace(target_id=target_id) for one, target_id in there]
-        await send_all(move, await move.resolved(with_targets, waiting=AFTERWARDS), partial(_second, move))
-
-
-async def _there(move: Move, records: Sequence[tuple[Record, Reference]], waiting: str) -> list[tuple[Record, int]]:
-    """Those of some records that have what they are of in the box, and its id; what was refused has none, and waits."""
-    ids = await move.ids_of([of for _, of in records], waiting=waiting)
-    return [(one, ids[of]) for one, of in records if of in ids]
+        asked = [
+            one._replace(fields={_ITSELF: {"ref": [one.entity, one.source_id]}, "fields": one.fields}) for one in page
+        ]
+        async for ready in move.ready(asked, AFTERWARDS, refuses=False):
+            told = [one._replace(target_id=one.fields[_ITSELF], fields=one.fields["fields"]) for one in ready]
+            await send_all(move, told, partial(_second, move))
 
 
 async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
@@ -119,9 +117,8 @@ async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
 async def bind(move: Move) -> None:
     """Bind activities to cards other than their owners, to which they are bound already."""
     for page in move.work.bindings():
-        of = [(one, Reference(ACTIVITY.entity, one.source_id.rpartition(":")[0])) for one in page]
-        there = [one for one, _ in await _there(move, of, BINDING)]
-        await send_all(move, await move.resolved(there, waiting=BINDING), _bindings)
+        async for ready in move.ready(page, BINDING, refuses=False):
+            await send_all(move, ready, _bindings)
 
 
 async def _bindings(page: Sequence[Record]) -> list[Sending]:
@@ -139,7 +136,7 @@ async def delete(move: Move) -> None:
     """Take away what was deleted in the cloud, what hangs on cards before the cards."""
     for entity in reversed(MOVED):
         for page in move.work.pages(entity, "delete"):
-            await send_all(move, await move.resolved(page), partial(_deletions, move))
+            await send_all(move, move.resolved(page), partial(_deletions, move))
 
 
 async def _deletions(move: Move, page: Sequence[Record]) -> list[Sending]:

@@ -3,56 +3,46 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from publish.bitrix24.run import Lines, record
-from publish.parts import Key
+from publish.bitrix24.run import record
 from publish.transfer import forms
 from publish.transfer.creates import NewPiece, add_pieces
 from publish.transfer.kinds import COMMENT, NAMES
 from publish.transfer.ledger import text_digest
-from publish.transfer.records import MISSING, Record, Reference
-from publish.transfer.sending import Move, Sending, dealt_with, refusal_of, send_all
+from publish.transfer.records import Record
+from publish.transfer.sending import Move, Sending, dealt_with, send_all
 
-_PAGE = 200
+_OWNER = "owner"  # the card of a row, in its fields
 
 
 async def send_comments(move: Move) -> None:
     """Make comments that the box has not, and change those that read otherwise by now; what was deleted in the cloud
     stays. A row is dealt with when none of its comments was refused."""
     for action in ("create", "update"):
-        for page in move.work.pages("comments", action, _PAGE):
-            await _send(move, page)
+        for page in move.work.pages("comments", action):
+            async for ready in move.ready([_with_owner(one) for one in page], "comments"):
+                await _send(move, ready)
 
 
 async def keep_names(move: Move) -> None:
     """Have a comment keep the name of each user of the cloud for whom another stands on a card."""
-    for page in move.work.pages(NAMES, "create", _PAGE):
-        owners, ids = await _owners_there(move, page)
-        await add_pieces(
-            move,
-            [
-                NewPiece(one, COMMENT, forms.kept_name(owners[one.key].entity, ids[owners[one.key]], one.fields))
-                for one in page
-                if owners[one.key] in ids
-            ],
-        )
+    for page in move.work.pages(NAMES, "create"):
+        async for ready in move.ready([_with_owner(one) for one in page], NAMES):
+            names = [forms.kept_name(_kind_of_owner(one), one.fields[_OWNER], one.fields) for one in ready]
+            await add_pieces(move, [NewPiece(one, COMMENT, fields) for one, fields in zip(ready, names, strict=True)])
 
 
-async def _owners_there(move: Move, page: Sequence[Record]) -> tuple[dict[Key, Reference], dict[Reference, int]]:
-    """The cards of comments, and the ids of those in the box; a comment of one that is not there is a dead letter."""
-    owners = {one.key: _owner(one) for one in page}
-    ids = await move.ids_of(owners.values(), waiting="comments")
-    lost = [one for one in page if owners[one.key] not in ids]
-    record(move.run, [Lines(refused=[refusal_of(one, MISSING, f"not in the box: {one.source_id}") for one in lost])])
-    return owners, ids
+def _with_owner(one: Record) -> Record:
+    """A row with a reference to the card that its key names."""
+    entity, owner_id = one.source_id.split(":")[:2]
+    return one._replace(fields=one.fields | {_OWNER: {"ref": [entity, owner_id]}})
+
+
+def _kind_of_owner(one: Record) -> str:
+    return one.source_id.partition(":")[0]
 
 
 async def _send(move: Move, page: Sequence[Record]) -> None:
-    owners, ids = await _owners_there(move, page)
-    wanted: dict[Key, list[Record]] = {}
-    for one in page:
-        if owners[one.key] in ids:
-            owner = owners[one.key]
-            wanted[one.key] = [_comment(part, owner, ids[owner]) for part in one.fields.get("parts") or []]
+    wanted = {one.key: [_comment(part, one) for part in one.fields.get("parts") or []] for one in page}
     comments = [comment for of_owner in wanted.values() for comment in of_owner]
     held = move.ledger.lines(COMMENT.entity, [comment.source_id for comment in comments])
     new = [comment for comment in comments if comment.source_id not in held]
@@ -67,8 +57,7 @@ async def _send(move: Move, page: Sequence[Record]) -> None:
     done = [
         one
         for one in page
-        if one.key in wanted
-        and all(
+        if all(
             comment.source_id in settled and settled[comment.source_id].digest == comment.digest
             for comment in wanted[one.key]
         )
@@ -76,14 +65,13 @@ async def _send(move: Move, page: Sequence[Record]) -> None:
     record(move.run, [dealt_with(one) for one in done])
 
 
-def _owner(one: Record) -> Reference:
-    entity, owner_id = one.source_id.split(":")[:2]
-    return Reference(entity, owner_id)
-
-
-def _comment(part: Mapping[str, Any], owner: Reference, owner_id: int) -> Record:
+def _comment(part: Mapping[str, Any], row: Record) -> Record:
     fields = forms.to_comment(
-        owner.entity, owner_id, forms.beginning(part), part.get("COMMENT"), files=part.get("FILES")
+        _kind_of_owner(row),
+        row.fields[_OWNER],
+        forms.beginning(part),
+        part.get("COMMENT"),
+        files=part.get("FILES"),
     )
     return Record(COMMENT.entity, str(part["ID"]), "create", None, fields, 0, text_digest(fields["COMMENT"]))
 

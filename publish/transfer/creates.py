@@ -35,7 +35,7 @@ async def create_cards(move: Move, card: Card) -> None:
     alone: set[Key] = set()
     one_request = card.add_together * BATCH
     for page in move.work.pages(card.entity, "create", one_request):
-        for chunk in move.files.by_weight(await move.resolved(page), one_request):
+        for chunk in move.files.by_weight(move.resolved(page), one_request):
             await _create_cards(move, card, alone, chunk)
         await move.run.lanes.advance(card.entity, page[-1].source_id)
     await move.run.lanes.advance(card.entity, END)
@@ -101,9 +101,9 @@ class NewPiece:
 async def create_pieces(move: Move, piece: Piece) -> None:
     """Create the pieces of a kind, fifty a request."""
     for page in move.work.pages(piece.entity, "create"):
-        ready = await move.resolved(page, waiting=piece.entity)
-        await add_pieces(move, [_new_piece(move, one, piece) for one in ready])
-        await move.run.lanes.advance(piece.entity, page[-1].source_id)
+        async for ready in move.ready(page, piece.entity):
+            await add_pieces(move, [_new_piece(move, one, piece) for one in ready])
+            await move.run.lanes.advance(piece.entity, ready[-1].source_id)
     await move.run.lanes.advance(piece.entity, END)
 
 

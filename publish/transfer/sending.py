@@ -1,6 +1,6 @@
 """What the sending of a move shares: the run, references replaced by ids, commands that do no harm twice."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -44,34 +44,51 @@ class Move:
         """Ids of those records of a kind that the move has made."""
         return self.ledger.ids(page[0].entity, [one.source_id for one in page])
 
-    async def ids_of(self, references: Iterable[Reference], *, waiting: str = "") -> dict[Reference, int]:
-        """Ids in the box of those records that are there. A kind that is `waiting` waits for records of other kinds as
-        long as their lanes make them."""
-        references, lanes = set(references), self.run.lanes
-        while True:
-            ids = ids_of(self.ledger, references)
-            missing = sorted({one.entity for one in references - ids.keys()} & LANES - {waiting})
-            if not (waiting and (going_on := [one for one in missing if lanes.reached(one) != END])):
-                return ids
-            await lanes.wait_beyond(going_on[0], lanes.reached(going_on[0]))
-
-    async def resolved(self, page: Sequence[Record], *, waiting: str = "") -> list[Record]:
+    def resolved(self, page: Sequence[Record]) -> list[Record]:
         """Records with the box's ids in the place of references. One that points to a record that is not there becomes
         a dead letter, which every push looks at again."""
+        ready, missing = self._resolved(page)
+        self._refuse(missing)
+        return ready
+
+    async def ready(self, page: Sequence[Record], waiting: str, *, refuses: bool = True) -> AsyncIterator[list[Record]]:
+        """The same, a request's worth at a time, as what they point to is made by lanes other than the one that is
+        `waiting`. One that waits in vain is refused, or left out."""
+        lanes, left = self.run.lanes, list(page)
+        while left:
+            ready, missing = self._resolved(left)
+            entities = {reference.entity for _, references in missing for reference in references}
+            going_on = [one for one in sorted(entities & LANES - {waiting}) if lanes.reached(one) != END]
+            full = len(ready) if not going_on else len(ready) // BATCH * BATCH
+            if going_on:
+                kept = {one.key for one in ready[full:]} | {one.key for one, _ in missing}
+                left = [one for one in left if one.key in kept]
+            else:
+                left = []
+                if refuses:
+                    self._refuse(missing)
+            reached = lanes.reached(going_on[0]) if going_on else END
+            for at in range(0, full, BATCH):
+                yield ready[at : at + BATCH]
+            if going_on:
+                await lanes.wait_beyond(going_on[0], reached)
+
+    def _resolved(self, page: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, list[Reference]]]]:
+        """Those that point to nothing that is not there, resolved; of the others, to what."""
         pointed = {one.key: set(references_in(one.fields)) for one in page}
-        everything = {reference for references in pointed.values() for reference in references}
-        ids = await self.ids_of(everything, waiting=waiting)
-        ready: list[Record] = []
-        refused: list[Refusal] = []
+        ids = ids_of(self.ledger, {reference for references in pointed.values() for reference in references})
+        ready, missing = [], []
         for one in page:
-            missing = sorted(pointed[one.key] - ids.keys())
-            if missing:
-                refused.append(refusal_of(one, MISSING, f"not in the box: {_named(missing)}"))
+            if not_there := sorted(pointed[one.key] - ids.keys()):
+                missing.append((one, not_there))
             else:
                 ready.append(one._replace(fields=replaced(one.fields, ids)))
-        if refused:
-            record(self.run, [Lines(refused=refused)])
-        return ready
+        return ready, missing
+
+    def _refuse(self, missing: Sequence[tuple[Record, list[Reference]]]) -> None:
+        if missing:
+            letters = [refusal_of(one, MISSING, f"not in the box: {_named(what)}") for one, what in missing]
+            record(self.run, [Lines(refused=letters)])
 
 
 def _named(references: Iterable[Reference]) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality | quota`: the product at a given scale, each stage a process of its own."""
+"""`python -m tests.bench run | quality | quota | transfer`: the product at a given scale, stage by stage."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tests.bench import peer_dlt
 from tests.bench import quota as first_load
+from tests.bench import transfer as moving
 from tests.installation import ROOT, Ended, Installation
 from tests.sample_data.generate import TODAY, generate
 from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
@@ -238,6 +239,17 @@ def quota(
         if not day.is_exact:
             typer.echo(day.ended.output, err=True)
     raise typer.Exit(0 if is_exact else 1)
+
+
+@app.command()
+def transfer(cards: Annotated[int, typer.Option(min=1000, help="Cards of the cloud.")] = 100_000) -> None:
+    """A move without a backup at the standard plan, on a clock that jumps over waits; exit status 1 where it takes more
+    than 1.05 of what the limits allow, or the comparison is not exact."""
+    folder = FOLDER / f"transfer-{cards}"
+    shutil.rmtree(folder, ignore_errors=True)
+    figures, verdict = moving.run(folder, cards, lambda text: console.print(str(text), soft_wrap=True))
+    console.print(f"exact: {verdict['is_exact']}")
+    raise typer.Exit(0 if verdict["is_exact"] and all(figure.ratio <= 1.05 for figure in figures) else 1)
 
 
 if __name__ == "__main__":

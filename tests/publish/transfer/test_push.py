@@ -195,4 +195,4 @@ def test_a_card_keeps_the_name_of_a_user_who_is_not_in_the_box_in_one_comment(mo
     assert kept["COMMENT"].splitlines()[0] == "[10.01.2024 10:00, Анна, ответственный, создал]"
     assert (kept["ENTITY_TYPE"], kept["ENTITY_ID"]) == ("deal", mover.target("deal", 4000))
     assert mover.target("names", "deal:4000:7") == kept["ID"]
-    assert mover.sql("select error_description from transfer.dead_letters") == [("not in the box: deal:4001:7",)]
+    assert mover.sql("select error_description from transfer.dead_letters") == [("not in the box: deal 4001",)]
