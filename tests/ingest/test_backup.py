@@ -20,7 +20,7 @@ from ingest.cli import main
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from tests.ingest.conftest import Ingest
-from tests.transfer import archive, kills
+from tests.transfer import archive, kills_backup
 from tests.transfer.archive import NAME
 from tests.transfer.storage import RunningStorage
 
@@ -622,7 +622,7 @@ def test_the_rate_is_that_of_the_last_minutes():
 
 
 def test_kills_at_random_moments_leave_no_gap_and_fetch_nothing_again(tmp_path):
-    outcome = kills.run(30, seed=20261130, folder=tmp_path)
+    outcome = kills_backup.run(30, seed=20261130, folder=tmp_path)
     assert outcome.differences == []
     assert outcome.kills == 30 and outcome.in_the_middle > 10
 

@@ -1,159 +1,246 @@
-"""Kills `ingest backup` at random moments, over a slow line that breaks, and looks whether a byte is fetched twice.
+"""A whole move that is killed at random moments: its backup, its readings, its pushes, while a part of all requests to
+either portal goes wrong and people work in the cloud. Then the portals are compared, by the models and past them.
 
-`python -m tests.transfer.kills --kills 200` is the large one. What counts as fetched is what is on the disk when the
-process is gone: the next run has to ask for the byte after it.
+`python -m tests.transfer.kills` is the large one: 200 kills, 5 % of the requests.
 """
 
 import argparse
 import contextlib
-import multiprocessing
-import os
 import random
-import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
 
 from ingest.warehouse.connection import open_warehouse
+from publish.sandbox import Portal, create_app
+from publish.sandbox.methods import METHODS
+from tests.chaos.portals import Address, Site
+from tests.installation import Installation
+from tests.killing import Killer
+from tests.watched import watch
 
-from . import archive
-from .storage import RunningStorage
+from . import kills_backup
 
-STREAMS = 3
-ON_THE_WAY = 4_000  # bytes of a stream that the storage sent and a kill kept from the disk: two of its chunks
+_CARDS = {"company": 100, "contact": 120, "lead": 80, "deal": 150, "activity": 120, "comment": 90, "product_row": 90,
+          "requisite_link": 60}  # fmt: skip
+_TABLES = ("activity", "comment", "product_row", "requisite_link")
+_A_ROUND = {"reading": 15, "push": 20}
+_PATIENCE = 30  # runs that faults end, in a row
+_MOST_ROUNDS = 20
 
 
 @dataclass
 class Outcome:
-    """Kills that hit a living process, those with a part half there, bytes that were sent, differences."""
+    """Kills that hit a living program, by step; those that left a snapshot half read or creates unanswered; requests
+    that went wrong; what must not have happened; differences."""
 
-    kills: int = 0
-    in_the_middle: int = 0
-    backups: int = 0
-    total: int = 0
-    sent: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    half_read: int = 0
+    with_open_intents: int = 0
+    rounds: int = 0
+    faults: int = 0
+    mail: int = 0
+    automation: int = 0
     differences: list[str] = field(default_factory=list)
 
 
-def _backup(environment: dict[str, str], log: Path) -> None:
-    from ingest import cli
-    from ingest.warehouse import terminal
+@dataclass
+class Mover:
+    """The two portals, the warehouse between them, and who kills."""
 
-    os.environ.update(environment)
-    sys.argv = ["ingest", "backup"]
-    with log.open("a") as out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        terminal.console.file = out
-        terminal.errors.file = out
-        cli.main()
+    svod: Installation
+    cloud: Address
+    box: Address
+    killer: Killer
+    dice: random.Random
+    outcome: Outcome
+    people: Counter[str] = field(default_factory=Counter)  # what they did in the cloud, by method
+
+    def until_done(self, step: str, kills: int, program: str, *arguments: str) -> int:
+        """Run a step again and again, killed at random moments, at most so often, until it has ended by itself; how
+        often it was not killed then."""
+        failed = 0
+        while True:
+            process: ForkServerProcess = self.killer.start(program, *arguments)
+            if kills and self.killer.kill(process, self.dice.uniform(0.05, 2.0)):
+                kills -= 1
+                self.outcome.kills[step] += 1
+                self._look_at_what_is_left()
+                continue
+            process.join(900)
+            if process.exitcode == 0:
+                return kills
+            failed += 1
+            if failed == _PATIENCE:
+                raise RuntimeError(f"{program} {' '.join(arguments)} does not end, see {self.killer.log}")
+
+    def _look_at_what_is_left(self) -> None:
+        with contextlib.closing(open_warehouse(self.svod.warehouse)) as connection:
+            ((half_read, intents),) = connection.execute(
+                "select (select count(*) from ops.snapshot_rows) > 0, (select count(*) from transfer.intents) > 0"
+            ).fetchall()
+            self.outcome.half_read += half_read
+            self.outcome.with_open_intents += intents
+
+    def build(self) -> None:
+        at = ("--project-dir", "dbt_project", "--profiles-dir", "dbt_project")
+        ended = self.svod.tool("dbt", "--quiet", "build", "--selector", "transfer", *at)
+        if ended.status:
+            raise RuntimeError(f"the models failed: {ended.output}")
+
+    def people_work(self, number: int) -> None:
+        """New cards in the cloud with what hangs on them, and changes of old ones."""
+        with self.cloud.without_faults() as client:
+            leads = self._ask(client, "crm.item.batchImport", entityTypeId=1, data=_titles("Заявка", number))
+            deals = self._ask(client, "crm.item.batchImport", entityTypeId=2, data=_titles("Заказ", number))
+            lead_ids, deal_ids = ([item["item"]["id"] for item in made["items"]] for made in (leads, deals))
+            for lead_id in lead_ids:
+                comment = {"ENTITY_TYPE": "lead", "ENTITY_ID": lead_id, "COMMENT": f"Перезвонить {lead_id}"}
+                self._ask(client, "crm.timeline.comment.add", fields=comment)
+            for deal_id in deal_ids:
+                rows = [{"productName": "Кабель", "price": deal_id, "quantity": 2}]
+                self._ask(client, "crm.item.productrow.set", ownerType="D", ownerId=deal_id, productRows=rows)
+                self._ask(client, "crm.activity.add", fields=_call(deal_id))
+                old = self.dice.randint(1, _CARDS["deal"])
+                changed = {"title": f"Заказ {old}, правка {number}"}
+                self._ask(client, "crm.item.update", entityTypeId=2, id=old, fields=changed)
+
+    def _ask(self, client: httpx.Client, method: str, **params: Any) -> Any:
+        answer = client.post(method, json=params)
+        answer.raise_for_status()
+        self.people[method] += 1
+        return answer.json()["result"]
 
 
-def run(kills: int, *, seed: int, folder: Path, rate: float = 80_000) -> Outcome:
-    """As many backups, one after another, as it takes to use up the kills. Each is compared when it is through."""
+def _titles(what: str, number: int) -> list[dict[str, str]]:
+    return [{"title": f"{what} {number}-{one}"} for one in range(20)]
+
+
+def _call(deal_id: int) -> dict[str, Any]:
+    partner = {"VALUE": "+7495", "ENTITY_TYPE_ID": 3, "ENTITY_ID": 1 + deal_id % _CARDS["contact"]}
+    return {"OWNER_TYPE_ID": 2, "OWNER_ID": deal_id, "TYPE_ID": 2, "RESPONSIBLE_ID": 1, "SUBJECT": f"Звонок {deal_id}",
+            "COMPLETED": "Y", "COMMUNICATIONS": [partner]}  # fmt: skip
+
+
+def run(kills: int, *, seed: int, fault_rate: float, folder: Path) -> Outcome:
+    """One move in a folder of its own, killed that often. Raises RuntimeError when it does not end by itself."""
     dice, outcome = random.Random(seed), Outcome()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ingest.cli", "ingest.backup.run"])
-    while outcome.kills < kills:
-        outcome.backups += 1
-        place = folder / f"backup-{outcome.backups}"
-        place.mkdir()
-        parts = archive.backup(6, seed=dice.randrange(1000))
-        with RunningStorage(parts, rate=rate) as storage:
-            _one_backup(context, storage, place, kills, dice, outcome)
-    if outcome.sent > outcome.total + outcome.kills * STREAMS * ON_THE_WAY:
-        outcome.differences.append(f"{outcome.sent} bytes were sent of {outcome.total}")
+    left = {"reading": 3 * kills // 10, "push": 4 * kills // 10}
+    backup = kills_backup.run(kills - sum(left.values()), seed=seed, folder=folder)
+    outcome.kills["backup"] = backup.kills
+    outcome.differences += backup.differences
+    sites = {name: Site(folder / name) for name in ("cloud", "box")}
+    for name, site in sites.items():
+        site.folder.mkdir()
+        with contextlib.closing(create_app(site.state).state.portal) as portal:
+            watch(portal)
+            if name == "cloud":
+                portal.fill(now=time.time() - 86_400, **_CARDS)
+    svod = Installation(folder)
+    killer = Killer({}, folder / "move.log", dice)
+    cloud, box = (Address(killer.context, fault_rate, dice) for _ in sites)
+    mover = Mover(svod, cloud, box, killer, dice, outcome)
+    try:
+        cloud.open(sites["cloud"])
+        box.open(sites["box"])
+        svod.settings |= {
+            "SVOD_CLOUD_WEBHOOK": cloud.webhook,
+            "SVOD_CLOUD_RATE": "0",
+            "SVOD_BOX_WEBHOOK": box.webhook,
+            "SVOD_TRANSFER_FALLBACK_USER": "1",
+            # The sandbox answers in milliseconds: what it has not created a second after a request, it never will.
+            "SVOD_BITRIX24_REQUEST_LIMIT": "1",
+        }
+        killer.environment = svod.environment
+        _move(mover, left)
+    finally:
+        cloud.close()
+        box.close()
+    _compare(mover, sites, outcome)
     return outcome
 
 
-def _one_backup(
-    context: ForkServerContext, storage: RunningStorage, place: Path, kills: int, dice: random.Random, outcome: Outcome
-) -> None:
-    environment = {
-        "SVOD_ENV_FILE": os.devnull,
-        "SVOD_WAREHOUSE": str(place / "svod.duckdb"),
-        "SVOD_TRANSFER_BACKUP_LINKS": str(storage.write_links(place / "links.txt")),
-        "SVOD_TRANSFER_PARTS": str(place / "parts"),
-        "SVOD_TRANSFER_BACKUP_STREAMS": str(STREAMS),
-    }
-    log, there = place / "log", dict.fromkeys(storage.objects, 0)
+def _move(mover: Mover, left: dict[str, int]) -> None:
+    """Rounds of reading, building and pushing until all kills are used; then what there is to compare is read."""
     while True:
-        asked = len(storage.requests)
-        process = context.Process(target=_backup, args=(environment, log))
-        process.start()
-        if outcome.kills < kills:
-            for name in storage.objects:
-                if dice.random() < 0.1:
-                    storage.fail_next(name, dice.randrange(1, 20_000))
-            _wait(process, storage, asked, dice.uniform(0, 0.5))
-        else:
-            process.join(120)
-        was_alive = process.is_alive()
-        if was_alive:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            outcome.kills += 1
-        _compare_requests(storage, asked, there, outcome)
-        there = {name: _size_of(place / "parts", name) for name in storage.objects}
-        outcome.in_the_middle += was_alive and any(0 < there[name] < len(storage.objects[name]) for name in there)
-        if not was_alive:
+        mover.outcome.rounds += 1
+        now = {step: min(number, _A_ROUND[step]) for step, number in left.items()}
+        spared = mover.until_done("reading", now["reading"], "ingest", "bitrix24")
+        left["reading"] -= now["reading"] - spared
+        mover.build()
+        spared = mover.until_done("push", now["push"], "publish", "transfer", "push", "--automation-is-off")
+        left["push"] -= now["push"] - spared
+        if not any(left.values()) or mover.outcome.rounds == _MOST_ROUNDS:
             break
-    if process.exitcode != 0:
-        outcome.differences.append(f"the backup ended with {process.exitcode}, see {log}")
-    for name, data in storage.objects.items():
-        if (place / "parts" / name).read_bytes() != data:
-            outcome.differences.append(f"{name} is not what the storage has")
-    with contextlib.closing(open_warehouse(place / "svod.duckdb")) as connection:
-        whole = connection.execute("select count(*) from transfer.parts where proof = 'crc, size, order'").fetchone()
-        if whole != (len(storage.objects),):
-            outcome.differences.append(f"the ledger has {whole[0]} parts as proven")
-    outcome.total += storage.total
-    outcome.sent += sum(storage.sent.values())
+        mover.people_work(mover.outcome.rounds)
+    mover.until_done("reading", 0, "ingest", "bitrix24")
+    mover.build()
 
 
-def _wait(process: object, storage: RunningStorage, asked: int, seconds: float) -> None:
-    """So long from the first request on; the start of a process is no moment to kill it at, most of the time."""
-    until = time.monotonic() + 2 * seconds
-    while len(storage.requests) == asked and time.monotonic() < until and process.is_alive():
-        time.sleep(0.002)
-    process.join(seconds)
+def _compare(mover: Mover, sites: dict[str, Site], outcome: Outcome) -> None:
+    with contextlib.closing(duckdb.connect(str(mover.svod.warehouse), read_only=True)) as connection:
+        cursor = connection.execute("from marts.transfer_verdict")
+        verdict = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+        if not verdict["is_exact"]:
+            outcome.differences.append(f"the models say: {verdict}")
+        for what in ("intents", "dead_letters"):
+            ((number,),) = connection.execute(f"select count(*) from transfer.{what}").fetchall()
+            if number:
+                outcome.differences.append(f"{number} {what} are left")
+        ((undone,),) = connection.execute(
+            "select count(*) from marts.transfer_records where action <> 'none'"
+        ).fetchall()
+        if undone:
+            outcome.differences.append(f"{undone} records are still to be sent")
+    cloud, box = (Portal.of(sites[name].state) for name in ("cloud", "box"))
+    with contextlib.closing(cloud), contextlib.closing(box):
+        outcome.faults = sum(sum(portal.stats()["faults"].values()) for portal in (cloud, box))
+        outcome.mail = cloud.mail_sent() + box.mail_sent()
+        outcome.automation = box.automation_started()
+        written = Counter({name: number for name, number in cloud.calls().items() if METHODS[name.lower()].writes})
+        if written != mover.people:
+            outcome.differences.append(f"written to the cloud: {written - mover.people}")
+        there = [portal.counts() | {name: len(portal.rows(name)) for name in _TABLES} for portal in (cloud, box)]
+        outcome.differences += [
+            f"{there[1][table]} rows of {table}, not {number}" for table, number in there[0].items()
+            if there[1][table] != number
+        ]  # fmt: skip
+        for kind in ("company", "contact", "lead", "deal"):
+            marks = {card["UF_CRM_SVOD_SOURCE"].rpartition(":")[2] for card in box.items(kind)}
+            if marks != {str(card["id"]) for card in cloud.items(kind)}:
+                outcome.differences.append(f"the marks of {kind} are not the ids of the cloud")
+        for name in ("activity", "comment", "product_row"):
+            texts = [Counter(map(_says, portal.rows(name))) for portal in (cloud, box)]
+            if texts[0] != texts[1]:
+                outcome.differences.append(f"{name}: {list((texts[0] - texts[1]) + (texts[1] - texts[0]))[:3]}")
 
 
-def _size_of(folder: Path, name: str) -> int:
-    path = next((path for path in (folder / name, folder / f"{name}.part") if path.exists()), None)
-    return path.stat().st_size if path else 0
-
-
-def _compare_requests(storage: RunningStorage, asked: int, there: dict[str, int], outcome: Outcome) -> None:
-    """The first request of a run for a part has to begin where the part ended; later ones after it."""
-    begins: dict[str, list[int]] = defaultdict(list)
-    for got in storage.requests[asked:]:
-        begins[got.name].append(got.begin)
-    for name, places in begins.items():
-        if there[name] == len(storage.objects[name]):
-            outcome.differences.append(f"{name} was there and asked for again")
-        elif places[0] != there[name] or places != sorted(places):
-            outcome.differences.append(f"{name} was asked for from {places}, and {there[name]} bytes were there")
+def _says(row: dict[str, Any]) -> str:
+    """What a record says, whatever it is called: of a comment its last line."""
+    told = row.get("SUBJECT") or row.get("COMMENT") or f"{row.get('productName')} {row.get('price')}"
+    return str(told).splitlines()[-1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="A whole move that is killed at random moments.")
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--fault-rate", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     chosen = parser.parse_args()
     print(f"kills: seed {chosen.seed}", flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = run(chosen.kills, seed=chosen.seed, folder=Path(folder))
-    print(
-        f"kills: {outcome.kills}, {outcome.in_the_middle} with a part half there, over {outcome.backups} backups "
-        f"of {outcome.total:,} bytes in all; {outcome.sent:,} bytes sent, {time.monotonic() - started:.0f} s"
-    )
-    for difference in outcome.differences:
-        print(f"kills: {difference}")
-    sys.exit(1 if outcome.differences else 0)
+        outcome = run(chosen.kills, seed=chosen.seed, fault_rate=chosen.fault_rate, folder=Path(folder))
+    print(f"kills: {outcome}, {time.monotonic() - started:.0f} s")
+    sys.exit(1 if outcome.differences or outcome.mail or outcome.automation else 0)
 
 
 if __name__ == "__main__":
