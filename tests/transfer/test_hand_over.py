@@ -1,0 +1,63 @@
+"""After a move the first job goes on in the box: what it had published in the cloud it finds there, each once."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest.warehouse.connection import open_warehouse
+from publish.sandbox import RunningSandbox
+from tests.installation import Ended
+from tests.publish import marts
+
+from .story import Scale, Story
+from .test_stages import restore
+
+NOTHING = Scale(0, 0, 0, 0, 0, 0, 0, 0, parts=1, new_leads=0, changes=0)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    with Story(tmp_path / "move", NOTHING) as story:
+        yield story
+
+
+def publish(story: Story, sandbox: RunningSandbox, companies: int = 0, sql: str = "") -> Ended:
+    """The first job's push to a portal, of so many companies with people and orders."""
+    with closing(open_warehouse(story.svod.warehouse)) as connection:
+        if companies:
+            marts.prepare(connection)
+            marts.fill(connection, companies, 2 * companies, companies)
+        if sql:
+            connection.execute(sql)
+        marts.stamp(connection)
+    story.svod.settings["SVOD_BITRIX24_WEBHOOK"] = sandbox.webhook
+    story.svod.settings["SVOD_BITRIX24_RATE"] = "0"
+    ended = story.svod.tool("publish", "push", "--let-through")
+    assert ended.status == 0, ended.output
+    return ended
+
+
+def test_the_next_run_in_the_box_makes_nothing_twice_and_changes_the_right_cards(story):
+    publish(story, story.cloud, 6)
+    restore(story)
+    ended = story.make("transfer-baseline")
+    assert ended.status == 0, ended.output
+    for _ in range(3):  # numbers that the cloud gives to cards of its own
+        story.ask(story.box, "crm.item.add", entityTypeId=4, fields={"title": "Чужая"})
+        story.ask(story.box, "crm.item.add", entityTypeId=3, fields={"name": "Чужой"})
+    publish(story, story.cloud, 9)
+    ended = story.make("transfer-final", "CONFIRM=frozen", "ARGS=--automation-is-off")
+    assert ended.status == 0, ended.output
+    assert "is known of" in ended.output
+    counts = story.box.portal.counts()
+    story.box.portal.clear_log()
+    ended = publish(story, story.box)
+    assert "created nothing; updated nothing" in ended.output
+    assert (story.box.portal.writes(), story.box.portal.counts()) == ({}, counts)
+
+    publish(story, story.box, sql="update marts.crm_companies set title = title || ', новое имя'")
+    assert story.box.portal.counts() == counts
+    titles = [card["title"] for card in story.box.portal.items("company")]
+    assert (sum("новое имя" in title for title in titles), titles.count("Чужая")) == (9, 3)
