@@ -69,7 +69,7 @@ def tell(story: Story) -> None:
 
     heading("One more lead in the cloud, then nobody works there any more: make transfer-final CONFIRM=frozen")
     story.last_hour()
-    story.cloud.portal.clear_log()
+    story.forget_requests()
     run(story, "transfer-final", "CONFIRM=frozen")
     show_outcomes(story)
     to_cloud, box = story.written_to_cloud, story.box.portal

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publish.sandbox import Limits, Portal, RunningSandbox
+from publish.sandbox import Limits, RunningSandbox
 from tests.installation import Ended, Installation
+from tests.watched import WatchedSandbox
 
 from . import archive
 from .storage import RunningStorage
@@ -62,14 +63,19 @@ SUITE = Scale(40, 60, 60, 80, 30, 20, 40, 20, parts=6, new_leads=12, changes=40)
 
 
 class Story:
-    """The portals, the storage, and the installation that moves from one to the other; use as a context manager."""
+    """The portals, the storage, and the installation that moves from one to the other; use as a context manager.
 
-    def __init__(self, folder: Path, scale: Scale, seed: int = 1, **settings: str) -> None:
+    Portals that are `watched` have a test fail where a program makes happen what it must not; that takes time.
+    """
+
+    def __init__(self, folder: Path, scale: Scale, *, watched: bool = False, seed: int = 1, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.scale, self.dice, self.clock = folder, scale, random.Random(seed), Clock()
         limits = {"limits": Limits.none(), "clock": self.clock}
-        self.cloud = RunningSandbox(folder / "cloud.sqlite", **limits)
-        self.box = RunningSandbox(**limits)
+        state = folder / "cloud.sqlite"
+        self.cloud = WatchedSandbox(state, is_left=True, **limits) if watched else RunningSandbox(state, **limits)
+        self.box = WatchedSandbox(**limits) if watched else RunningSandbox(**limits)
+        self._before: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self.storage: RunningStorage | None = None
         self.svod = Installation(
             folder,
@@ -99,6 +105,8 @@ class Story:
 
     def ask(self, sandbox: RunningSandbox, method: str, **params: Any) -> Any:
         """What people do in a portal."""
+        if isinstance(sandbox, WatchedSandbox):
+            return sandbox.ask(method, params)
         status, body, _ = sandbox.app.state.engine.request(method, params)
         assert status == 200, body
         return body["result"]
@@ -183,16 +191,15 @@ class Story:
 
     def forget_requests(self) -> None:
         """Count what is asked of both portals from here."""
-        self.cloud.portal.clear_log()
-        self.box.portal.clear_log()
+        self._before = self.cloud.portal.writes(), self.box.portal.writes()
 
     @property
     def written_to_cloud(self) -> Counter[str]:
-        return self.cloud.portal.writes()
+        return self.cloud.portal.writes() - self._before[0]
 
     @property
     def written_to_box(self) -> Counter[str]:
-        return self.box.portal.writes()
+        return self.box.portal.writes() - self._before[1]
 
 
 def restored(folder: Path) -> bytes:
@@ -205,15 +212,3 @@ def restored(folder: Path) -> bytes:
     stream = gzip.GzipFile(fileobj=io.BytesIO(joined)).read()
     (size,) = struct.unpack_from("12s", stream, 124)
     return stream[512 : 512 + int(size.strip(b"\0"), 8)]
-
-
-def differences(portals: tuple[Portal, Portal]) -> list[str]:
-    """Titles of cards that the first has and the second has not, looked at past the product."""
-    cloud, box = portals
-    return [
-        f"{kind} {title}"
-        for kind in ("company", "lead", "deal")
-        for title in (
-            Counter(item["title"] for item in cloud.items(kind)) - Counter(item["title"] for item in box.items(kind))
-        )
-    ]
