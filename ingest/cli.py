@@ -207,6 +207,7 @@ def bitrix24_command(
         list[str] | None,
         typer.Option("--gone", help="What really is no longer there, as funnel:7 or leads; it counts as deleted."),
     ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Go on with no reading that broke off.")] = False,
 ) -> None:
     """Land Bitrix24 portals whole, as snapshots, of which only what changed lands; nothing is written to them."""
     from ingest.portal.landing import land_portals
@@ -214,7 +215,7 @@ def bitrix24_command(
 
     with landing(journal.INGEST_BITRIX24) as work:
         sources = portals_of(work.settings, names)
-        land_portals(work, sources, label, Wishes(since.date() if since else None, tuple(gone or ())))
+        land_portals(work, sources, label, Wishes(since.date() if since else None, tuple(gone or ()), anew))
 
 
 When: TypeAlias = Annotated[

@@ -52,8 +52,11 @@ class Figures(NamedTuple):
 class Snapshot:
     """The snapshot of a source that is under way."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, source: str, portal: str, label: str) -> None:
-        """Go on with the one that broke off, if it is of this portal and label and not old; else begin another."""
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, source: str, portal: str, label: str, *, anew: bool = False
+    ) -> None:
+        """Go on with the one that broke off, if it is of this portal and label and not old; else, or `anew`, begin
+        another."""
         self.connection, self.source = connection, source
         newest = connection.execute(
             """select snapshot_id, portal = $2 and label = $3 and completed_at is null and started_at > $4
@@ -65,7 +68,7 @@ class Snapshot:
                where source = ? and portal <> ? and completed_at is not null""",
             [source, portal],
         ).fetchall()
-        self.is_resumed = bool(newest and newest[1])
+        self.is_resumed = bool(newest and newest[1]) and not anew
         self.snapshot_id = int(newest[0]) + (not self.is_resumed) if newest else 1
         if not self.is_resumed:
             with transaction(connection):

@@ -21,19 +21,21 @@ def check(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
 
     Raises OperatorError with exit status 3 when it may not.
     """
-    ((expected, proven),) = connection.execute(
-        "select expected_count, proven_count from intermediate.int_transfer__restore_proof"
+    by_kind = connection.execute(
+        "select entity, expected_count, proven_count from intermediate.int_transfer__restore_proof order by 1"
     ).fetchall()
-    if not expected:
+    expected, proven = sum(row[1] for row in by_kind), sum(row[2] for row in by_kind)
+    if not proven:
         raise OperatorError(
             f"not one card of {portal} is the cloud's by id and time of creation: it was not restored from its backup",
             hint=f"restore the backup; {_NO_BACKUP}",
             exit_status=3,
         )
-    if proven < 0.999 * expected:
+    if proven < 0.999 * expected or not all(row[2] for row in by_kind):
+        told = ", ".join(f"{entity} {number:,} of {of:,}" for entity, of, number in by_kind)
         raise OperatorError(
-            f"of {expected:,} cards that the backup has to have, {proven:,} are in {portal} with their ids: the "
-            "restore gave out others, or is not whole",
+            f"of the cards that the backup has to have, {portal} has with their ids {told}: the restore gave out "
+            "others, or is not whole",
             hint=f"restore it again; {_NO_BACKUP}",
             exit_status=3,
         )

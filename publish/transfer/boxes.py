@@ -15,10 +15,12 @@ _FORMER = "former baseline"
 
 
 class Box(NamedTuple):
-    """A portal to move to. `baseline_snapshot` is None where nothing was restored; times are UTC."""
+    """A portal to move to, and the one that its baseline is of. `baseline_snapshot` is None where nothing was restored;
+    times are UTC."""
 
     portal: str
     mark: str
+    source_portal: str | None
     baseline_snapshot: int | None
     baseline_at: datetime | None
     automation_off_at: datetime | None
@@ -27,7 +29,7 @@ class Box(NamedTuple):
 def box_of(connection: duckdb.DuckDBPyConnection, portal: str) -> Box | None:
     """What is known of the portal that answered to this name last."""
     row = connection.execute(
-        """select box.portal, box.mark, box.baseline_snapshot, box.baseline_at, box.automation_off_at
+        """select box.portal, box.mark, box.source_portal, box.baseline_snapshot, box.baseline_at, box.automation_off_at
            from transfer.boxes as box inner join sync.portals as known using (portal, mark) where portal = ?""",
         [portal],
     ).fetchone()

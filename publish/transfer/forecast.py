@@ -18,6 +18,7 @@ LAND, BUILD, PUSH = "land", "models", "push"  # steps of a stage, as its `took` 
 PORTALS = ("cloud", "box")
 _STAGES = [journal.TRANSFER_REHEARSAL, journal.TRANSFER_DELTA, journal.TRANSFER_FINAL]
 _PASSES = 2  # of a final run: one that finds something, one that finds nothing
+_LONG_ENOUGH = timedelta(hours=1)  # between two readings, for what changed between them to tell anything
 _WEEKS = 4  # so many weeks back it is looked how many leads come at that time of the week
 # Lists of a portal -> kinds of records that a move writes.
 _KINDS = {
@@ -126,7 +127,7 @@ def _growth(connection: duckdb.DuckDBPyConnection, ahead: timedelta) -> dict[str
         """select min_by(snapshot_id, completed_at), min(completed_at), max(completed_at) from ops.snapshots
            where source = 'cloud' and completed_at is not null"""
     ).fetchone()
-    if not row or row[1] is None or row[1] == row[2]:
+    if not row or row[1] is None or row[2] - row[1] < _LONG_ENOUGH:
         return {}
     first, first_at, last_at = row
     found = connection.execute(

@@ -1,6 +1,8 @@
 """May what the models of a move say go to the box? Their last run passed its gates, the mart is as that run left it,
 and both portals were read before it, not after."""
 
+from datetime import datetime
+
 import duckdb
 
 from ingest.warehouse import journal
@@ -45,6 +47,14 @@ def reason_to_stop(connection: duckdb.DuckDBPyConnection) -> str:
     except OperatorError as error:
         return error.problem
     return ""
+
+
+def has_begun(connection: duckdb.DuckDBPyConnection, since: datetime) -> bool:
+    """Whether the models have been run since (UTC), to whatever end."""
+    row = connection.execute(
+        "select 1 from ops.steps where step = ? and started_at >= ? limit 1", [journal.DBT_TRANSFER, since]
+    ).fetchone()
+    return row is not None
 
 
 def is_built(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -1,7 +1,8 @@
 """The first job goes on in the box: what the cloud holds of ours is, through the map of ids, what the box holds.
 
-The lines of the cloud in schema sync stay; the box gets lines of its own, under its own mark. A line whose card is not
-in the box (it was deleted in the cloud, and here) is one that somebody deleted: it stays away until `publish retry`.
+The lines of the cloud in schema sync stay; the box gets lines of its own, under its own mark. A part that is not in
+the box (deleted, refused, or of a kind that is not moved) stays away, as one that somebody deleted does: the first job
+would make it a second time. When a later run has moved it, its line gets its id.
 """
 
 from collections.abc import Iterator
@@ -39,20 +40,28 @@ async def hand_over(connection: duckdb.DuckDBPyConnection, client: Client, setti
             f"creates of the first job in {cloud} have not been answered for",
             hint="run `publish push` once more with SVOD_BITRIX24_WEBHOOK of the cloud, then this again",
         )
-    connection.execute(_IDS)
     before = _count(connection, "ledger", box)
+    copy_ledger(connection, cloud, box)
+    await _mark(connection, client, settings, box)
+    copied = _count(connection, "ledger", box) - before
+    told = []
+    if copied:
+        told.append(f"what {cloud} holds of the first job is known of {box} now: {copied:,} parts")
+        told.append(f"let SVOD_BITRIX24_WEBHOOK be that of {box} from now on")
+    if away := _count(connection, "ledger", box, "bitrix_id is null"):
+        told.append(f"{away:,} parts of the first job are not in {box}, and stay away: deleted, or not moved so far")
+    return told
+
+
+def copy_ledger(connection: duckdb.DuckDBPyConnection, cloud: str, box: str) -> None:
+    """Let the box have what the cloud has in schema sync, under the ids of the box; what it has stays, but what was
+    not there before gets its id."""
+    connection.execute(_IDS)
     with transaction(connection):
         for entity, id_of in _entities():
+            _fill(connection, cloud, box, entity, id_of)
             _copy(connection, cloud, box, entity, id_of)
         _copy_beside(connection, cloud, box)
-    await _mark(connection, client, settings, box)
-    copied, lost = _count(connection, "ledger", box) - before, _count(connection, "deletions", box)
-    if not copied:
-        return []
-    told = f"what {cloud} holds of the first job is known of {box} now: {copied:,} parts"
-    if lost:
-        told += f", {lost:,} of them are not there and stay away until `publish retry`"
-    return [told, f"let SVOD_BITRIX24_WEBHOOK be that of {box} from now on"]
 
 
 def _entities() -> Iterator[tuple[str, str]]:
@@ -66,8 +75,33 @@ def _entities() -> Iterator[tuple[str, str]]:
             yield part.entity, part.entity
 
 
+def _fill(connection: duckdb.DuckDBPyConnection, cloud: str, box: str, entity: str, id_of: str) -> None:
+    """Lines of what was not there when they were copied, and has been moved since."""
+    values = {"cloud": cloud, "box": box, "entity": entity, "id_of": id_of}
+    connection.execute(
+        """create or replace temp table moved_since as
+           select line.origin_id, known.box_id
+           from sync.ledger as line
+           inner join sync.ledger as was on was.portal = $cloud and was.entity = line.entity
+               and was.origin_id = line.origin_id
+           inner join ids_of_the_move as known on known.entity = $id_of and known.cloud_id = was.bitrix_id
+           where line.portal = $box and line.entity = $entity and line.bitrix_id is null""",
+        values,
+    )
+    connection.execute(
+        """update sync.ledger set bitrix_id = moved_since.box_id from moved_since
+           where portal = $box and entity = $entity and ledger.origin_id = moved_since.origin_id""",
+        {"box": box, "entity": entity},
+    )
+    connection.execute(
+        """delete from sync.deletions where portal = $box and entity = $entity and bitrix_id is null
+               and origin_id in (select origin_id from moved_since)""",
+        {"box": box, "entity": entity},
+    )
+
+
 def _copy(connection: duckdb.DuckDBPyConnection, cloud: str, box: str, entity: str, id_of: str) -> None:
-    """Lines of a kind; those that have no counterpart are deleted ones."""
+    """Lines of a kind; those that have no counterpart count as deleted."""
     values = {"cloud": cloud, "box": box, "entity": entity, "id_of": id_of, "now": utc_now()}
     connection.execute(
         """insert into sync.ledger
@@ -125,6 +159,7 @@ async def _mark(connection: duckdb.DuckDBPyConnection, client: Client, settings:
     portals.set_filled(connection, box)
 
 
-def _count(connection: duckdb.DuckDBPyConnection, table: str, portal: str) -> int:
-    ((number,),) = connection.execute(f"select count(*) from sync.{table} where portal = ?", [portal]).fetchall()
+def _count(connection: duckdb.DuckDBPyConnection, table: str, portal: str, condition: str = "true") -> int:
+    sql = f"select count(*) from sync.{table} where portal = ? and {condition}"
+    ((number,),) = connection.execute(sql, [portal]).fetchall()
     return int(number)

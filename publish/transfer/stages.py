@@ -54,10 +54,10 @@ class Stage:
 
     # Steps of a pass --------------------------------------------------------------------------------------------------
 
-    def land(self, portal: str = "", label: str = "") -> None:
-        """Read one portal, or both at once."""
+    def land(self, portal: str = "", label: str = "", *, anew: bool = False) -> None:
+        """Read one portal, or both at once; with `anew` no reading goes on that broke off before."""
         began_at = self.steps.time()
-        self._check(journal.INGEST_BITRIX24, self.steps.land(portal, label))
+        self._check(journal.INGEST_BITRIX24, self.steps.land(portal, label, anew=anew))
         with opened(self.settings.warehouse) as connection:
             rows = forecast.records_there(connection, (portal,) if portal else forecast.PORTALS)
         step = f"{forecast.LAND} {portal}" if portal else forecast.LAND
@@ -65,10 +65,11 @@ class Stage:
 
     def build(self) -> None:
         """Build the models. Raises OperatorError, with exit status 3 for a gate, when they may not go out."""
-        began_at = self.steps.time()
+        began_at, now = self.steps.time(), journal.utc_now()
         status = self.steps.build()
         with opened(self.settings.warehouse) as connection:
-            gate.check(connection)
+            if not status or gate.has_begun(connection, now):  # else there is nothing to be said of models
+                gate.check(connection)
             rows = forecast.records_there(connection, forecast.PORTALS)
         self._check(journal.DBT_TRANSFER, status)
         self.took.append(forecast.Took(forecast.BUILD, rows, self.steps.time() - began_at))
@@ -245,7 +246,7 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
         if expected:
             say(f"{under_way.name}: about {forecast.duration(expected.seconds)}, by the forecast")
         while True:
-            under_way.land()
+            under_way.land(anew=True)  # one that began before the freeze has not what was done until then
             under_way.build()
             if not under_way.push_what_is_found():
                 break
@@ -264,17 +265,23 @@ def _moving(settings: Settings, name: str, word: Word, steps: Steps | None) -> I
     with stage(settings, name, word, steps) as under_way:
         mark = under_way.steps.box_mark()
         with opened(settings.warehouse) as connection:
-            _check_baseline(connection, under_way.portal, mark)
+            _check_baseline(connection, under_way.portal, mark, settings.cloud)
         yield under_way
 
 
-def _check_baseline(connection: duckdb.DuckDBPyConnection, portal: str, mark: str | None) -> None:
+def _check_baseline(connection: duckdb.DuckDBPyConnection, portal: str, mark: str | None, cloud: str) -> None:
     box = boxes.box_of(connection, portal)
     hint = "make transfer-baseline, right after the restore; NO_BACKUP=yes where there is no backup"
     if box is None or box.baseline_at is None:
         raise OperatorError(f"{portal} has no baseline", hint=hint, exit_status=3)
     if box.mark != mark:
         raise OperatorError(f"{portal} is another box than the one of the baseline", hint=hint, exit_status=3)
+    if box.source_portal != cloud:
+        raise OperatorError(
+            f"the baseline of {portal} is of {box.source_portal}, and SVOD_CLOUD_WEBHOOK names {cloud}",
+            hint="name that portal; a cloud portal that was renamed: make transfer-baseline ARGS=--again on a new box",
+            exit_status=3,
+        )
     labelled = connection.execute(
         """select max(snapshot_id) from ops.snapshots
            where source = 'box' and portal = ? and label = ? and completed_at is not null""",

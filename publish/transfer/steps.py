@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Steps(Protocol):
     """What a stage is made of. Programs answer an exit status; `time` is in seconds, from whenever."""
 
-    def land(self, portal: str, label: str) -> int: ...
+    def land(self, portal: str, label: str, *, anew: bool) -> int: ...
     def build(self) -> int: ...
     def push(self, *, automation_is_off: bool) -> int: ...
     def box_mark(self) -> str | None: ...
@@ -37,11 +37,12 @@ class Programs:
     def __init__(self, settings: Settings, cycle: Cycle) -> None:
         self._settings, self._cycle = settings, cycle
 
-    def land(self, portal: str, label: str) -> int:
+    def land(self, portal: str, label: str, *, anew: bool) -> int:
         """Read the portal of this name, or both at once where there is no name."""
+        begun = ["--anew"] if anew else []
         named = ["--portal", portal] if portal else []
         labelled = ["--label", label] if label else []
-        return self._cycle.step(journal.INGEST_BITRIX24, BIN / "ingest", "bitrix24", *named, *labelled)
+        return self._cycle.step(journal.INGEST_BITRIX24, BIN / "ingest", "bitrix24", *named, *labelled, *begun)
 
     def build(self) -> int:
         return self._cycle.step(journal.DBT_TRANSFER, sys.executable, MODELS, "transfer")

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ingest.warehouse.connection import open_warehouse
 from publish.sandbox import RunningSandbox
+from publish.transfer.hand_over import copy_ledger
 from tests.installation import Ended
 from tests.publish import marts
 
@@ -48,9 +50,11 @@ def test_the_next_run_in_the_box_makes_nothing_twice_and_changes_the_right_cards
         story.ask(story.box, "crm.item.add", entityTypeId=4, fields={"title": "Чужая"})
         story.ask(story.box, "crm.item.add", entityTypeId=3, fields={"name": "Чужой"})
     publish(story, story.cloud, 9)
+    gone = story.cloud.portal.items("company")[1]["id"]
+    story.ask(story.cloud, "crm.item.delete", entityTypeId=4, id=gone)
     ended = story.make("transfer-final", "CONFIRM=frozen", "ARGS=--automation-is-off")
     assert ended.status == 0, ended.output
-    assert "is known of" in ended.output
+    assert "is known of" in ended.output and "stay away" in ended.output
     counts = story.box.portal.counts()
     story.box.portal.clear_log()
     ended = publish(story, story.box)
@@ -60,4 +64,33 @@ def test_the_next_run_in_the_box_makes_nothing_twice_and_changes_the_right_cards
     publish(story, story.box, sql="update marts.crm_companies set title = title || ', новое имя'")
     assert story.box.portal.counts() == counts
     titles = [card["title"] for card in story.box.portal.items("company")]
-    assert (sum("новое имя" in title for title in titles), titles.count("Чужая")) == (9, 3)
+    assert (sum("новое имя" in title for title in titles), titles.count("Чужая")) == (8, 3)
+
+
+def test_what_is_moved_later_gets_its_id_and_stays_away_no_longer(tmp_path):
+    with closing(open_warehouse(tmp_path / "svod.duckdb")) as connection:
+        for origin_id, cloud_id in (("c-1", 1), ("c-2", 2)):
+            connection.execute(
+                """insert into sync.ledger
+                   values ('cloud.test', 'company', ?, ?, '{}', '{}', false, now()::timestamp)""",
+                [origin_id, cloud_id],
+            )
+        connection.execute("create schema marts")
+        connection.execute(
+            """create table marts.transfer_outcomes as select * from (values
+                   ('company', '1', 11, 'unchanged'), ('company', '2', null, 'refused')
+               ) as outcomes (entity, source_id, target_id, outcome)"""
+        )
+        copy_ledger(connection, "cloud.test", "box.test")
+        assert lines(connection) == [("c-1", 11, False), ("c-2", None, True)]
+        connection.execute("update marts.transfer_outcomes set target_id = 900 where source_id = '2'")
+        copy_ledger(connection, "cloud.test", "box.test")
+        assert lines(connection) == [("c-1", 11, False), ("c-2", 900, False)]
+
+
+def lines(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
+    """What the box holds of ours: key, id, whether it stays away."""
+    return connection.execute(
+        """select origin_id, ledger.bitrix_id, deletions.origin_id is not null from sync.ledger
+           left join sync.deletions using (portal, entity, origin_id) where portal = 'box.test' order by 1"""
+    ).fetchall()

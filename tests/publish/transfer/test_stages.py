@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pytest
+from pydantic import SecretStr
 
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
@@ -33,9 +35,13 @@ class Played:
     is_exact: bool = True
     refused: int = 0
     now: float = 0.0
+    killed_at: int = -1
+    has_models: bool = True
 
     def _ended(self, step: str) -> int:
         self.called.append(step)
+        if len(self.called) - 1 == self.killed_at:
+            raise SystemExit(143)
         self.now += 10
         return self.statuses.get(step, 0)
 
@@ -44,7 +50,7 @@ class Played:
         connection.execute(statement, list(values))
         connection.close()
 
-    def land(self, portal: str, label: str) -> int:
+    def land(self, portal: str, label: str, *, anew: bool = False) -> int:
         for source in (portal,) if portal else ("cloud", "box"):
             host = "cloud.test" if source == "cloud" else "box.test"
             self._sql(
@@ -53,9 +59,11 @@ class Played:
                 source, host, label, journal.utc_now(),
             )  # fmt: skip
             self._sql("insert into ops.snapshot_keys select $1, 'leads', uuid(), 'digest', 1, null", source)
-        return self._ended(f"land {portal}".strip())
+        return self._ended(" ".join(filter(None, ("land", portal, "anew" if anew else ""))))
 
     def build(self) -> int:
+        if not self.has_models:
+            return self._ended("build")
         connection = open_warehouse(self.warehouse)
         office.prepare(connection)
         for number in range(self.to_do.pop(0) if self.to_do else 0):
@@ -80,25 +88,24 @@ class Played:
         return self._ended("build") or int(self.gated)
 
     def push(self, *, automation_is_off: bool) -> int:
-        connection = open_warehouse(self.warehouse)
-        with journal.step(connection, journal.TRANSFER_PUSH) as step:
-            status = self._ended("push")
-            step.rows_out = 0 if status == 4 else 1
-        if status == 4:
-            connection.execute(
-                """insert into transfer.dead_letters
-                   select 'box.test', entity, source_id, 'MISSING_REFERENCE', '', 1, now()::timestamp,
-                       '2100-01-01', '{}'
-                   from marts.transfer_records"""
-            )
-        connection.close()
+        with closing(open_warehouse(self.warehouse)) as connection:
+            with journal.step(connection, journal.TRANSFER_PUSH) as step:
+                status = self._ended("push")
+                step.rows_out = 0 if status == 4 else 1
+            if status == 4:
+                connection.execute(
+                    """insert into transfer.dead_letters
+                       select 'box.test', entity, source_id, 'MISSING_REFERENCE', '', 1, now()::timestamp,
+                           '2100-01-01', '{}'
+                       from marts.transfer_records"""
+                )
         return status
 
     def box_mark(self) -> str | None:
         return self.mark
 
     def put_mark(self) -> None:
-        self.called.append("mark")
+        self._ended("mark")
         self._sql(
             """insert into sync.portals (portal, url, mark, counter, intended, first_seen_at, last_seen_at)
                values ('box.test', 'https://box.test', 'mark', 2, 2, now()::timestamp, now()::timestamp)
@@ -107,7 +114,7 @@ class Played:
         self.mark = "mark"
 
     def hand_over(self) -> list[str]:
-        self.called.append("hand over")
+        self._ended("hand over")
         return []
 
     def time(self) -> float:
@@ -166,6 +173,13 @@ def test_a_box_without_a_baseline_or_another_box_than_that_is_not_moved_to(setti
     assert steps.called == []
 
 
+def test_another_cloud_than_that_of_the_baseline_is_not_moved_from(settings, played):
+    other = settings.model_copy(update={"cloud_webhook": SecretStr("https://other.test/rest/1/secret/")})
+    error = refused(lambda: stages.delta(other, WORD, played))
+    assert error.exit_status == 3 and "is of cloud.test" in error.problem
+    assert played.called == []
+
+
 def test_a_second_baseline_of_the_same_box_has_to_be_asked_for(settings, played):
     error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=played))
     assert error.exit_status == 3 and "has its baseline" in error.problem
@@ -196,7 +210,7 @@ def test_a_delta_is_one_pass_and_nothing_is_sent_when_there_is_nothing_to_do(set
 def test_a_final_run_lands_both_portals_until_a_pass_finds_nothing_and_hands_the_first_job_over(settings, played):
     played.to_do = [3, 1]
     stages.final(settings, "frozen", WORD, played)
-    assert played.called == ["land", "build", "push"] * 2 + ["land", "build", "hand over"]
+    assert played.called == ["land anew", "build", "push"] * 2 + ["land anew", "build", "hand over"]
 
 
 def test_a_final_run_ends_also_where_every_pass_finds_something(settings, played):
@@ -214,6 +228,15 @@ def test_a_gate_stops_a_stage_before_the_box(settings, played):
     assert rows(settings, ended) == [("gated",)]
 
 
+def test_models_that_do_not_even_begin_end_the_stage_as_a_step_that_failed(settings, played):
+    played.build()
+    played.statuses, played.called = {"build": 1}, []
+    played.has_models = False
+    error = refused(lambda: stages.delta(settings, WORD, played))
+    assert error.exit_status == 1 and journal.DBT_TRANSFER in error.problem
+    assert played.called == ["land", "build"]
+
+
 def test_a_step_that_fails_ends_the_stage_with_its_status(settings, played):
     played.statuses = {"land": 1}
     error = refused(lambda: stages.delta(settings, WORD, played))
@@ -224,7 +247,7 @@ def test_a_step_that_fails_ends_the_stage_with_its_status(settings, played):
 def test_what_is_set_aside_ends_a_stage_with_4_and_a_final_run_is_not_kept_going_by_it(settings, played):
     played.to_do, played.statuses = [2, 2, 2, 2, 2, 2, 2], {"push": 4}
     assert refused(lambda: stages.final(settings, "frozen", WORD, played)).exit_status == 4
-    assert played.called == ["land", "build", "push", "hand over"]
+    assert played.called == ["land anew", "build", "push", "hand over"]
     assert refused(lambda: stages.delta(settings, WORD, played)).exit_status == 4
 
 
@@ -253,3 +276,20 @@ def test_the_forecast_is_kept_beside_what_a_final_run_took(settings, played, cap
     assert forecast is not None
     told = capsys.readouterr().out
     assert "freeze at" in told and "that took 50 s; the forecast was" in told
+
+
+def test_a_baseline_and_a_final_run_killed_after_any_of_their_steps_go_on_when_they_are_run_again(settings):
+    steps = Played(settings.warehouse, mark=None)
+    for step in range(2):
+        steps.called, steps.killed_at = [], step
+        with pytest.raises(SystemExit):
+            stages.baseline(settings, has_backup=False, again=False, steps=steps)
+    steps.killed_at = -1
+    stages.baseline(settings, has_backup=False, again=False, steps=steps)
+    for step in range(6):
+        steps.called, steps.killed_at, steps.to_do = [], step, [2, 0]
+        with pytest.raises(SystemExit):
+            stages.final(settings, "frozen", WORD, steps)
+    steps.called, steps.killed_at = [], -1
+    stages.final(settings, "frozen", WORD, steps)
+    assert steps.called[-1] == "hand over"
