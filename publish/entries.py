@@ -70,6 +70,15 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """A card about to be emptied of all that is ours, for the portal to join it with another: its line from then on,
+    and when it was created, as the portal tells it, by which it is known without a key."""
+
+    line: Entry
+    created_time: str
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicates:
     """A record that several cards of the portal could be, and what they were found by."""
 

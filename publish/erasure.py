@@ -19,7 +19,10 @@ from publish.people import Asked, Person
 OF_MODELS = ("staging", "intermediate", "marts", "failures")
 _WRITTEN = ("sync", "transfer")  # schemas of what portals hold of ours
 _KEPT = ("ledger", "portals", "parts")  # a part that is there stays known
-_SYNC = ("ledger", "intents", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "history")
+_SYNC = (
+    "ledger", "intents", "updates_under_way", "merges_under_way", "dead_letters", "conflicts", "adoption_duplicates",
+    "deletions", "history",
+)  # fmt: skip
 _ABOUT_PEOPLE = ("contact", "person")  # in the names of tables
 _CONTACT = "contact"
 _TEXTS_OF_PEOPLE = "intermediate.int_contacts__name_words"

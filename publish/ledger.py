@@ -14,7 +14,7 @@ import duckdb
 
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import current_run_id, utc_now
-from publish.entries import Conflict, Duplicates, Entry, Intent, Refusal
+from publish.entries import Conflict, Duplicates, Entry, Intent, Merge, Refusal
 from publish.parts import Key, Part
 from publish.portals import TABLES_OF
 
@@ -64,6 +64,13 @@ class Ledger:
         with transaction(self.connection):
             self._insert("updates_under_way", [(e.entity, e.origin_id, e.sent, now) for e in entries])
 
+    def begin_merges(self, merges: Iterable[Merge]) -> None:
+        """Write down cards that are about to be emptied and joined with others, until their keys are settled."""
+        merges, now = list(merges), utc_now()
+        with transaction(self.connection):
+            self.settle([merge.line for merge in merges])
+            self._insert("merges_under_way", [(*merge.line.key, merge.created_time, now) for merge in merges])
+
     def settle(
         self,
         entries: Sequence[Entry] = (),
@@ -79,7 +86,7 @@ class Ledger:
         with transaction(self.connection):
             self._insert(
                 "ledger",
-                [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now) for e in entries],
+                [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now, now) for e in entries],
                 """on conflict (portal, entity, origin_id) do update set bitrix_id = excluded.bitrix_id,
                    sent = excluded.sent, wanted = excluded.wanted, is_adopted = is_adopted or excluded.is_adopted,
                    synced_at = excluded.synced_at""",
@@ -90,6 +97,7 @@ class Ledger:
             self._delete("deletions", settled)
             self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])
             self._delete("updates_under_way", [*settled, *(refusal.key for refusal in refused), *gone])
+            self._delete("merges_under_way", [*settled, *gone])
             self._delete("ledger", gone)
             self._remember(entries, gone)
             self._settled(entries, gone)
@@ -157,7 +165,7 @@ class Ledger:
         unknown = {origin_id: bitrix_id for origin_id, bitrix_id in ids.items() if origin_id not in known}
         now = utc_now()
         with transaction(self.connection):
-            self._insert("ledger", [(entity, key, card, "{}", "{}", True, now) for key, card in unknown.items()])
+            self._insert("ledger", [(entity, key, card, "{}", "{}", True, now, now) for key, card in unknown.items()])
         return len(unknown)
 
     def drop(self, lines: str, owners: Mapping[str, str]) -> None:
@@ -203,7 +211,8 @@ class Ledger:
                         select origin_id from portal_history
                         where entity = $entity and action = 'update' and push >= $since
                     )
-                    or synced_at > coalesce((select max(sent_at) from portal_history where push < $since), '-infinity')
+                    or synced_at > coalesce((
+                        select max(sent_at) from portal_history where push > 0 and push < $since), '-infinity')
                 )""",
             {"portal": self.portal, "entity": part.entity, "since": since},
         )

@@ -19,10 +19,10 @@ from ingest.warehouse.journal import PUBLISH_PUSH, utc_now
 # The two jobs keep a ledger each, in a schema of its own: what is published, and what a company moves with.
 TABLES = (
     "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
-    "history", "confirmed_plans",
+    "history", "confirmed_plans", "merges_under_way",
 )  # fmt: skip
 TABLES_OF = {"sync": TABLES, "transfer": ("ledger", "intents", "dead_letters", "history", "boxes")}
-_KEYED = ("ledger", "dead_letters", "conflicts", "adoption_duplicates", "deletions", "confirmed_plans", "boxes")
+_UNKEYED = {"intents", "updates_under_way", "history"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,23 @@ def set_filled(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
     )
 
 
+def is_deletion_untold(connection: duckdb.DuckDBPyConnection, portal: str) -> bool:
+    """Whether a part was refused since it was last looked into whether parts of ours have been deleted (or the clock
+    has been put back since)."""
+    sql = """
+        with told as (
+            select coalesce(max(deletions_told_at), '-infinity'::timestamp) as told_at from sync.portals where portal = ?
+        )
+        select 1 from portal_dead_letters, told
+        where not isinf(next_at) and (last_at > told_at or told_at > ?) limit 1"""
+    return connection.execute(sql, [portal, utc_now()]).fetchone() is not None
+
+
+def set_deletions_told(connection: duckdb.DuckDBPyConnection, portal: str, at: datetime) -> None:
+    """What was refused until then has been looked into."""
+    connection.execute("update sync.portals set deletions_told_at = ? where portal = ?", [at, portal])
+
+
 def set_filled_before(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
     """The portal is one that an older version published to, which kept only the steps of its pushes."""
     connection.execute(
@@ -178,7 +195,7 @@ def _move(connection: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
     """Rows of one portal to another name; copied, for an update of a million keys takes far longer."""
     with transaction(connection):
         for schema, name in ((schema, name) for schema, names in TABLES_OF.items() for name in names):
-            known = "on conflict do nothing" if name in _KEYED else ""
+            known = "" if name in _UNKEYED else "on conflict do nothing"
             connection.execute(
                 f"""insert into {schema}.{name} select * replace ($1 as portal) from {schema}.{name}
                     where portal = $2 {known}""",

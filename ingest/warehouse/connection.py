@@ -19,6 +19,7 @@ STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the libr
 PATIENCE_S = 5.0  # a step waits so long for somebody who only looks: `make status`, a copy being made
 LOOK_AGAIN_S = 0.1
 Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
+_IN_TRANSACTION: set[int] = set()  # connections, by id
 
 
 class Reading(NamedTuple):
@@ -86,14 +87,21 @@ def open_for_reading(path: Path) -> Reading:
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """What is written within is there as a whole, or not at all."""
+    """What is written within is there as a whole, or not at all; one within another belongs to that."""
+    if id(connection) in _IN_TRANSACTION:
+        yield
+        return
     connection.begin()
+    _IN_TRANSACTION.add(id(connection))
     try:
         yield
     except BaseException:
         connection.rollback()
         raise
-    connection.commit()
+    else:
+        connection.commit()
+    finally:
+        _IN_TRANSACTION.discard(id(connection))
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

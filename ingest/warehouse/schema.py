@@ -40,7 +40,9 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
         outdated = _set_one_portal_tables_aside(connection)
         connection.execute(SCHEMA)
         for old_name, new_name in outdated.items():
-            connection.execute(f"insert into sync.{new_name} select '', * from sync.outdated_{old_name}")
+            connection.execute(
+                f"insert into sync.{new_name} by name select '' as portal, * from sync.outdated_{old_name}"
+            )
             connection.execute(f"drop table sync.outdated_{old_name}")
     except BaseException:
         connection.rollback()

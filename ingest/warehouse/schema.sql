@@ -190,6 +190,7 @@ create table if not exists sync.portals (
 );
 comment on table sync.portals is
     'Portals that this warehouse publishes to: how each is known again, and how many pushes it has had.';
+alter table sync.portals add column if not exists deletions_told_at timestamp; -- dead letters of before were looked into
 
 create table if not exists sync.ledger (
     portal varchar not null, -- host[:port] of the webhook
@@ -202,6 +203,7 @@ create table if not exists sync.ledger (
     synced_at timestamp not null,
     primary key (portal, entity, origin_id)
 );
+alter table sync.ledger add column if not exists known_since timestamp; -- null: from before it was kept
 comment on table sync.ledger is
     'Parts that a portal holds of ours: its id there, the fields last sent, the wanted fields last dealt with.';
 
@@ -225,6 +227,17 @@ create table if not exists sync.updates_under_way (
 );
 comment on table sync.updates_under_way is
     'What was being sent of a published part when nobody saw the answer: a value of ours, should the portal show it.';
+
+create table if not exists sync.merges_under_way (
+    portal varchar not null,
+    entity varchar not null,
+    origin_id varchar not null,
+    created_time varchar not null, -- of the card, as the portal tells it
+    begun_at timestamp not null,
+    primary key (portal, entity, origin_id)
+);
+comment on table sync.merges_under_way is
+    'Cards that were emptied of all that is ours, for the portal to join them with others, and that may stand so.';
 
 create table if not exists sync.dead_letters (
     portal varchar not null,
@@ -330,6 +343,7 @@ create table if not exists transfer.ledger (
     synced_at timestamp not null,
     primary key (portal, entity, origin_id)
 );
+alter table transfer.ledger add column if not exists known_since timestamp; -- null: from before it was kept
 comment on table transfer.ledger is
     'Records that a move has created, changed or deleted in a box: their ids there, and what was last dealt with.';
 

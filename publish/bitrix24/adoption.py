@@ -5,6 +5,7 @@ people by a phone or e-mail among the people of an adopted company. A card of ou
 again in the same way, at any company.
 """
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from ingest.bitrix24.answers import entries_of, number_of, rows_of
 from ingest.bitrix24.client import Command, list_by
 from publish.bitrix24.inns import Found, Inns
-from publish.bitrix24.kinds import Card
+from publish.bitrix24.kinds import Card, Detail
 from publish.bitrix24.parts import COMPANY, COMPANY_CONTACT, CONTACT, REQUISITE
 from publish.bitrix24.recovery import executed
 from publish.bitrix24.run import Run
@@ -143,7 +144,8 @@ async def _sole_requisites(run: Run) -> list[Duplicates]:
 async def _details(run: Run) -> None:
     """What hangs on requisites of the ledger already, adopted ones and ours: bank details, addresses.
 
-    Nothing is unique there: a bank detail added beside an equal one would be there twice.
+    Nothing is unique there: a bank detail added beside an equal one would be there twice. One that is as we sent it
+    before is ours still: the ledger lost it with an older copy, which the portal shows no longer.
     """
     for detail in run.parts.details_on([REQUISITE.entity]):
         sql = f"""
@@ -153,8 +155,35 @@ async def _details(run: Run) -> None:
             where plan.action = 'create' order by 1"""
         for page in _pages(run, sql):
             intents = [Intent(detail.entity, *row) for row in page]
-            there = await executed(run.client, run.parts, intents)
-            _take(run, detail.entity, {e.origin_id: e.bitrix_id for e in there if e.bitrix_id is not None})
+            there = {entry.origin_id: entry for entry in await executed(run.client, run.parts, intents)}
+            ours = await _as_sent_before(run, detail, [i for i in intents if _is_open(i, there.get(i.origin_id))])
+            _take(
+                run,
+                detail.entity,
+                {key: e.bitrix_id for key, e in there.items() if key not in ours and e.bitrix_id is not None},
+            )
+            run.ledger.settle(list(ours.values()))
+            run.result.adopted += len(ours)
+
+
+def _is_open(intent: Intent, there: Entry | None) -> bool:
+    """Whether what is there, if anything, is not as it is wanted."""
+    return there is None or there.is_adopted
+
+
+async def _as_sent_before(run: Run, detail: Detail, wanted: Sequence[Intent]) -> dict[str, Entry]:
+    """Lines of those that are there as they were sent at some time before."""
+    versions = run.ledger.versions(detail.entity, [intent.origin_id for intent in wanted])
+    earlier = [
+        dataclasses.replace(intent, wanted=version)
+        for intent in wanted
+        for version in versions.get(intent.origin_id, ())
+        if decoded(version)
+    ]
+    there = await executed(run.client, run.parts, earlier)
+    return {
+        entry.origin_id: dataclasses.replace(entry, wanted="{}") for entry in reversed(there) if not entry.is_adopted
+    }
 
 
 # People ---------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Parts of ours that somebody deleted in the portal, told from those that the webhook's user may no longer read.
 
-Lists leave out both (page `universal/crm-item-list`); only the `get` of each tells: NOT_FOUND or "is not found", and
-ACCESS_DENIED or "Access denied" (pages `universal/crm-item-get`, `requisites/universal/crm-requisite-get`,
-`requisites/bank-detail/crm-requisite-bank-detail-get`). An address has no `get` and no rights of its own.
+Room `unlisted` tells the two apart. An address has no `get` and no rights of its own.
 
 Deleting a card was a manager's decision: it is not made again by itself, nor what would hang on it; it is listed, and
 `publish retry` makes it again. A company's card that was joined with another is not deleted: it is that other one now.
@@ -14,10 +12,13 @@ from typing import NamedTuple
 
 from ingest.bitrix24.client import Command
 from ingest.bitrix24.pacing import BATCH, PAGE
+from ingest.warehouse.journal import utc_now
+from publish import portals
 from publish.bitrix24 import returning
 from publish.bitrix24.kinds import Card, CardLink, Detail
 from publish.bitrix24.links import companions
 from publish.bitrix24.run import Run
+from publish.bitrix24.unlisted import fates
 from publish.parts import Key, decoded
 
 _PAGE = BATCH * PAGE
@@ -38,6 +39,7 @@ async def tell_deleted(run: Run) -> None:
     Then that part is remembered as deleted, or its line becomes that of the card that it was joined with, and the dead
     letter leaves; where the user may no longer read it, the dead letter says so.
     """
+    began_at = utc_now()
     rows = run.connection.execute(
         "select entity, origin_id, wanted::varchar from portal_dead_letters where not isinf(next_at) order by 1, 2"
     ).fetchall()
@@ -55,6 +57,7 @@ async def tell_deleted(run: Run) -> None:
         run.ledger.mark_deleted({key: number for key, number in gone.items() if key not in joined})
         run.ledger.take_off("dead_letters", [letter.key for letter in refused if deleted.intersection(letter.needs)])
         _explain(run, [letter.key for letter in refused if denied.intersection(letter.needs)])
+    portals.set_deletions_told(run.connection, run.ledger.portal, began_at)
 
 
 def _needs(run: Run, key: Key, wanted: str) -> Iterator[Key]:
@@ -113,16 +116,10 @@ async def _missing(run: Run, ids: Mapping[Key, int]) -> tuple[set[Key], set[Key]
             keys = [key for key in ids if key.entity == entity]
             listed = await part.read(run.client, sorted({ids[key] for key in keys}))
             unlisted += [key for key in keys if ids[key] not in listed]
-    deleted: set[Key] = set()
-    denied: set[Key] = set()
     asked = {key: command for key in unlisted if (command := _get(run, key, ids[key])) is not None}
-    for at in range(0, len(asked), BATCH):
-        commands = dict(list(asked.items())[at : at + BATCH])
-        for key, outcome in zip(commands, await run.client.send(list(commands.values())), strict=True):
-            if outcome.error is not None and outcome.error.is_gone:
-                deleted.add(key)
-            elif outcome.is_known and outcome.error is not None:
-                denied.add(key)
+    told = dict(zip(asked, await fates(run.client, list(asked.values())), strict=True))
+    deleted = {key for key, fate in told.items() if fate == "gone"}
+    denied = {key for key, fate in told.items() if fate == "denied"}
     for key in set(unlisted).difference(asked):  # it is as readable as what it hangs on
         owners = {Key(entity, key.origin_id) for entity in _with_owners(run, key.entity)[1:]}
         if not denied.intersection(owners):

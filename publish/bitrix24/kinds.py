@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.bitrix24.answers import entries_of, number_of
+from ingest.bitrix24.answers import entries_of, number_of, odd
 from ingest.bitrix24.client import Client, Command, list_by
 from publish.parts import Link, Part, ValueChange, canonical
 
@@ -85,6 +85,23 @@ class Card(Part):
             useOriginalUfNames="Y",
         )
         return {number_of(ITEMS, row, "id"): row | self._values(row) for row in rows}
+
+    async def find(self, client: Client, origin_ids: Sequence[str]) -> dict[str, int]:
+        """Cards by our own key; the oldest where somebody copied one."""
+        key = self.known_by
+        rows = await list_by(
+            client,
+            ITEMS,
+            key.field,
+            [f"{key.prefix}{origin_id}" for origin_id in origin_ids],
+            where=key.where,
+            entityTypeId=self.type_id,
+            select=key.selected,
+        )
+        cards = [(number_of(ITEMS, row, "id"), key.of(row)) for row in rows]
+        if not all(own for _, own in cards):
+            raise odd(ITEMS, f"a row without {key.field}")
+        return {own: bitrix_id for bitrix_id, own in sorted(cards, reverse=True)}
 
     def to_get(self, bitrix_id: int) -> Command:
         """The command that tells a card that was deleted (NOT_FOUND) from one that may not be read (ACCESS_DENIED)."""

@@ -9,19 +9,22 @@ passes over what it does not take.
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.errors import PortalUnavailable
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.journal import utc_now
 from publish.bitrix24.kinds import Catalogue
 
 TRIVIAL = Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})  # what tells just that it answers us
 _ATTEMPTS = 6
 _FORM = "svod1"
 _TIME = "%Y%m%dT%H%M%S"
+_CLOCKS_APART = timedelta(days=1)  # a mark of a later time was made by a clock that was wrong then, or is now
+ALIVE = timedelta(minutes=20)  # the mark of a push that goes on is never older, with the clocks of two machines apart
 RETURNS = 3  # so many times that a portal was put back are told in its mark
 
 
@@ -130,3 +133,20 @@ async def write_mark(client: Client, carrier: Carrier, mark: Mark) -> bool:
             f"{client.host} keeps losing our requests", hint="what was published stays; run it again later"
         )
     return is_taken
+
+
+def is_going_on(mark: Mark) -> bool:
+    """Whether the push that wrote this mark may still be sending; one that was killed counts so for a while."""
+    return mark.is_under_way and -_CLOCKS_APART < utc_now() - mark.at < ALIVE
+
+
+def refusal(portal: str, mark: Mark) -> OperatorError:
+    hint = "let one of the two publish; `publish push --take-over` makes it this one"
+    if is_going_on(mark):
+        hint += f", not before {mark.at + ALIVE:%H:%M} UTC unless its push, which is under way, has ended"
+    return OperatorError(
+        f"another warehouse publishes to {portal}: on {mark.machine or 'a machine without a name'}, "
+        f"last on {mark.at:%Y-%m-%d %H:%M} UTC",
+        hint=hint,
+        exit_status=3,
+    )

@@ -11,7 +11,7 @@ import dataclasses
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
 from publish import change_limit, plan, portals, set_aside, setting_names, waiting
-from publish.bitrix24 import adoption, deletions, identity, reference, returning
+from publish.bitrix24 import adoption, deletions, identity, reference, returning, signing
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.holding import empty_one, hold_back, list_moving
@@ -51,7 +51,12 @@ async def push(
     run = Run(client, ledger, settings, parts, progress or Silent())
     _plan(run)
     setting_names.check_statuses(settings, ledger.connection, parts)
-    if take_over or ledger.open_intents() or ledger.is_any_wanted_again() or _is_sending(run):
+    is_open = (
+        ledger.open_intents()
+        or ledger.is_any_wanted_again()
+        or portals.is_deletion_untold(run.connection, ledger.portal)
+    )
+    if take_over or is_open or _is_sending(run):
         await _publish(run, let_through=let_through, take_over=take_over)
     else:
         _end_set_aside(run)
@@ -101,12 +106,13 @@ async def _publish(run: Run, *, let_through: bool, take_over: bool) -> None:
     if is_sending:
         run = await _prepare(run, let_through=let_through)
     if take_over or is_sending:
-        signed = await identity.sign(portal, ledger, client, parts)
+        signed = await signing.sign(portal, ledger, client, parts)
         run.note(signed.notes)
         if is_sending:
-            await identity.while_signed(signed, ledger, client, parts, _send(run))
-            await deletions.tell_deleted(run)
-        await identity.sign_off(signed, ledger, client, parts)
+            await signing.while_signed(signed, ledger, client, parts, _send(run))
+        await signing.sign_off(signed, ledger, client, parts)
+    if portals.is_deletion_untold(run.connection, ledger.portal):  # met by this push, or by one that broke off
+        await deletions.tell_deleted(run)
     portals.set_filled(run.connection, ledger.portal)
 
 

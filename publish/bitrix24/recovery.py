@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ingest.bitrix24.answers import number_of, odd
+from ingest.bitrix24.answers import number_of
 from ingest.bitrix24.client import Client, list_by
-from publish.bitrix24.kinds import ITEMS, Card, Catalogue, Detail
+from publish.bitrix24.kinds import Card, Catalogue, Detail
 from publish.bitrix24.run import Lines, Run, record
 from publish.entries import Entry, Intent
 from publish.parts import PRIMARY, Key, canonical, decoded
@@ -59,7 +59,7 @@ async def executed(client: Client, parts: Catalogue, intents: Sequence[Intent]) 
         if isinstance(part, Detail):
             entries += await _details(client, part, group)
         elif isinstance(part, Card):
-            ids = await by_origin(client, part, [intent.origin_id for intent in group])
+            ids = await part.find(client, [intent.origin_id for intent in group])
             for intent in group:
                 if intent.origin_id in ids:
                     entries += created(parts, intent, ids[intent.origin_id])
@@ -75,24 +75,6 @@ def created(parts: Catalogue, intent: Intent, bitrix_id: int) -> list[Entry]:
         for other, text in zip(intent.links, texts, strict=False):
             entries.append(Entry(link.entity, f"{intent.origin_id}/{other}", bitrix_id, text, text))
     return entries
-
-
-async def by_origin(client: Client, card: Card, origin_ids: Sequence[str]) -> dict[str, int]:
-    """Cards by our own key; the oldest where somebody copied one."""
-    key = card.known_by
-    rows = await list_by(
-        client,
-        ITEMS,
-        key.field,
-        [f"{key.prefix}{origin_id}" for origin_id in origin_ids],
-        where=key.where,
-        entityTypeId=card.type_id,
-        select=key.selected,
-    )
-    cards = [(number_of(ITEMS, row, "id"), key.of(row)) for row in rows]
-    if not all(own for _, own in cards):
-        raise odd(ITEMS, f"a row without {key.field}")
-    return {own: bitrix_id for bitrix_id, own in sorted(cards, reverse=True)}
 
 
 async def _details(client: Client, detail: Detail, intents: Sequence[Intent]) -> list[Entry]:

@@ -14,7 +14,6 @@ from publish import again
 from publish.bitrix24.inns import Inns
 from publish.bitrix24.kinds import Card, Detail
 from publish.bitrix24.parts import COMPANY
-from publish.bitrix24.recovery import by_origin
 from publish.bitrix24.run import Run
 from publish.entries import Entry
 from publish.parts import Key
@@ -42,7 +41,7 @@ async def take_back(run: Run) -> bool:
 
 async def _take_back(run: Run, part: Card | Detail, numbers: Mapping[str, int | None], wanted: set[str]) -> bool:
     """The same for one kind: our keys -> the numbers that they had, and the keys of those that were asked for."""
-    found = await by_origin(run.client, part, sorted(numbers)) if isinstance(part, Card) else {}
+    found = await part.find(run.client, sorted(numbers)) if isinstance(part, Card) else {}
     same = {key for key, number in found.items() if number == numbers[key]}
     if isinstance(part, Detail):
         same |= await _details_there(run, part, {key: numbers[key] for key in sorted(wanted)})

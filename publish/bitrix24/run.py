@@ -24,6 +24,7 @@ from publish.parts import Key, Part
 from publish.settings import Settings
 
 END = "\U0010ffff"  # above every key
+UNLISTED = ("NOT_FOUND", "the portal does not list it: deleted, or not to be read by the webhook's user")
 _ATTEMPTS = 6
 
 

@@ -13,14 +13,13 @@ from typing import Any
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish import plan
 from publish.bitrix24.kinds import Card, Detail, Translations
-from publish.bitrix24.run import Attempt, Lines, Run, record, refusal, settle, until_executed
+from publish.bitrix24.run import UNLISTED, Attempt, Lines, Run, record, refusal, settle, until_executed
 from publish.entries import Conflict, Entry
 from publish.ownership import Decision, Ownership, decide, recalled
 from publish.parts import Part, decoded, encoded
 from publish.plan import Change
 
 _PAGE = BATCH * PAGE
-_UNLISTED = ("NOT_FOUND", "the portal does not list it: deleted, or not to be read by the webhook's user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
     for change in todo:
         current = there.get(change.bitrix_id) if change.bitrix_id is not None else None
         if current is None:
-            lines.append(Lines(refused=[refusal(change, *_UNLISTED)]))
+            lines.append(Lines(refused=[refusal(change, *UNLISTED)]))
             continue
         sent = decoded(change.sent)
         if change.origin_id in earlier:

@@ -5,7 +5,7 @@ import duckdb
 from ingest.bitrix24.client import Client
 from ingest.warehouse.errors import OperatorError
 from publish import portals
-from publish.bitrix24 import identity, reference
+from publish.bitrix24 import identity, reference, signing
 from publish.bitrix24.mark import read_mark
 from publish.settings import Settings
 from publish.transfer import boxes
@@ -85,7 +85,7 @@ async def put_mark(ledger: TransferLedger, client: Client, settings: Settings) -
         portals.put_aside(ledger.connection, ledger.portal)
     await reference.prepare(client, ledger, parts, settings)
     box = await identity.recognise(ledger, client, parts, settings.machine)
-    signed = await identity.sign(box, ledger, client, parts)
+    signed = await signing.sign(box, ledger, client, parts)
     if signed.mark is None:
         raise OperatorError(
             f"{ledger.portal} does not let us mark it, so it could not be told from another box",
@@ -93,4 +93,4 @@ async def put_mark(ledger: TransferLedger, client: Client, settings: Settings) -
             exit_status=3,
         )
     ledger.marked(signed.mark.portal)
-    await identity.sign_off(signed, ledger, client, parts)
+    await signing.sign_off(signed, ledger, client, parts)

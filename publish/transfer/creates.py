@@ -12,7 +12,7 @@ from ingest.bitrix24.errors import PortalError
 from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.creates import NewCard, import_cards
 from publish.bitrix24.kinds import Card
-from publish.bitrix24.recovery import by_origin, recover
+from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import END, Attempt, Lines, record, settle, until_executed
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded
@@ -179,7 +179,7 @@ async def look_up(move: Move, intents: Sequence[Intent]) -> Lines:
         if entity in PIECES:
             found += await _pieces_there(move, PIECES[entity], group)
         else:
-            ids = await by_origin(move.run.client, move.card(entity), [intent.origin_id for intent in group])
+            ids = await move.card(entity).find(move.run.client, [intent.origin_id for intent in group])
             found += [created(intent, ids[intent.origin_id]) for intent in group if intent.origin_id in ids]
     return Lines(
         [entry for lines in found for entry in lines.entries], [letter for lines in found for letter in lines.refused]

@@ -17,7 +17,7 @@ from ingest.bitrix24.pacing import BATCH
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import portals
-from publish.bitrix24 import identity, reference
+from publish.bitrix24 import identity, reference, signing
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.identity import Identity
 from publish.bitrix24.kinds import Catalogue
@@ -98,7 +98,7 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
     if not box.is_caught_up:
         await catch_up(client, ledger, parts.cards, newest)
         work.plan()
-    signed = await identity.sign(box, ledger, client, parts)
+    signed = await signing.sign(box, ledger, client, parts)
     if signed.mark is None:
         raise OperatorError(
             f"{ledger.portal} does not let us mark it, so its map of ids could be taken for that of another box",
@@ -109,8 +109,8 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
         boxes.say_automation_is_off(ledger.connection, ledger.portal)
     for entity, number in work.counts().items():
         run.progress.expect(entity, number)
-    await identity.while_signed(signed, ledger, client, parts, _send(move, parts))
-    await identity.sign_off(signed, ledger, client, parts)
+    await signing.while_signed(signed, ledger, client, parts, _send(move, parts))
+    await signing.sign_off(signed, ledger, client, parts)
     _ended(move)
 
 

@@ -88,8 +88,9 @@ def test_a_warehouse_from_before_portals_keeps_every_row(older_warehouse):
         with open_warehouse(path) as connection:
             for old_name, name in TABLES.items():
                 portal = ("",) if name.startswith("sync.") else ()
+                rows = [portal + row for row in rows_before[old_name]]
                 rows_now = connection.execute(f"from {name}").fetchall()
-                assert rows_now == [portal + row for row in rows_before[old_name]], name
+                assert [row[: len(rows[0])] for row in rows_now] == rows, name
                 assert rows_now, name
             tables = connection.execute("select table_name from duckdb_tables() where schema_name = 'sync'").fetchall()
             assert not {name for (name,) in tables if name.startswith("outdated_") or name == "adoption_doubles"}

@@ -138,7 +138,8 @@ def take_over(connection: duckdb.DuckDBPyConnection, portal: str = "portal.test"
     """Write the ledger as a push of the whole plan would."""
     for part in PARTS:
         connection.execute(
-            f"""insert into sync.ledger select ?, ?, origin_id, row_number() over (), wanted, wanted, false, now()
+            f"""insert into sync.ledger
+                select ?, ?, origin_id, row_number() over (), wanted, wanted, false, now(), now()
                 from plan_{part.entity}""",
             [portal, part.entity],
         )

@@ -7,7 +7,7 @@ from ingest.bitrix24.client import Client
 from ingest.warehouse.errors import OperatorError
 from publish import plan, portals
 from publish.bitrix24.parts import PARTS
-from publish.entries import Conflict, Duplicates, Entry, Intent, Refusal
+from publish.entries import Conflict, Duplicates, Entry, Intent, Merge, Refusal
 from publish.ledger import Ledger
 from publish.parts import Key
 from publish.portals import TABLES, last_portal
@@ -25,6 +25,7 @@ def write_something_everywhere(ledger: Ledger, origin_id: str = "c-1") -> None:
     ledger.intend_updates([Entry("requisite", origin_id, 7)])
     ledger.list_duplicates([Duplicates("company", origin_id, "RQ_INN 1", [1, 2])])
     ledger.mark_deleted({Key("contact", origin_id): 8})
+    ledger.begin_merges([Merge(Entry("company", origin_id, 7), "2026-01-01")])
     ledger.connection.execute(
         "insert into sync.confirmed_plans values (?, '{}', current_timestamp::timestamp)", [ledger.portal]
     )

@@ -70,6 +70,23 @@ def test_a_deletion_that_a_push_did_not_come_to_tell_is_told_by_the_next_one(pub
     assert (deleted(office), dead_letters(office)) == ([("contact", PERSON)], [])
 
 
+def test_a_deletion_that_a_push_did_not_come_to_tell_is_told_also_where_nothing_is_to_be_sent(published):
+    office = published
+    delete(office, 3, "contact", PERSON)
+    office.sql("update marts.crm_contacts set post = 'директор'")
+    office.faults.fail("crm.item.get", "OVERLOAD_LIMIT", "REST API is blocked", 403)
+    with pytest.raises(PortalRefused):
+        office.push()
+    assert (deleted(office), dead_letters(office)) == ([], [("contact", PERSON, "NOT_FOUND")])
+    office.portal.clear_log()
+    office.push()
+    assert (deleted(office), dead_letters(office)) == ([("contact", PERSON)], [])
+    assert office.portal.writes() == {}
+    office.portal.clear_log()
+    office.push()
+    assert office.portal.request_log() == []
+
+
 def test_a_card_that_may_no_longer_be_read_is_not_taken_for_a_deleted_one(published):
     office = published
     delete(office, 3, "contact", PERSON)  # no list has it, as with one that may not be read
