@@ -18,7 +18,7 @@ from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.environment import said_in_file
 from ingest.warehouse.errors import OperatorError
-from ingest.warehouse.snapshot import is_outdated, make_snapshot
+from ingest.warehouse.snapshot import make_snapshot
 from ingest.warehouse.terminal import print_error
 from publish.settings import Settings
 
@@ -79,11 +79,10 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def copy_for_readers(settings: Settings, *, only_if_outdated: bool = False) -> None:
-    """Make the copy; that it cannot be made is said, and is no reason to stop."""
-    if only_if_outdated and not is_outdated(settings.warehouse):
-        return
+def copy_for_readers(settings: Settings) -> bool:
+    """Make the copy; that it cannot be made is said, and is no reason to stop. Whether it was made."""
     try:
-        make_snapshot(settings.warehouse, settings.readers_group)
+        return make_snapshot(settings.warehouse, settings.readers_group)
     except OperatorError as error:
         print_error(error)
+        return False

@@ -17,6 +17,7 @@ from ingest.warehouse import compaction, journal, period, reads, retention
 from ingest.warehouse.environment import read_all
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
+from ingest.warehouse.snapshot import confirm_snapshot, is_outdated
 from ingest.warehouse.terminal import print_error, say
 from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
 from publish.settings import Settings
@@ -46,24 +47,29 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
     with only_run(settings.warehouse) as lock, stopped_by_sigterm():
         cycle = Cycle(lock, environment(settings), {})
+        is_copy_old = is_outdated(settings.warehouse)  # opening it to write touches the file
         with opened(settings.warehouse) as connection:
             if not since:
                 _say_where_period_begins(connection, moves_period=moves_period)
-        copy_for_readers(settings, only_if_outdated=True)
+        if is_copy_old or moves_period:
+            copy_for_readers(settings)
         for name, can_be_full in INGESTERS:
             kind = name.removeprefix("ingest ")
             cycle.step(name, BIN / "ingest", kind, *(["--full"] if is_full and can_be_full else []))
         is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS)
         if not is_open:  # of the models, or of the registry alone? The gate knows
             is_open = not cycle.step(GATE, BIN / "publish", "gate")
-        copy_for_readers(settings)  # a first push takes hours
+        is_copied = copy_for_readers(settings)  # a first push takes hours
         if is_open:
             arguments = ["--let-through"] if let_through else []
             cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
+        has_changed = is_open and _has_asked(cycle, settings.warehouse)
         if settings.retention_days:
-            _let_old_versions_go(settings)
-        if is_open or settings.retention_days:
+            has_changed |= _let_old_versions_go(settings)
+        if has_changed:
             copy_for_readers(settings)
+        elif is_copied:  # but for the journal, the copy of before the push has all there is
+            confirm_snapshot(settings.warehouse)
         _raise_what_failed(cycle, settings.warehouse)
 
 
@@ -84,8 +90,21 @@ def _period_is_old(begins: date, by_calendar: date) -> str:
     )
 
 
-def _let_old_versions_go(settings: Settings) -> None:
-    """What is older than SVOD_RETENTION_DAYS; the file is written anew when that leaves much of it empty."""
+def _has_asked(cycle: Cycle, warehouse: Path) -> bool:
+    """Whether the push of this cycle asked its portal anything, or may have."""
+    with suppress(OperatorError), opened(warehouse) as connection:
+        idle = connection.execute(
+            """select 1 from ops.steps where run_id = ? and step = ? and status = 'done'
+                   and (detail ->> '$.requests')::bigint = 0""",
+            [cycle.environment["SVOD_RUN_ID"], journal.PUBLISH_PUSH],
+        ).fetchone()
+        return idle is None
+    return True
+
+
+def _let_old_versions_go(settings: Settings) -> bool:
+    """What is older than SVOD_RETENTION_DAYS; the file is written anew when that leaves much of it empty. Whether
+    anything went."""
     try:
         with opened(settings.warehouse) as connection:
             with journal.step(connection, retention.STEP) as step:
@@ -96,8 +115,10 @@ def _let_old_versions_go(settings: Settings) -> None:
             say(f"publish run: {sum(gone.values()):,} rows older than {settings.retention_days} days went")
         if is_worth_it:
             say(f"publish run: {compaction.rewrite(settings.warehouse) / 1e6:,.0f} MB of the warehouse given back")
+        return bool(gone)
     except OperatorError as error:
         print_error(error)
+        return True
 
 
 def _raise_what_failed(cycle: Cycle, warehouse: Path) -> None:

@@ -134,7 +134,8 @@ def is_deletion_untold(connection: duckdb.DuckDBPyConnection, portal: str) -> bo
     has been put back since)."""
     sql = """
         with told as (
-            select coalesce(max(deletions_told_at), '-infinity'::timestamp) as told_at from sync.portals where portal = ?
+            select coalesce(max(deletions_told_at), '-infinity'::timestamp) as told_at
+            from sync.portals where portal = ?
         )
         select 1 from portal_dead_letters, told
         where not isinf(next_at) and (last_at > told_at or told_at > ?) limit 1"""

@@ -1,4 +1,5 @@
-"""SVOD_RETENTION_DAYS: old versions in raw go, each record's newest one stays; so do old dead letters and failures.
+"""SVOD_RETENTION_DAYS: old versions in raw go, each record's newest one stays; so do old dead letters and failures,
+and what was sent to portals before: only a portal put back from a copy older than that would show it again.
 
 Which version is a record's newest, the models say: every row of schema staging names the raw row it was read from. Of
 sources that are read whole, ops.snapshot_keys say it; what the box was when it was restored (a snapshot with the label
@@ -40,6 +41,7 @@ def let_go(connection: duckdb.DuckDBPyConnection, days: int) -> dict[str, int]:
                 gone[f"{schema}.{table}"] = _count(
                     connection.execute(f'delete from {schema}."{table}" where ingested_at < ?', [before])
                 )
+        gone["sync.history"] = _count(connection.execute("delete from sync.history where sent_at < ?", [before]))
     except BaseException:
         connection.rollback()
         raise

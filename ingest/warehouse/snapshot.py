@@ -3,6 +3,7 @@
 DuckDB lets nobody read a file that another process writes, and a first sync takes hours.
 """
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,14 @@ def snapshot_path(warehouse: Path) -> Path:
 def is_outdated(warehouse: Path) -> bool:
     """Whether there is no copy, or the warehouse was written to since it was made."""
     copy = snapshot_path(warehouse)
-    return not copy.exists() or copy.stat().st_mtime < warehouse.stat().st_mtime
+    return not copy.exists() or not warehouse.exists() or copy.stat().st_mtime < warehouse.stat().st_mtime
+
+
+def confirm_snapshot(warehouse: Path) -> None:
+    """Have the copy count as one of now: nothing that is read there has changed since it was made."""
+    copy = snapshot_path(warehouse)
+    if copy.exists():
+        os.utime(copy)
 
 
 def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:

@@ -25,6 +25,10 @@ def landed(warehouse):
     warehouse.execute(
         f"insert into raw.dead_letters values ('s', 'old', 'x', '', 'run', {OLD}), ('s', 'new', 'x', '', 'run', {NEW})"
     )
+    for origin_id, at in (("old", OLD), ("new", NEW)):
+        warehouse.execute(
+            f"insert into sync.history values ('p', 'deal', '{origin_id}', 'update', '{{}}', '{{}}', 2, 'run', {at})"
+        )
     warehouse.execute("create schema staging; create schema failures")
     lineage = "source_position, run_id, ingested_at"
     warehouse.execute(
@@ -60,7 +64,11 @@ def test_each_records_newest_version_stays_however_old_it_is(landed):
     assert positions(landed, "raw.shop_b__companies") == ["f@1", "f@3", "f@4"]
     assert positions(landed, "raw.shop_b__files") == ["f"]
     assert positions(landed, "raw.dead_letters") == ["new"]
-    assert gone == {"raw.shop_a__clients": 2, "raw.shop_b__companies": 1, "raw.dead_letters": 1, "failures.a_test": 1}
+    assert landed.execute("select origin_id from sync.history").fetchall() == [("new",)]
+    assert gone == {
+        **{"raw.shop_a__clients": 2, "raw.shop_b__companies": 1, "raw.dead_letters": 1, "failures.a_test": 1},
+        "sync.history": 1,
+    }
     assert retention.let_go(landed, 365) == {}
 
 

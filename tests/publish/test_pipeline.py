@@ -16,6 +16,7 @@ from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import snapshot_path
 from publish import cli, pipeline
+from publish import cycle as cycles
 from publish.sandbox import Limits, RunningSandbox
 
 PASSES = pipeline.MODELS
@@ -216,6 +217,29 @@ with open({str(seen)!r}, "a") as seen:
     *before_models, before_push = seen.read_text().split()
     assert len(set(before_models)) == 1
     assert before_push not in before_models
+
+
+@pytest.mark.parametrize(("requests", "is_copied"), [(0, False), (3, True)])
+def test_no_copy_is_made_after_a_push_that_asked_nothing(cycle, monkeypatch, requests, is_copied):
+    """The one of before it stays the copy to read, also when the next run begins."""
+    (cycle.folder / "publish").write_text(
+        f"""#!{sys.executable}
+import pathlib, sys
+sys.path.insert(0, {str(PASSES.parents[1])!r})
+from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
+connection = open_warehouse(pathlib.Path({str(cycle.folder / "svod.duckdb")!r}))
+with journal.step(connection, journal.PUBLISH_PUSH) as step:
+    step.detail["requests"] = {requests}
+connection.close()
+"""
+    )
+    copies, make = [], cycles.make_snapshot
+    monkeypatch.setattr(cycles, "make_snapshot", lambda *arguments: copies.append(1) or make(*arguments))
+    for run in range(2):
+        copies.clear()
+        assert cycle()[0] == 0
+        assert len(copies) == (run == 0) + 1 + is_copied
 
 
 def starts_on(cycle, day: str | None = None) -> date:
