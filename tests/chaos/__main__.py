@@ -39,6 +39,10 @@ def main() -> None:
         f"chaos: {outcome.older_warehouses} older warehouses, {outcome.backups} backups of a portal and "
         f"{outcome.restored_portals} put back, {outcome.swaps} swaps with another portal"
     )
+    for event, number in sorted(outcome.events.items()):
+        ended = {how: pushes for (last, how), pushes in sorted(outcome.pushes.items()) if last == event}
+        told = ", ".join(f"{how} {pushes}" for how, pushes in ended.items())
+        print(f"chaos: {event}: {number}; pushes after it by exit status: {told}; confirmed {outcome.confirmed[event]}")
     print("chaos: people: " + ", ".join(f"{deed} {number}" for deed, number in sorted(outcome.people.items())))
     print("chaos: in the portal " + ", ".join(f"{name} {number}" for name, number in outcome.counts.items()))
     for difference in outcome.differences:
