@@ -44,14 +44,18 @@ agreeing as materialized (
 ),
 
 heads as (
-    select {{ by }}, form_number as earlier_number, name_kind = 'full' as is_full
+    select
+        {{ by }}, form_number as earlier_number,
+        name_kind = 'full' as is_full, last_key is not null and first_key is not null as is_named
     from numbered
     where form_count > 1
         and ({{ by }}, form_number) not in (select ({{ by }}, later_number) from agreeing)
 ),
 
 fitting as (
-    select {{ by }}, later_number as form_number, any_value(earlier_number) as head_number, any_value(is_full) as is_full
+    select
+        {{ by }}, later_number as form_number,
+        any_value(earlier_number) as head_number, any_value(is_full) as is_full, any_value(is_named) as is_named
     from agreeing
     inner join heads using ({{ by }}, earlier_number)
     group by {{ by }}, later_number
@@ -70,20 +74,20 @@ at_odds as ( -- "Иван Петрович" and "Иван Ильич" both fit "
 ),
 
 placed as (
-    select numbered.*, coalesce(fitting.head_number, form_number) as head_number
+    select
+        numbered.*,
+        coalesce(fitting.head_number, form_number) as head_number,
+        coalesce(fitting.is_full, name_kind = 'full') as is_head_full,
+        coalesce(fitting.is_named, last_key is not null and first_key is not null) as is_head_named
     from numbered
     left join (from fitting anti join at_odds using ({{ by }}, form_number)) as fitting using ({{ by }}, form_number)
 ),
 
 grouped as (
     select
-        {{ by }}, unnest(record_keys) as record_key, name_kind, second_key, form_number, head_number,
-        form_number = head_number as is_head,
-        bool_or(form_number = head_number and name_kind = 'full') over in_group as is_head_full,
-        bool_or(form_number = head_number and last_key is not null and first_key is not null)
-            over in_group as is_head_named,
-        count(distinct head_number) over (partition by {{ by }}) as group_count
+        {{ by }}, unnest(record_keys) as record_key, name_kind, second_key,
+        form_number, head_number, form_number = head_number as is_head, is_head_full, is_head_named,
+        count(*) filter (form_number = head_number) over (partition by {{ by }}) as group_count
     from placed
-    window in_group as (partition by {{ by }}, head_number)
 )
 {%- endmacro %}

@@ -93,14 +93,14 @@ def _covered(name: str, at_least: float, rows: str, by: str) -> Measure:
 MEASURES = [
     Measure(
         "contact pairs: precision",
-        0.998,
+        0.9995,
         f"""select (select {PAIRS} from clusters)
             / nullif((select {PAIRS} from (select sum(n) as n from clusters group by contact_id)), 0)""",
         """select contact_id, list(person_key) as merged_persons from clusters group by 1 having count(*) > 1""",
     ),
     Measure(
         "contact pairs: recall",
-        0.985,
+        0.995,
         f"""select (select {PAIRS} from clusters)
             / nullif((select {PAIRS} from (select count(*) as n from placed where person_key is not null
                                            group by person_key)), 0)""",
