@@ -91,13 +91,11 @@ def json_command(
     gc.set_threshold(100_000)  # parsing makes millions of containers and no cycles: looking for some took a fifth of it
     with landing(journal.INGEST_JSON) as work:
         sources = work.sources_of(JSONSource, source_name, only_one=bool(files), also_unset=bool(files))
-        listed: list[tuple[JSONSource, Path]] = []
         for source in sources:
             with work.going_on(source):
-                listed += [(source, path) for path in files or files_of(source)]
-        names = names_of([path for _, path in listed])
-        for (source, path), name in zip(listed, names, strict=True):
-            land_file(work, JSONFile(path, name, source), is_full=full)
+                paths = files or files_of(source)
+                for path, name in zip(paths, names_of(paths), strict=True):
+                    land_file(work, JSONFile(path, name, source), is_full=full)
         if sources:
             say(f"{work.step.name}: {work.step.rows_out} objects landed")
 
@@ -107,7 +105,7 @@ def land_file(work: Landing, file: "JSONFile", *, is_full: bool) -> None:
     from ingest.json_file import land_json_file
 
     landed_before = work.step.rows_out
-    detail: dict[str, Any] = work.step.detail.setdefault(file.name, {})
+    detail: dict[str, Any] = work.step.detail.setdefault(file.place, {})
     with work.going_on(file.source, detail), progress_of(file.name, file.size(), "bytes") as advance:
         land_json_file(work.connection, file, work.step, is_full=is_full, on_progress=advance)
     landed = work.step.rows_out - landed_before
@@ -115,31 +113,27 @@ def land_file(work: Landing, file: "JSONFile", *, is_full: bool) -> None:
     for warning in file.warnings:
         say(f"warning: {warning}")
     if file.is_read or "error" not in detail:
-        say(f"{file.name}: {landed} objects landed" + ("" if file.is_read else " (landed before, unchanged)"))
+        say(f"{file.place}: {landed} objects landed" + ("" if file.is_read else " (landed before, unchanged)"))
 
 
 @app.command("kafka")
 def kafka_command(source_name: SourceName = None) -> None:
     """Land topics of company events from the stored offsets to their present ends."""
-    from ingest import kafka
+    from ingest.kafka import land_topic
+    from ingest.kafka_topic import Topic
 
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it comes as an error, in one line
     with landing(journal.INGEST_KAFKA) as work:
         sources = work.sources_of(KafkaSource, source_name)
         if sources and work.settings.kafka_login.security_protocol == "SASL_PLAINTEXT":
             warn_once("SVOD_KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT sends password and data in clear text: use SASL_SSL")
-        warnings: list[str] = []
         for source in sources:
             with (
                 work.going_on(source),
-                closing(kafka.Topic(source, work.settings.kafka_login)) as topic,
+                closing(Topic(source, work.settings.kafka_login)) as topic,
                 progress_of(topic.name) as advance,
             ):
-                kafka.land_topic(work.connection, topic, work.step, warn=warnings.append, on_progress=advance)
-        for warning in warnings:
-            say(f"warning: {warning}")
+                land_topic(work.connection, topic, work.step, on_progress=advance)
         if sources:
-            work.step.detail["warnings"] = warnings
             refused = work.step.rows_in - work.step.rows_out
             dead_lettered = f", {refused} refused as dead letters: `make status` says why" if refused else ""
             say(f"{work.step.name}: {work.step.rows_out} messages landed{dead_lettered}")

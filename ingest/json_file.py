@@ -1,32 +1,27 @@
 """One big JSON document, object by object: whatever its size, only one batch of it is in memory."""
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
+from datetime import UTC, datetime
 from glob import glob
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
-import ijson
 import msgspec
 
 from ingest import raw
-from ingest.json_text import CHUNK_BYTES, DocumentText
+from ingest.json_element import encoder
+from ingest.json_split import NoArray, Splitter
+from ingest.json_text import DocumentText
 from ingest.raw import DeadLetter, RawRecord
 from ingest.sources import JSONSource
-from ingest.warehouse import journal
+from ingest.warehouse import gaps, journal
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 
 BATCH_BYTES = 8 << 20
-HEADER_BYTES = 32 << 20  # what stands before the array is small; more than this is another kind of document
-READ_ERRORS = (ijson.JSONError, EOFError, zlib.error, gzip.BadGzipFile, RecursionError)
-
-encoder = msgspec.json.Encoder(decimal_format="number")
-tail_decoder = msgspec.json.Decoder(type=dict[str, Any], float_hook=Decimal)
+SAMPLE_BYTES = 1 << 16
 
 
 class BrokenDocument(OperatorError):
@@ -38,46 +33,25 @@ class Position(msgspec.Struct, omit_defaults=False):
 
     size: int = 0  # bytes on disk
     modified_ns: int = 0
-    objects: int = 0  # objects of the array read so far
-    digest: str = ""  # of those objects' JSON: tells a file that continues from one that was replaced
+    sample: str = ""  # hash of its first and last bytes; '' where it was not kept yet
+    objects: int = 0  # elements of the array read so far
+    digest: str = ""  # of those: tells a file that continues from one that was replaced
     is_complete: bool = False
+    problem: str = ""  # why there is no more to be read of it
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file looks as it did."""
+        status = path.stat()
+        is_alike = (self.size, self.modified_ns) == (status.st_size, status.st_mtime_ns)
+        return is_alike and self.sample in ("", sample_of(path))
 
 
-def header_of(head: DocumentText, array: str, tail: bytes) -> dict[str, Any] | None:
-    """The document without its array: the keys before it (read anew from `head`) and those after it.
-
-    None when the document has no such array. `tail` is text that starts inside the array. Its longest suffix that is
-    one JSON object, once the bracket before it is replaced by an opening brace, is what follows the array: a suffix
-    that starts inside the array closes more brackets than it opens.
-    """
-    keys = array.split(".")[:-1]
-    builder = ijson.ObjectBuilder()
-    for prefix, event, value in ijson.parse(head, buf_size=CHUNK_BYTES):
-        if event == "start_array" and prefix == ".".join(keys):
-            break
-        if head.bytes_read > HEADER_BYTES:
-            return None
-        builder.event(event, value)
-    else:
-        return None
-    if not keys:
-        return {}
-    header: dict[str, Any] = builder.value
-    opening = b'{"":' * (len(keys) - 1) + b"{"
-    end, rest = tail.find(b"]"), None
-    while end >= 0 and rest is None:
-        try:
-            rest = tail_decoder.decode(opening + tail[end + 1 :].lstrip().removeprefix(b","))
-        except msgspec.DecodeError:
-            end = tail.find(b"]", end + 1)
-    node, rest = header, rest or {}
-    for key in keys[:-1]:
-        inner = rest.pop("", {})
-        node.update(rest)
-        node, rest = node[key], inner
-    node.update(rest)
-    node.pop(keys[-1], None)
-    return header
+def sample_of(path: Path) -> str:
+    """A hash of the first and the last bytes of a file."""
+    with path.open("rb") as file:
+        ends = file.read(SAMPLE_BYTES)
+        file.seek(max(0, path.stat().st_size - SAMPLE_BYTES))
+        return hashlib.blake2b(ends + file.read(SAMPLE_BYTES), digest_size=16).hexdigest()
 
 
 class Batch(NamedTuple):
@@ -95,6 +69,7 @@ class JSONFile:
 
     def __init__(self, path: Path, name: str, source: JSONSource) -> None:
         self.path, self.name, self.source = path, name, source
+        self.place = f"{source.name}:{name}"  # what its watermark and dead letters go by
         self.is_read = False  # a file that is landed and looks unchanged is not
         self.warnings: list[str] = []
 
@@ -105,10 +80,10 @@ class JSONFile:
         return self.path.stat().st_size
 
     def batches(self, landed: Position) -> Iterator[Batch]:
-        """Yield the objects that follow those `landed` counts, some megabytes of them at a time.
+        """Yield the elements that follow those `landed` counts, some megabytes of them at a time.
 
-        A file whose first objects are no longer those that were landed is another document and is read from its start.
-        Raises BrokenDocument, after the last whole object was yielded, naming the byte and the number of objects;
+        A file whose first elements are no longer those that were landed is another document and is read from its start.
+        Raises BrokenDocument, after the last whole element was yielded, naming the byte and the number of elements;
         OperatorError when the document has no such array.
         """
         if landed.objects and not self._continues(landed):
@@ -116,85 +91,91 @@ class JSONFile:
             landed = Position()
         self.is_read = True
         status = self.path.stat()
-        digest = hashlib.blake2b(digest_size=16)
-        position = Position(status.st_size, status.st_mtime_ns)
-        records: list[RawRecord] = []
-        letters: list[DeadLetter] = []
-        size = 0
-        broken = None
-        text = self._open()
-        try:
-            for number, payload, is_object in self._objects(text):
-                digest.update(payload)
-                position.objects = number
-                if number <= landed.objects:
-                    continue
-                place = f"{self.name}@{text.bytes_read}#{number}"
-                if is_object:
-                    records.append(RawRecord(payload, None, None, place))
-                else:
-                    letters.append(DeadLetter(self.name, place, "not an object", payload))
-                size += len(payload)
-                if size >= BATCH_BYTES:
-                    position.digest = digest.hexdigest()
-                    yield Batch(records, letters, msgspec.structs.replace(position), text.disk_position)
-                    records, letters, size = [], [], 0
-            position.is_complete = True
-        except READ_ERRORS as error:
-            broken = self._broken(error, text.bytes_read, position.objects)
-        if text.stray_chunks:
-            self.warnings.append(
-                f"{self.name} holds bytes that are not UTF-8, first at byte {text.stray_at}: read as Windows-1251"
-            )
-        header = self._header(b"".join(text.recent))
-        if header is None and broken is None:
-            raise OperatorError(
-                f"{self.name} has no array at {self.source.array.removesuffix('.item') or 'its top'}",
-                hint=f"set {self.source.variable('array')} to the path of the array, with .item at its end",
-            )
-        position.digest = digest.hexdigest()
-        yield Batch(records, letters, position, text.disk_position, header)
+        position = Position(status.st_size, status.st_mtime_ns, sample_of(self.path))
+        with self._open() as text:
+            splitter = self._splitter(text)
+            try:
+                splitter.find_array()
+            except NoArray:
+                if not splitter.is_cut_off:
+                    raise self._no_array() from None
+                splitter.problem, header = "is cut off", None
+            else:
+                for batch in self._batches(splitter, position, landed.objects):
+                    yield batch._replace(disk_position=text.disk_position)
+                header = splitter.header()
+            if text.stray_chunks:
+                self.warnings.append(
+                    f"{self.name} holds bytes that are not UTF-8, first at byte {text.stray_at}: read as Windows-1251"
+                )
+            broken = self._broken(splitter, text, position.objects)
+            position.is_complete, position.problem = broken is None, broken.problem if broken else ""
+            last = None if header is None else encoder.encode(header)
+            yield Batch([], [], msgspec.structs.replace(position), text.disk_position, last)
         if broken:
             raise broken
 
     def _open(self) -> DocumentText:
         return DocumentText(self.path, self.source.charset)
 
-    def _header(self, tail: bytes) -> bytes | None:
-        with self._open() as head:
-            try:
-                header = header_of(head, self.source.array, tail)
-            except READ_ERRORS:
-                return None
-        return None if header is None else encoder.encode(header)
+    def _splitter(self, text: DocumentText) -> Splitter:
+        return Splitter(text, self.source.array.split(".")[:-1])
 
-    def _objects(self, text: DocumentText) -> Iterator[tuple[int, bytes, bool]]:
-        """Number from 1, JSON and whether it is an object, of each element of the array."""
-        with text:
-            for number, value in enumerate(ijson.items(text, self.source.array, buf_size=CHUNK_BYTES), 1):
-                yield number, encoder.encode(value), isinstance(value, dict)
-                text.forget()
+    def _batches(self, splitter: Splitter, position: Position, landed: int) -> Iterator[Batch]:
+        digest = hashlib.blake2b(digest_size=16)
+        records: list[RawRecord] = []
+        letters: list[DeadLetter] = []
+        size = refused = 0
+        for number, element in enumerate(splitter.elements(), 1):
+            content = element.text if element.payload is None else element.payload
+            digest.update(content)
+            position.objects = number
+            if number > landed:
+                place = f"{self.name}@{element.start}#{number}"
+                if element.payload is not None:
+                    records.append(RawRecord(element.payload, None, None, place))
+                if element.problem:
+                    letters.append(DeadLetter(self.place, place, element.problem, element.text))
+                    refused += 1
+                size += len(content)
+            if size >= BATCH_BYTES:
+                position.digest = digest.hexdigest()
+                yield Batch(records, letters, msgspec.structs.replace(position), 0)
+                records, letters, size = [], [], 0
+        position.digest = digest.hexdigest()
+        if refused:
+            self.warnings.append(f"{self.name}: {refused} dead letters, with their places in raw.dead_letters")
+        yield Batch(records, letters, msgspec.structs.replace(position), 0)
 
     def _continues(self, landed: Position) -> bool:
-        digest = hashlib.blake2b(digest_size=16)
-        try:
-            for number, payload, _ in self._objects(self._open()):
-                digest.update(payload)
+        with self._open() as text:
+            splitter = self._splitter(text)
+            try:
+                splitter.find_array()
+            except NoArray:
+                return False
+            digest = hashlib.blake2b(digest_size=16)
+            for number, element in enumerate(splitter.elements(), 1):
+                digest.update(element.text if element.payload is None else element.payload)
                 if number == landed.objects:
                     return digest.hexdigest() == landed.digest
-        except READ_ERRORS:
-            pass
         return False
 
-    def _broken(self, error: Exception, byte: int, objects: int) -> BrokenDocument:
-        is_cut_off = isinstance(error, EOFError) or "premature EOF" in str(error)
-        what = (
-            "is cut off" if is_cut_off else "stops being JSON" if isinstance(error, ijson.JSONError) else "is damaged"
-        )
-        near = "at byte" if is_cut_off else "before byte"
+    def _broken(self, splitter: Splitter, text: DocumentText, objects: int) -> BrokenDocument | None:
+        damage = splitter.damage
+        if not splitter.problem and damage is None:
+            return None
+        what = splitter.problem if damage is None or isinstance(damage, EOFError) else "is damaged"
+        place = f"at byte {text.bytes_read}" if what == "is cut off" else f"after byte {splitter.file_offset}"
         return BrokenDocument(
-            f"{self.name} {what} {near} {byte} (decompressed), after {objects} objects",
-            hint="the objects before that are landed; copy the file anew, the next run goes on after them",
+            f"{self.name} {what} {place} (decompressed), after {objects} elements",
+            hint="those before that are landed; copy the file anew, the next run goes on after them",
+        )
+
+    def _no_array(self) -> OperatorError:
+        return OperatorError(
+            f"{self.name} has no array at {self.source.array.removesuffix('.item') or 'its top'}",
+            hint=f"set {self.source.variable('array')} to the path of the array, with .item at its end",
         )
 
 
@@ -208,7 +189,7 @@ def files_of(source: JSONSource) -> list[Path]:
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """The names that files go by in the warehouse: unique, the same wherever their folder is mounted."""
+    """The names that files of a source go by in the warehouse: unique, the same wherever their folder is mounted."""
     names = [path.name for path in paths]
     return [path.name if names.count(path.name) == 1 else path.as_posix() for path in paths]
 
@@ -229,15 +210,16 @@ def land_json_file(
 ) -> None:
     """Append the objects of a document to raw.<source>__companies and its other keys to raw.<source>__files.
 
-    Rows and position go in one transaction a batch, so a killed run goes on where it was. A file that is landed whole
-    and looks unchanged on disk is skipped; `is_full` reads it all the same, and lands it anew if its objects differ.
+    Rows and position go in one transaction a batch, so a killed run goes on where it was. A file that is landed as far
+    as it goes and looks unchanged is skipped; `is_full` reads it all the same, and lands it anew if its objects differ.
     `on_progress` is told how many more bytes of the file on disk are read.
     Raises BrokenDocument when the document ends too early: what it held is landed.
     """
-    kept = journal.watermark(connection, file.name)
+    kept = journal.watermark(connection, file.place)
     landed = msgspec.json.decode(kept, type=Position) if kept else Position()
-    status = file.path.stat()
-    if not is_full and landed.is_complete and (landed.size, landed.modified_ns) == (status.st_size, status.st_mtime_ns):
+    if not is_full and (landed.is_complete or landed.problem) and landed.is_of(file.path):
+        if landed.problem:
+            file.warnings.append(f"{landed.problem}, as it was before: copy the file anew")
         return
     source = file.source.name
     objects = raw.raw_table(connection, f"{source}__companies", "Objects of JSON documents as they came, one row each.")
@@ -256,7 +238,10 @@ def land_json_file(
                         where not exists (from {files} where source_position = ? and payload::varchar = ?)""",
                     [file.name, file.name, step.run_id, journal.utc_now(), header, file.name, header],
                 )
-            journal.set_watermark(connection, file.name, msgspec.json.encode(batch.position).decode(), step.run_id)
+            journal.set_watermark(connection, file.place, msgspec.json.encode(batch.position).decode(), step.run_id)
+            if batch.position.is_complete:
+                made_at = datetime.fromtimestamp(batch.position.modified_ns / 1e9, UTC).replace(tzinfo=None)
+                gaps.repair(connection, source, made_at)
         step.rows_in += len(batch.records) + len(batch.dead_letters)
         on_progress(batch.disk_position - disk_position)
         disk_position = batch.disk_position

@@ -3,10 +3,13 @@
 import codecs
 import gzip
 import io
+import zlib
+from collections import deque
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 17
-TAIL_BYTES = 32 << 20  # what follows the array is small; more than this is not kept
+READ_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)  # a damaged file, or one that is cut off
+CHUNKS_MAPPED = 1024
 GZIP_MAGIC = b"\x1f\x8b"
 ASCII = bytes(range(128))
 
@@ -23,7 +26,7 @@ codecs.register_error("windows-1251-bytes", windows_1251_bytes)
 
 
 class DocumentText:
-    """The document as UTF-8 bytes without a BOM, for the parser; remembers what the parser's errors do not tell.
+    """The document as UTF-8 bytes without a BOM; remembers where they were in the file.
 
     Plain or gzip by its first bytes. `charset` is `utf-8`, `cp1251` or `auto`: Windows-1251 when the first chunk
     that has non-ASCII bytes is mostly not UTF-8. In a UTF-8 file a stray byte is read as Windows-1251 and counted.
@@ -39,7 +42,8 @@ class DocumentText:
         self.pending = b""  # the first bytes of a character whose rest is in the next chunk
         self.stray_at: int | None = None
         self.stray_chunks = 0
-        self.recent: list[bytes] = []  # chunks since `forget`, the newest last
+        self._text_size = 0
+        self._starts: deque[tuple[int, int]] = deque(maxlen=CHUNKS_MAPPED)  # of chunks: offset in the text, in the file
 
     def __enter__(self) -> "DocumentText":
         return self
@@ -48,20 +52,25 @@ class DocumentText:
         self.stream.close()
         self.file.close()
 
-    def read(self, size: int = -1) -> bytes:
-        """The next chunk, of any size but empty only at the end; `read(0)` is how the parser asks: bytes or text?"""
-        while size:
+    def read(self) -> bytes:
+        """The next chunk, of any size but empty only at the end."""
+        while True:
             data = self.stream.read(CHUNK_BYTES)
             self.disk_position = self.file.tell()
-            is_start = self.bytes_read == 0
-            text = self._as_utf8(data.removeprefix(codecs.BOM_UTF8) if is_start else data)
+            has_mark = self.bytes_read == 0 and data.startswith(codecs.BOM_UTF8)
+            self._starts.append((self._text_size, self.bytes_read - len(self.pending) + 3 * has_mark))
+            text = self._as_utf8(data[3 * has_mark :])
             self.bytes_read += len(data)
+            self._text_size += len(text)
             if text or not data:
-                self.recent.append(text)
-                if len(self.recent) > TAIL_BYTES // CHUNK_BYTES:
-                    del self.recent[0]
                 return text
-        return b""
+
+    def file_offset(self, offset: int) -> int:
+        """The byte of the file that became the one at `offset` of the text, in a file that is UTF-8."""
+        for start, byte in reversed(self._starts):
+            if start <= offset:
+                return byte + offset - start
+        return offset
 
     def _as_utf8(self, data: bytes) -> bytes:
         data = self.pending + data
@@ -82,10 +91,6 @@ class DocumentText:
             text = repaired.encode()
         self.pending = data[end:]
         return text
-
-    def forget(self) -> None:
-        """Drop every chunk but the newest: an object ended in it, so what follows the array starts no earlier."""
-        del self.recent[:-1]
 
 
 def charset_of(data: bytes) -> str | None:

@@ -137,17 +137,15 @@ def append(
     return append_selected(connection, table, as_batch(records, is_own_json), "select * from batch", run_id)
 
 
-def positions_of_bad_json(connection: duckdb.DuckDBPyConnection, records: Sequence[RawRecord]) -> set[str]:
+def positions_of_bad_json(connection: duckdb.DuckDBPyConnection, batch: pa.Table) -> set[str]:
     """Source positions of payloads that DuckDB cannot read as JSON, such as one with half a surrogate pair."""
-    if not records:
-        return set()
-    with visible(connection, "batch", as_batch(records)):
+    with visible(connection, "batch", batch):
         invalid = connection.execute("select source_position from batch where not json_valid(payload)").fetchall()
     return {position for (position,) in invalid}
 
 
 def append_dead_letters(connection: duckdb.DuckDBPyConnection, letters: Sequence[DeadLetter], run_id: str) -> None:
-    """Keep refused input in raw.dead_letters; what is there already (same place, same reason) is not repeated."""
+    """Keep refused input in raw.dead_letters; what is there already (place, reason and bytes) is not repeated."""
     if not letters:
         return
     columns = [
@@ -160,7 +158,10 @@ def append_dead_letters(connection: duckdb.DuckDBPyConnection, letters: Sequence
     connection.execute(
         """insert into raw.dead_letters
            select source, source_position, reason, payload, ?, ?::timestamp from temp.new_letters
-           anti join raw.dead_letters as kept using (source, source_position, reason)""",
+           where not exists (
+               from raw.dead_letters as kept
+               where kept.source = new_letters.source and kept.source_position = new_letters.source_position
+                   and kept.reason = new_letters.reason and kept.payload is not distinct from new_letters.payload)""",
         [run_id, utc_now()],
     )
 

@@ -233,6 +233,9 @@ class KafkaLogin(EnvironmentSettings):
     user: str | None = None
     password: SecretStr | None = None
     ca_file: Path | None = Field(None, description="a path")
+    certificate_file: Path | None = Field(None, description="a path")  # the client's own, and its key
+    key_file: Path | None = Field(None, description="a path")
+    key_password: SecretStr | None = None
     api_version: str | None = Field(None, pattern=r"^\d+(\.\d+)+$", description="like 2.0")
 
     @property

@@ -23,6 +23,10 @@ SOURCES = """
 select source, kind, read_at, failing_since, problem from ops.source_reads order by failing_since is null, source, kind
 """
 WATERMARKS = "select source, position, updated_at from ops.watermarks order by source"
+GAPS = """
+select source, place, first_offset, last_offset, reason, noticed_at from ops.gaps
+where repaired_at is null order by noticed_at, source, place
+"""
 DEAD_LETTERS = """
 select source, reason, count(*), max(ingested_at) from raw.dead_letters group by all order by all
 """
@@ -47,6 +51,10 @@ def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta
     marks = connection.execute(WATERMARKS).fetchall()
     brief = [(source, brief_position(position), at) for source, position, at in marks]
     yield StatusTable("Read so far", ["source", "position", "at (UTC)"], brief)
+    columns = ["source", "partition", "first offset", "last", "reason", "noticed (UTC)"]
+    missing = connection.execute(GAPS).fetchall()
+    if missing:
+        yield StatusTable("Messages lost before they were read, until a file made later lands", columns, missing)
     refused = connection.execute(DEAD_LETTERS).fetchall()
     title = "Refused input, for the owner of the source (its bytes: `make inspect`, then from raw.dead_letters)"
     yield StatusTable(title, ["source", "reason", "count", "last (UTC)"], refused)

@@ -136,10 +136,10 @@ def mariadb_server(*more_options: str) -> Iterator[MariaDB]:
 
 
 class Kafka:
-    """A broker one may create topics on."""
+    """A broker one may create topics on; with TLS, `ssl` wants a client's certificate, `sasl` a login."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, bootstrap: str, ssl: str = "", sasl: str = "") -> None:
+        self.bootstrap, self.ssl, self.sasl = bootstrap, ssl, sasl
 
     def admin(self) -> KafkaAdminClient:
         """A connected admin client."""
@@ -177,7 +177,8 @@ BROKER = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{more_listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 controller.listener.names=CONTROLLER
 log.dirs={folder}/data
 num.partitions=3
@@ -190,28 +191,58 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.retention.hours=168
 """
+KAFKA_LOGIN = ("svod", "p@ss: word")
+TLS = """
+ssl.keystore.type=PEM
+ssl.keystore.location={tls}/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={tls}/ca.pem
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={jaas}.plain.PlainLoginModule required user_{user}="{password}";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={jaas}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={jaas}.scram.ScramLoginModule required;
+"""
 
 
 @contextmanager
-def kafka_server() -> Iterator[Kafka]:
-    """The broker at SVOD_TEST_KAFKA, else one started here. Raises ServerMissing when there is neither."""
-    if address := os.environ.get("SVOD_TEST_KAFKA"):
+def kafka_server(tls: Path | None = None) -> Iterator[Kafka]:
+    """The broker at SVOD_TEST_KAFKA, else one started here, as always with `tls`: a folder with broker.pem (key and
+    certificate for localhost) and ca.pem (who signs clients). Raises ServerMissing when there is neither."""
+    if not tls and (address := os.environ.get("SVOD_TEST_KAFKA")):
         yield Kafka(address)
         return
     java = binary("java")
     if not java or not any(KAFKA_JARS.glob("kafka_2.13-*.jar")):
         raise ServerMissing(f"Java or Kafka's jars are not installed: {HINT}")
     with TemporaryDirectory(prefix="svod-kafka-", ignore_cleanup_errors=True) as folder:
-        port = free_port()
+        port, ssl, sasl = free_port(), free_port(), free_port()
         properties = Path(folder, "server.properties")
-        properties.write_text(BROKER.format(port=port, controller=free_port(), folder=folder))
+        more_listeners = f",SSL://localhost:{ssl},SASL_SSL://localhost:{sasl}" if tls else ""
+        text = BROKER.format(port=port, controller=free_port(), folder=folder, more_listeners=more_listeners)
+        accounts = []
+        if tls:
+            user, password = KAFKA_LOGIN
+            text += TLS.format(tls=tls, jaas="org.apache.kafka.common.security", user=user, password=password)
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                accounts += ["--add-scram", f"{mechanism}=[name={user},password={password}]"]
+        properties.write_text(text)
         jvm = [java, "-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{KAFKA_JARS}/*"]
         subprocess.run(
-            [*jvm, "kafka.tools.StorageTool", "format", "-t", "c3ZvZC10ZXN0cy1rYWZrYQ", "-c", str(properties)],
+            [
+                *jvm,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "c3ZvZC10ZXN0cy1rYWZrYQ",
+                "-c",
+                str(properties),
+                *accounts,
+            ],
             check=True,
             capture_output=True,
         )
-        kafka = Kafka(f"127.0.0.1:{port}")
+        kafka = Kafka(f"127.0.0.1:{port}", f"localhost:{ssl}", f"localhost:{sasl}")
         with running([*jvm, "kafka.Kafka", str(properties)], Path(folder, "log"), kafka.answers):
             yield kafka
 

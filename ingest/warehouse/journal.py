@@ -133,8 +133,8 @@ def update(connection: duckdb.DuckDBPyConnection, current: Step) -> None:
 
 def watermark(connection: duckdb.DuckDBPyConnection, source: str) -> str | None:
     """The position up to which `source` has been landed, or None when it never was."""
-    row = connection.execute("select position from ops.watermarks where source = ?", [source]).fetchone()
-    return row[0] if row else None
+    rows = connection.execute("select position from ops.watermarks where source = ?", [source]).fetchall()
+    return rows[0][0] if rows else None
 
 
 def set_watermark(connection: duckdb.DuckDBPyConnection, source: str, position: str, run_id: str) -> None:

@@ -5,6 +5,8 @@ from importlib.resources import files
 
 import duckdb
 
+from ingest.warehouse.source_names import add_source_names
+
 SCHEMA = (files("ingest.warehouse") / "schema.sql").read_text(encoding="utf-8")
 ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: name then -> name now
     "ledger": "ledger",
@@ -44,6 +46,7 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
                 f"insert into sync.{new_name} by name select '' as portal, * from sync.outdated_{old_name}"
             )
             connection.execute(f"drop table sync.outdated_{old_name}")
+        add_source_names(connection)
     except BaseException:
         connection.rollback()
         raise

@@ -61,6 +61,18 @@ create table if not exists ops.source_reads (
 );
 comment on table ops.source_reads is 'Whether each source could be read: when last, since when not, and why.';
 
+create table if not exists ops.gaps (
+    source varchar not null,
+    place varchar not null, -- topic/partition
+    first_offset bigint not null,
+    last_offset bigint, -- null: nobody knows
+    reason varchar not null,
+    run_id varchar not null,
+    noticed_at timestamp not null,
+    repaired_at timestamp -- when a file that was made later had landed
+);
+comment on table ops.gaps is 'Messages that a topic no longer has and that were never read.';
+
 create table if not exists ops.period (
     starts_on date not null, -- in Moscow
     decided_at timestamp not null

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.json_file import JSONFile, Position, header_of, land_json_file
+from ingest import json_split
+from ingest.json_file import JSONFile, Position, land_json_file
 from ingest.json_text import CHUNK_BYTES, DocumentText
 from ingest.sources import JSONSource
 from ingest.warehouse import journal
@@ -90,11 +92,12 @@ def test_numbers_land_as_written(folder):
 def test_the_envelope_names_file_byte_and_object(folder):
     folder.write(document(company(1), company(2)))
     folder.ingest()
-    size = (folder.path / "history-1.json").stat().st_size
+    text = (folder.path / "history-1.json").read_bytes()
+    places = [text.index(b'{"uid": "b-000000%d"' % number) for number in (1, 2)]
     rows = folder.warehouse.execute(
         "select source_key, source_at, source_position, run_id from raw.shop_b__companies order by rowid"
     ).fetchall()
-    assert rows == [(None, None, f"history-1.json@{size}#{number}", "run-1") for number in (1, 2)]
+    assert rows == [(None, None, f"history-1.json@{place}#{n}", "run-1") for n, place in enumerate(places, 1)]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_what_is_no_object_is_a_dead_letter_and_the_rest_lands(folder):
     folder.ingest()
     assert folder.landed() == [company(1), company(2)]
     letters = folder.warehouse.execute("select source, reason, payload from raw.dead_letters order by rowid").fetchall()
-    assert letters == [("history-1.json", "not an object", payload) for payload in (b'"text"', b"[1]", b"null")]
+    assert letters == [("shop_b:history-1.json", "not an object", text) for text in (b'"text"', b"[1]", b"null")]
 
 
 def test_a_document_without_the_array_is_refused_by_the_path(folder):
@@ -128,7 +131,7 @@ def test_a_document_without_the_array_is_refused_by_the_path(folder):
     with pytest.raises(OperatorError, match="no array at companies") as caught:
         folder.ingest()
     assert "SVOD_SHOP_B_ARRAY" in caught.value.hint
-    assert journal.watermark(folder.warehouse, "history-1.json") is None
+    assert journal.watermark(folder.warehouse, "shop_b:history-1.json") is None
 
 
 def test_an_empty_array_is_a_whole_document(folder):
@@ -150,7 +153,7 @@ def test_a_cut_off_file_keeps_what_was_read_and_goes_on_when_it_is_whole(folder,
     companies = [company(number, filler="я" * 500) for number in range(1000)]
     whole = pack(document(*companies).encode())
     folder.write(whole[: len(whole) // 2])
-    with pytest.raises(OperatorError, match=r"is cut off at byte \d+ .* after \d+ objects"):
+    with pytest.raises(OperatorError, match=r"is cut off at byte \d+ .* after \d+ elements"):
         folder.ingest()
     read = folder.landed()
     assert 400 < len(read) < 600 and read == companies[: len(read)]
@@ -160,11 +163,35 @@ def test_a_cut_off_file_keeps_what_was_read_and_goes_on_when_it_is_whole(folder,
     assert folder.headers()[-1] == HEADER
 
 
-def test_garbage_in_the_middle_names_the_place_and_keeps_the_objects_before(folder):
-    folder.write(document(*[company(number) for number in range(5000)]).replace('"b-0004000"', "oops"))
-    with pytest.raises(OperatorError, match=r"stops being JSON before byte \d+ \(decompressed\), after (\d+) objects"):
+def test_a_cut_off_file_fails_once_and_is_told_of_until_it_changes(folder):
+    whole = document(company(1), company(2)).encode()
+    path = folder.write(whole[:-30])
+    with pytest.raises(OperatorError, match="is cut off at byte"):
         folder.ingest()
-    assert folder.landed() == [company(number) for number in range(4000)]
+    again = folder.ingest()
+    assert not again.is_read and "is cut off at byte" in again.warnings[0]
+    with pytest.raises(OperatorError, match="is cut off at byte"):
+        folder.ingest(full=True)
+    path.write_bytes(whole)
+    assert folder.ingest().is_read
+    assert folder.landed() == [company(1), company(2)]
+
+
+def test_what_follows_the_array_and_is_no_json_fails_and_every_object_lands(folder):
+    folder.write(document(company(1)) + " garbage")
+    with pytest.raises(OperatorError, match="stops being JSON after its array"):
+        folder.ingest()
+    assert (folder.landed(), folder.headers()) == ([company(1)], [HEADER])
+
+
+def test_a_file_of_the_same_size_and_time_with_another_end_is_read_again(folder):
+    path = folder.write(document(company(1)))
+    status = path.stat()
+    folder.ingest()
+    folder.write(document(company(2)))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert folder.ingest().is_read
+    assert folder.landed() == [company(1), company(2)]
 
 
 def test_a_landed_file_is_skipped_and_a_touched_or_grown_one_lands_only_what_is_new(folder):
@@ -256,12 +283,13 @@ def test_the_charset_is_told_from_the_first_letters_even_if_a_chunk_ends_in_them
 
 
 def test_a_header_that_never_ends_is_no_reason_to_read_everything(tmp_path, monkeypatch):
-    monkeypatch.setattr("ingest.json_file.HEADER_BYTES", CHUNK_BYTES)
+    monkeypatch.setattr("ingest.json_split.AROUND_BYTES", CHUNK_BYTES)
     path = tmp_path / "other.json"
     path.write_text(json.dumps({"clients": ["x" * 100] * 20_000}))
     with DocumentText(path) as head:
-        assert header_of(head, "companies.item", b"") is None
-        assert head.bytes_read <= 3 * CHUNK_BYTES
+        with pytest.raises(json_split.NoArray):
+            json_split.Splitter(head, ["companies"]).find_array()
+        assert head.bytes_read <= 4 * CHUNK_BYTES
 
 
 def test_a_killed_run_goes_on_and_lands_every_object_once(ingest: Ingest):
@@ -287,9 +315,8 @@ def test_one_broken_file_does_not_stop_the_others(ingest: Ingest):
     assert finished.returncode == 1
     assert "a.json is cut off at byte" in finished.stderr and "hint:" in finished.stderr
     assert "b.json: 1 objects landed" in finished.stdout
-    assert ingest.query("select status, detail ->> '$.\"a.json\".error' like 'a.json is cut off%' from ops.steps") == [
-        ("failed", True)
-    ]
+    detail = "detail ->> '$.\"shop_b:a.json\".error' like 'a.json is cut off%'"
+    assert ingest.query(f"select status, {detail} from ops.steps") == [("failed", True)]
 
 
 def test_memory_does_not_grow_with_the_file(ingest: Ingest):

@@ -1,19 +1,26 @@
 """A topic lands message by message, each exactly once, whatever dies when. Against a real broker."""
 
 import json
+import os
+import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import pytest
+from confluent_kafka import Producer
 from kafka import KafkaProducer, TopicPartition
-from kafka.net.sasl.plain import SaslMechanismPlain
-from kafka.net.sasl.scram import ScramClient
+from kafka.admin import NewPartitions, NewTopic
 
-from ingest.kafka import Topic, client_options, land_topic
-from ingest.sources import KafkaLogin, KafkaSource
-from ingest.warehouse import journal
+from ingest import raw
+from ingest.json_file import JSONFile, land_json_file
+from ingest.kafka import land_topic
+from ingest.kafka_topic import Topic
+from ingest.raw import DeadLetter
+from ingest.sources import JSONSource, KafkaLogin, KafkaSource
+from ingest.status import status_tables
+from ingest.warehouse import gaps, journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
 from tests.ingest.conftest import Ingest
@@ -24,8 +31,9 @@ def event(uid: object, **more: object) -> bytes:
     return json.dumps({"event": "company.upserted", "company": {"uid": uid} | more}).encode()
 
 
-def topic_at(brokers: str, topic: str) -> Topic:
-    return Topic(KafkaSource("shop_b", _env_file=None, kafka=brokers, kafka_topic=topic), KafkaLogin(_env_file=None))
+def topic_at(brokers: str, topic: str, **login: str) -> Topic:
+    source = KafkaSource("shop_b", _env_file=None, kafka=brokers, kafka_topic=topic)
+    return Topic(source, KafkaLogin(_env_file=None, **login))
 
 
 class Shop:
@@ -34,7 +42,6 @@ class Shop:
     def __init__(self, kafka: Kafka, topic: str, warehouse: duckdb.DuckDBPyConnection, step: Step) -> None:
         self.kafka, self.topic, self.warehouse, self.step = kafka, topic, warehouse, step
         self.producer: KafkaProducer = kafka.producer()
-        self.warnings: list[str] = []
 
     def send(self, value: bytes | None, key: str | None = "b-1", partition: int = 0, at: int | None = None) -> None:
         encoded = key.encode() if key is not None else None
@@ -48,7 +55,7 @@ class Shop:
         read = self.step.rows_in
         consumer = topic or self.open()
         try:
-            land_topic(self.warehouse, consumer, self.step, warn=self.warnings.append)
+            land_topic(self.warehouse, consumer, self.step)
         finally:
             if topic is None:
                 consumer.close()
@@ -59,7 +66,18 @@ class Shop:
         return [position.removeprefix(self.topic) for (position,) in rows]
 
     def offset(self, partition: int = 0) -> str | None:
-        return journal.watermark(self.warehouse, f"{self.topic}/{partition}")
+        return journal.watermark(self.warehouse, f"shop_b:{self.topic}/{partition}")
+
+    def letters(self) -> list[tuple[str, str]]:
+        """Place and reason of each dead letter."""
+        rows = self.warehouse.execute("select source_position, reason from raw.dead_letters order by rowid").fetchall()
+        return [(position.removeprefix(self.topic), reason) for position, reason in rows]
+
+    def gaps(self) -> list[tuple]:
+        rows = self.warehouse.execute(
+            "select source, place, first_offset, last_offset, reason from ops.gaps"
+        ).fetchall()
+        return [(source, place.removeprefix(self.topic), *rest) for source, place, *rest in rows]
 
 
 @pytest.fixture
@@ -146,25 +164,149 @@ def test_aborted_messages_do_not_land_and_markers_do_not_hang(shop):
     assert time.monotonic() - started < 30  # not a promise of speed: the stall detector did not end this
 
 
-def test_messages_that_retention_removed_are_reported_and_reading_goes_on(shop):
+def test_messages_that_retention_removed_fail_the_step_once_and_stay_in_the_status(shop):
     for number in range(5):
         shop.send(event(f"b-{number}"))
-    with_offsets = shop.ingest()
+    assert shop.ingest() == 5
     for number in range(5, 9):
         shop.send(event(f"b-{number}"))
     admin = shop.kafka.admin()
     admin.delete_records({TopicPartition(shop.topic, 0): 7})
     admin.close()
-    assert (with_offsets, shop.ingest()) == (5, 2)
-    assert shop.warnings == [f"{shop.topic}/0: offsets 5 to 6 are gone, retention passed them"]
-    assert shop.positions()[-2:] == ["/0/7", "/0/8"]
+    with pytest.raises(OperatorError) as caught:
+        shop.ingest()
+    assert f"{shop.topic}/0: offsets 5 to 6 are gone, retention passed them" in caught.value.problem
+    assert "ingest json" in caught.value.hint
+    assert shop.positions()[-2:] == ["/0/7", "/0/8"] and shop.ingest() == 0
+    assert shop.gaps() == [("shop_b", "/0", 5, 6, "retention passed them")]
+    (table,) = [one for one in status_tables(shop.warehouse, timedelta(30)) if one.title.startswith("Messages lost")]
+    assert table.rows[0][1:4] == (f"{shop.topic}/0", 5, 6)
 
 
-def test_a_topic_made_anew_is_reported_and_read_from_its_start(shop):
+def test_a_file_that_was_made_after_a_gap_repairs_it(shop, tmp_path):
+    gaps.keep(shop.warehouse, "shop_b", "t/0", 5, 6, "retention passed them", run_id="run-0")
+    for name, age in (("old.json", 3600), ("new.json", -1)):
+        assert shop.warehouse.execute("select repaired_at from ops.gaps").fetchall() == [(None,)]
+        path = tmp_path / name
+        path.write_text("[{}]")
+        os.utime(path, (time.time() - age,) * 2)
+        land_json_file(shop.warehouse, JSONFile(path, name, JSONSource("shop_b", _env_file=None)), shop.step)
+    assert shop.warehouse.execute("select repaired_at is null from ops.gaps").fetchall() == [(False,)]
+
+
+def test_retention_that_overtakes_reading_is_a_gap(shop, monkeypatch):
+    monkeypatch.setattr("ingest.kafka_topic.POLL_MESSAGES", 10)
+    monkeypatch.setattr("ingest.kafka_topic.BUFFER_KB", 1)
+    for number in range(300):
+        shop.send(event(f"b-{number}", filler="x" * 5000))
+    topic = shop.open()
+    reading = topic.batches({})
+    first = [next(reading), next(reading)]
+    admin = shop.kafka.admin()
+    admin.delete_records({TopicPartition(shop.topic, 0): 290})
+    admin.close()
+    batches = [*first, *reading]
+    topic.close()
+    (gap,) = [gap for batch in batches for gap in batch.gaps]
+    read = [message.offset() for batch in batches for message in batch.messages]
+    assert gap.last_offset == 289 and read == [*range(gap.first_offset), *range(290, 300)]
+
+
+def test_a_topic_made_anew_is_known_by_its_id_and_read_from_its_start(shop):
+    for number in range(5):
+        shop.send(event(f"b-{number}"))
+    shop.ingest()
+    admin = shop.kafka.admin()
+    admin.delete_topics([shop.topic])
+    while shop.topic in admin.list_topics():
+        time.sleep(0.05)
+    admin.create_topics([NewTopic(shop.topic, num_partitions=3, replication_factor=1)])
+    admin.close()
+    for number in range(8):  # more than were read: offsets alone do not tell
+        shop.send(event(f"c-{number}"))
+    with pytest.raises(OperatorError, match="offsets 5 to the end are gone, the topic was made anew"):
+        shop.ingest()
+    assert shop.positions() == [f"/0/{n}" for n in [*range(5), *range(8)]]
+    assert shop.ingest() == 0
+
+
+def test_an_offset_beyond_the_end_is_of_another_topic_too(shop):
     shop.send(event("b-1"))
-    journal.set_watermark(shop.warehouse, f"{shop.topic}/0", "1000", "run-0")
-    assert shop.ingest() == 1
-    assert shop.warnings == [f"{shop.topic}/0: offset 1000 is beyond the end 1, the topic was made anew"]
+    journal.set_watermark(shop.warehouse, f"shop_b:{shop.topic}/0", "1000", "run-0")
+    with pytest.raises(OperatorError, match="offsets 1000 to the end are gone, the topic was made anew"):
+        shop.ingest()
+    assert shop.positions() == ["/0/0"]
+
+
+def test_the_same_dead_letter_at_the_same_place_of_a_topic_made_anew_is_kept(warehouse):
+    for payload in (b"x", b"y", b"y", None, None):
+        raw.append_dead_letters(warehouse, [DeadLetter("t", "t/0/0", "not JSON", payload)], "run-1")
+    assert warehouse.execute("select payload from raw.dead_letters").fetchall() == [(b"x",), (b"y",), (None,)]
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "snappy", "zstd"])
+def test_every_codec_is_read(shop, codec):
+    producer = Producer({"bootstrap.servers": shop.kafka.bootstrap, "compression.type": codec, "linger.ms": 50})
+    for number in range(50):
+        producer.produce(shop.topic, event(f"b-{number}", filler="x" * 1000), b"k", partition=0)
+    producer.flush()
+    assert shop.ingest() == 50
+
+
+class BadName(str):
+    """A header's name whose bytes are no UTF-8."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+@pytest.fixture
+def shop_of_any_time(kafka: Kafka, warehouse: duckdb.DuckDBPyConnection, step: Step) -> Iterator[Shop]:
+    with kafka.topic(message_timestamp_after_max_ms=str(2**63 - 1), retention_ms="-1") as topic:
+        shop = Shop(kafka, topic, warehouse, step)
+        yield shop
+        shop.producer.close()
+
+
+def test_a_time_out_of_range_is_a_dead_letter_and_headers_that_are_no_text_are_nothing(shop_of_any_time):
+    shop = shop_of_any_time
+    shop.send(event("b-0"), at=2**62)
+    shop.producer.send(shop.topic, event("b-1"), b"k", partition=0, headers=[(BadName("x"), b"\xff")]).get(10)
+    shop.send(event("b-2"), at=0)
+    shop.send(event("b-3"), at=253_402_300_800_000)
+    assert shop.ingest() == 4
+    assert shop.letters() == [("/0/0", "a timestamp out of range"), ("/0/3", "a timestamp out of range")]
+    assert shop.positions() == ["/0/1", "/0/2"] and shop.offset() == "4" and shop.ingest() == 0
+
+
+def test_bytes_that_are_no_text_are_found_wherever_they_are(shop):
+    shop.send(b'{"company": {"uid": "b-1", "title": "\xff"}}')
+    shop.send(event("b-2"))
+    assert shop.ingest() == 2
+    assert shop.letters() == [("/0/0", "not UTF-8")] and shop.positions() == ["/0/1"]
+
+
+def test_messages_of_five_megabytes_land(kafka, warehouse, step):
+    with kafka.topic(max_message_bytes="8000000") as topic:
+        shop = Shop(kafka, topic, warehouse, step)
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "message.max.bytes": 8_000_000})
+        for number in range(4):
+            producer.produce(topic, event(f"b-{number}", filler="x" * 5_000_000), b"k", partition=number % 2)
+        producer.flush()
+        assert shop.ingest() == 4
+        shop.producer.close()
+
+
+def test_a_partition_that_was_added_is_read(shop):
+    shop.send(event("b-1"))
+    shop.ingest()
+    admin = shop.kafka.admin()
+    admin.create_partitions({shop.topic: NewPartitions(total_count=5)})
+    admin.close()
+    shop.producer.close()
+    shop.producer = shop.kafka.producer()
+    shop.send(event("b-2"), partition=4)
+    assert shop.ingest() == 1 and shop.offset(4) == "1"
 
 
 def test_an_open_consumer_goes_on_where_it_was(shop):
@@ -191,22 +333,38 @@ def test_a_failed_append_moves_no_offset(shop, monkeypatch):
     assert shop.ingest() == 1
 
 
-def test_a_missing_topic_and_a_silent_broker_are_one_line_with_a_hint(kafka, monkeypatch):
-    monkeypatch.setattr("ingest.kafka.BOOTSTRAP_MS", 1000)
-    for broker, topic, problem in (
-        (kafka.bootstrap, "no-such", "has no topic no-such"),
-        ("127.0.0.1:1", "t", "not answer"),
-    ):
-        with pytest.raises(OperatorError, match=problem) as caught:
-            topic_at(broker, topic)
-        assert caught.value.hint and "\n" not in caught.value.problem
+@pytest.mark.parametrize("login", [{}, {"api_version": "2.0"}])
+def test_a_missing_topic_and_a_silent_broker_are_one_line_with_a_hint(kafka, monkeypatch, login):
+    monkeypatch.setattr("ingest.kafka_topic.BOOTSTRAP_S", 1.0)
+    with socket.socket() as deaf:  # takes connections and says nothing
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        for broker, topic, problem in (
+            (kafka.bootstrap, "no-such", "has no topic no-such"),
+            ("127.0.0.1:1", "t", "not answer"),
+            (f"127.0.0.1:{deaf.getsockname()[1]}", "t", "not answer"),
+        ):
+            started = time.monotonic()
+            with pytest.raises(OperatorError, match=problem) as caught:
+                topic_at(broker, topic, **login)
+            assert caught.value.hint and "\n" not in caught.value.problem
+            assert time.monotonic() - started < 15
+
+
+def test_a_pinned_version_of_the_protocol_reads(shop):
+    shop.send(event("b-1"))
+    topic = topic_at(shop.kafka.bootstrap, shop.topic, api_version="2.0")
+    try:
+        assert shop.ingest(topic) == 1
+    finally:
+        topic.close()
 
 
 def test_a_killed_run_goes_on_and_lands_every_message_once(ingest: Ingest, kafka: Kafka):
     with kafka.topic() as topic:
         producer = kafka.producer(linger_ms=20, batch_size=1 << 17)
         for number in range(30_000):
-            producer.send(topic, event(f"b-{number}", filler="х" * 100), f"b-{number}".encode(), partition=number % 3)
+            producer.send(topic, event(f"b-{number}", filler="х" * 200), f"b-{number}".encode(), partition=number % 3)
         producer.flush()
         producer.close()
         ingest.set(shop_b_kafka=kafka.bootstrap, shop_b_kafka_topic=topic)
@@ -218,16 +376,3 @@ def test_a_killed_run_goes_on_and_lands_every_message_once(ingest: Ingest, kafka
     assert ingest.query(
         "select count(*), count(distinct source_position), count(distinct source_key) from raw.shop_b__events"
     ) == [(30_000, 30_000, 30_000)]
-
-
-@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_a_user_and_a_password_of_whatever_characters_are_sent_as_the_protocol_has_them(mechanism):
-    login = KafkaLogin(
-        _env_file=None, security_protocol="SASL_SSL", sasl_mechanism=mechanism, user="shop=b,свод", password="п@р%, =/"
-    )
-    options = client_options(login)
-    client = ScramClient(options["sasl_plain_username"], options["sasl_plain_password"], options["sasl_mechanism"])
-    assert client.first_message().decode().startswith("n,,n=shop=3Db=2Cсвод,r=")
-    plain = client_options(login.model_copy(update={"sasl_mechanism": "PLAIN"}))
-    sent = SaslMechanismPlain(**plain).auth_bytes()
-    assert sent.decode().split("\0")[1:] == ["shop=b,свод", "п@р%, =/"]

@@ -184,5 +184,5 @@ def test_files_of_one_name_in_two_sources_are_told_apart(ingest, monkeypatch, tm
         (tmp_path / folder / "history.json").write_text(document)
     for landed in (1, 0):
         status, output, _ = ingest("json", SVOD_SHOP_B_FILES="b/*.json", SVOD_SHOP_D_FILES="d/*.json")
-        assert status == 0 and f"b/history.json: {landed} objects landed" in output
+        assert status == 0 and f"shop_b:history.json: {landed} objects landed" in output
     assert (raw_rows(tmp_path, "shop_b__companies"), raw_rows(tmp_path, "shop_d__companies")) == (1, 2)

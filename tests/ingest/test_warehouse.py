@@ -126,3 +126,29 @@ def test_a_warehouse_of_an_older_version_is_brought_up_to_date_to_be_read(older_
 def test_every_table_says_what_it_is(warehouse):
     undescribed = warehouse.execute("select table_name from duckdb_tables() where comment is null").fetchall()
     assert undescribed == []
+
+
+def test_positions_of_files_and_topics_get_the_name_of_their_source(tmp_path):
+    path = tmp_path / "older.duckdb"
+    state = '{"size":3,"modified_ns":1,"objects":2,"digest":"x","is_complete":true}'
+    with open_warehouse(path) as connection:
+        for table in ("shop_b__companies", "shop_b__events", "shop_c__events", "shop_d__companies"):
+            connection.execute(f"create table raw.{table} as from raw.envelope")
+        row = "null, null, null, ?, 'r', '2026-01-01'"
+        connection.execute(f"insert into raw.shop_b__companies values ({row})", ["a b:1.json@7#1"])
+        connection.execute(f"insert into raw.shop_c__events values ({row})", ["t.x-y/0/1"])
+        marks = {"a b:1.json": state, "t.x-y/0": "7", "t.x-y/12": "0", "shop_a.clients": "2026-01-01", "cloud": "7",
+                 "shop_d:b.json": state, "of nobody.json": state}  # fmt: skip
+        for source, position in marks.items():
+            connection.execute("insert into ops.watermarks values (?, ?, 'r', '2026-01-01')", [source, position])
+        for source in ("a b:1.json", "t.x-y", "registry"):
+            connection.execute("insert into raw.dead_letters values (?, 'p', 'r', null, 'r', now())", [source])
+    for _ in range(2):
+        with open_warehouse(path) as connection:
+            kept = dict(connection.execute("select source, position from ops.watermarks").fetchall())
+            assert kept == {
+                "shop_b:a b:1.json": state, "shop_c:t.x-y/0": "7", "shop_c:t.x-y/12": "0",
+                "shop_a.clients": "2026-01-01", "cloud": "7", "shop_d:b.json": state, "of nobody.json": state,
+            }  # fmt: skip
+            letters = connection.execute("select source from raw.dead_letters order by 1").fetchall()
+            assert letters == [("registry",), ("shop_b:a b:1.json",), ("shop_c:t.x-y",)]

@@ -74,8 +74,9 @@ def broken(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 def test_each_run_goes_on_and_says_in_one_line_what_failed(broken: Broken):
     for number, day in enumerate(broken.days):
         assert day.ended.status == 1, day.ended.output
+        damaged = "ingest json (shop_b), " if number == 0 else ""  # told of once, until the file changes
         registry = ", ingest registry" if number < DAYS - 1 else ""
-        line = f"error: this run failed: ingest json (shop_b), ingest kafka (shop_b), ingest mysql (shop_a){registry}"
+        line = f"error: this run failed: {damaged}ingest kafka (shop_b), ingest mysql (shop_a){registry}"
         assert line in day.ended.output.splitlines()
         assert "s3cret" not in day.ended.output
 
@@ -108,9 +109,7 @@ def test_each_source_is_known_to_fail_since_its_first_try(broken: Broken):
         """select source, kind, problem is not null, read_at from ops.source_reads
            where failing_since is not null order by kind"""
     )
-    assert failing == [
-        (name, kind, True, None) for name, kind in (("shop_b", "JSON"), ("shop_b", "Kafka"), ("shop_a", "MySQL"))
-    ]
+    assert failing == [(name, kind, True, None) for name, kind in (("shop_b", "Kafka"), ("shop_a", "MySQL"))]
 
 
 def test_a_source_that_failed_for_three_days_stops_the_run_before_the_crm(broken: Broken):

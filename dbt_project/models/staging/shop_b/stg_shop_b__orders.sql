@@ -6,10 +6,10 @@ with documents as (
 listed as (
     select
         company_uid,
-        unnest(json_transform(document, '{"orders": [{
+        unnest({{ json_objects('document', 'orders', '{
             "uid": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR", "total": "VARCHAR", "currency": "VARCHAR",
             "person_uid": "VARCHAR", "created_at": "VARCHAR", "changed_at": "VARCHAR"
-        }]}').orders) as ordered,
+        }') }}) as ordered,
         version_number, is_gone,
         changed_at as document_changed_at,
         source_position, run_id, ingested_at

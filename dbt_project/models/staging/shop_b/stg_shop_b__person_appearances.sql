@@ -7,10 +7,10 @@ with documents as (
 listed as (
     select
         company_uid,
-        unnest(json_transform(document, '{"persons": [{
+        unnest({{ json_objects('document', 'persons', '{
             "uid": "VARCHAR", "fio": "VARCHAR", "post": "VARCHAR", "phones": "VARCHAR", "emails": "VARCHAR",
             "changed_at": "VARCHAR"
-        }]}').persons) as person,
+        }') }}) as person,
         version_number, is_gone,
         changed_at as document_changed_at,
         source_position, run_id, ingested_at
