@@ -43,6 +43,10 @@ def mysql_command(
     tables: Annotated[list[str] | None, typer.Argument(help="Tables; those of SVOD_<SOURCE>_TABLES if none.")] = None,
     source_name: SourceName = None,
     full: Annotated[bool, typer.Option("--full", help="From SVOD_SINCE, not from the high-water mark.")] = False,
+    reconcile: Annotated[
+        bool,
+        typer.Option("--reconcile", help="Compare with the server by checksums, whenever that was done last."),
+    ] = False,
 ) -> None:
     """Land tables of MySQL sources: what changed since the last run, or everything."""
     from ingest import mysql
@@ -51,30 +55,59 @@ def mysql_command(
         sources = work.sources_of(MySQLSource, source_name, only_one=bool(tables))
         for source in sources:
             with work.going_on(source), mysql.connect(source) as server:
-                land_tables(work, server, source, tables, is_full=full)
+                land_tables(work, server, source, tables, is_full=full, is_compared=reconcile)
         if sources:
             say(f"{work.step.name}: {work.step.rows_out} of {work.step.rows_in} rows read were new and are landed")
 
 
 def land_tables(
-    work: Landing, server: "Server", source: RelationalSource, tables: list[str] | None, *, is_full: bool
+    work: Landing,
+    server: "Server",
+    source: RelationalSource,
+    tables: list[str] | None,
+    *,
+    is_full: bool,
+    is_compared: bool,
 ) -> None:
-    """Land the tables named, or all of a source. Raises OperatorError when none is known."""
+    """Land the tables named, or all of a source; compare them with the server when that is due, or when it or a table
+    has changed. Raises OperatorError when no table is known."""
+    from ingest.reconciliation import changes_of, is_due, reconcile
     from ingest.relational import Table, land_table
 
     if not tables and not source.tables:
         raise SettingsError(f"{source.variable('tables')} is not set", hint="see .env.example")
     source.check_charsets([*(tables or []), *source.tables])
+    changed_server = changes_of(work.connection, source.name, "", server.identity())
+    if changed_server:
+        say(f"warning: the server of {source.name} is not the one of before: {'; '.join(changed_server)}")
     for name in tables or source.tables:
         table = Table(server, source, name)
         with progress_of(table.place) as advance:
             is_whole = source.tables.get(name, False)
             since = None if is_whole else work.since_at
             read, landed = land_table(
-                work.connection, table, work.step, since=since, is_full=is_full, on_progress=advance
+                work.connection,
+                table,
+                work.step,
+                since=since,
+                is_full=is_full,
+                on_progress=advance,
+                on_wait=say_aside,
             )
-        work.step.detail[table.place] = {"read": read, "landed": landed}
+        detail = work.step.detail[table.place] = {"read": read, "landed": landed}
         say(f"{table.place}: {read} rows read, {landed} landed")
+        columns = {column.name: column.declared_type for column in table.columns}
+        changed = changes_of(work.connection, source.name, table.name, columns)
+        if changed:
+            say(f"warning: {table.place}: columns have changed: {'; '.join(changed)}")
+        if is_compared or changed or changed_server or is_due(work.connection, table):
+            outcome = reconcile(
+                work.connection, table, work.step, since=since, may_lose_most=is_compared, on_wait=say_aside
+            )
+            detail |= {"found": outcome.rows_landed, "gone": outcome.rows_gone}
+            say(f"{table.place}: compared with the server, {outcome.rows_landed} rows found, {outcome.rows_gone} gone")
+        for note in table.notes():
+            say(f"warning: {note}")
 
 
 @app.command("json")

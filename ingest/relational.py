@@ -4,20 +4,28 @@ The server is asked for plain columns and sends text; DuckDB turns a batch of co
 the value that lands is the value the server printed.
 """
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest import raw
+from ingest.raw import DeadLetter
 from ingest.sources import RelationalSource
 from ingest.warehouse import journal
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.variables import known_names_hint, most_alike
+
+PAUSES_S = (1, 2, 4, 8, 15, 30)  # a server restarts within a minute
+UNLESS_KNOWN = """not exists (
+    from last_version as last where last.source_key = read.source_key and last.digest = md5(read.payload::varchar))"""
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,13 @@ class Column:
     is_key: bool
     is_nullable: bool
     is_time: bool  # a date with a time of day: it can tell when a row changed
+    is_whole: bool  # a whole number
     selected: str  # the column in the select list
     lands_as: Literal["text", "json", "bytes"]  # a JSON string; the JSON value that it is; base64
+    bytes_of: str  # the bytes of a text that its charset cannot read whole, else null; '': there are none such
+    charset: str
+    too_large: str  # the size of a value of which only the beginning is selected, else null; '': there are none such
+    compared: str  # the text of it that the server makes a checksum of; '': it has none that is everywhere the same
 
     def json_value(self, batch_column: str) -> str:
         """The DuckDB expression that turns a column of a batch into its JSON value."""
@@ -39,8 +52,12 @@ class Column:
         return f"{batch_column}::json" if self.lands_as == "json" else f"to_base64({batch_column})"
 
 
+class ServerLost(OperatorError):
+    """The connection broke off, or the server is not there: it may be, in a while."""
+
+
 class Server(Protocol):
-    """What a dialect has to offer. Its methods raise OperatorError when the server breaks off."""
+    """What a dialect has to offer. Its methods raise ServerLost when the server breaks off, else OperatorError."""
 
     database: str
 
@@ -61,9 +78,33 @@ class Server(Protocol):
         """The server's local time to the second, in the form that it prints times of change in."""
         ...
 
-    def batches(self, query: str) -> Iterator[Sequence[tuple[bytes | str | None, ...]]]:
-        """Rows of a query, thousands at a time, all of one consistent picture: values as the server prints them."""
+    def identity(self) -> dict[str, str]:
+        """What tells this server from others."""
         ...
+
+    def checksum(self, table: str, compared: Sequence[str], where: str) -> tuple[int, int]:
+        """Count of the rows, and the sum of their checksums, which are `ROW_SUM`."""
+        ...
+
+    def batches(self, query: str, *, has_large_values: bool) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Rows of a query, some megabytes at a time, all of one consistent picture: values as the server has them."""
+        ...
+
+    def reconnect(self) -> None:
+        """Log in again."""
+        ...
+
+
+class Batch(NamedTuple):
+    """Rows as the server printed them, and values of them that are too large."""
+
+    rows: pa.Table
+    dead_letters: list[DeadLetter]
+
+
+def text_of(original: bytes, charset: str) -> str:
+    """A text of a charset of one byte a character; a byte that it lacks is the character of that number."""
+    return "".join(bytes([byte]).decode(charset, "ignore") or chr(byte) for byte in original)
 
 
 class Table:
@@ -76,6 +117,7 @@ class Table:
         self.columns = server.columns(name, source.charsets)
         self.key = [column for column in self.columns if column.is_key]
         self.changed = self._changed_column()
+        self._notes: Counter[str] = Counter()
 
     def _changed_column(self) -> Column:
         place = f"table {self.server.database}.{self.name}"
@@ -103,28 +145,78 @@ class Table:
             raise OperatorError(problem, hint=hint)
         return changed
 
-    def batches(self, changed_since: datetime | None) -> Iterator[pa.Table]:
-        """Yield the rows changed at or after `changed_since` (all rows if None), in the order of (change time, key).
+    def raw_name(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """The raw table its rows land in, made when it is missing."""
+        return raw.raw_table(
+            connection, f"{self.source.name}__{self.name}", f"Rows of table {self.name}, one per version seen."
+        )
 
-        Columns are named c0, c1, …
-        """
-        quoted, changed = self.server.quoted, self.server.quoted(self.changed.name)
-        query = f"select {', '.join(column.selected for column in self.columns)} from {quoted(self.name)}"
-        if changed_since is not None:
-            query += f" where {changed} >= '{changed_since:%Y-%m-%d %H:%M:%S}'"
-            if self.changed.is_nullable:
-                query += f" or {changed} is null"
-        query += f" order by {', '.join([changed, *(quoted(column.name) for column in self.key)])}"
-        types = [pa.binary() if column.lands_as == "bytes" else pa.string() for column in self.columns]
+    def changed_since(self, since: datetime | None) -> str:
+        """The condition for rows changed at or after a time, and for those that no time can be told of."""
+        if since is None:
+            return "true"
+        changed = self.server.quoted(self.changed.name)
+        untold = f" or {changed} is null" if self.changed.is_nullable else ""
+        return f"({changed} >= '{since:%Y-%m-%d %H:%M:%S}' or {changed} < '1000-01-01'{untold})"
+
+    def batches(self, where: str) -> Iterator[Batch]:
+        """Yield the rows of a condition in the order of (change time, key). Columns are named c0, c1, …"""
+        quoted, columns = self.server.quoted, self.columns
+        bytes_of = [(number, column) for number, column in enumerate(columns) if column.bytes_of]
+        too_large = [(number, column) for number, column in enumerate(columns) if column.too_large]
+        selected = [column.selected for column in columns]
+        selected += [column.bytes_of for _, column in bytes_of] + [column.too_large for _, column in too_large]
+        order = ", ".join(quoted(column.name) for column in [self.changed, *self.key])
+        query = f"select {', '.join(selected)} from {quoted(self.name)} where {where} order by {order}"
+        types = [pa.binary() if column.lands_as == "bytes" else pa.string() for column in columns]
         names = [f"c{number}" for number in range(len(types))]
-        for rows in self.server.batches(query):
-            columns = zip(zip(*rows, strict=True), types, strict=True)
-            yield pa.table([pa.array(values, of_type) for values, of_type in columns], names)
+        for rows in self.server.batches(query, has_large_values=bool(too_large)):
+            (*values,) = zip(*rows, strict=True)
+            checks = iter(values[len(columns) :])
+            for number, column in bytes_of:
+                if any(originals := next(checks)):
+                    self._notes[
+                        f"texts of {column.name} with bytes that {column.charset} lacks, landed as they are"
+                    ] += len(originals) - originals.count(None)
+                    values[number] = tuple(
+                        sent if original is None else text_of(original, column.charset)
+                        for sent, original in zip(values[number], originals, strict=True)
+                    )
+            letters = []
+            for (_, column), sizes in zip(too_large, checks, strict=True):
+                for row, size in zip(rows, sizes, strict=True) if any(sizes) else ():
+                    if size:
+                        reason = f"{column.name} is too large: its beginning landed"
+                        letters.append(DeadLetter(self.place, self._position(row), reason, size + b" bytes"))
+            arrays = [pa.array(*pair) for pair in zip(values[: len(types)], types, strict=True)]
+            yield Batch(pa.table(arrays, names), letters)
+
+    def _position(self, row: Sequence[Any]) -> str:
+        """Where a row is, as `records_query` writes it."""
+        text = {
+            column.name: (row[number] or b"").decode() for number, column in enumerate(self.columns) if column.is_key
+        }
+        changed = (row[self.columns.index(self.changed)] or b"").decode()
+        return f"{self.name}/{','.join(text)}={','.join(text.values())}@{changed}"
 
     def reached(self, batch: pa.Table) -> str | None:
         """The newest change time in a batch, as the server printed it; None when it has none that is a date."""
         newest: str | None = batch.column(self.columns.index(self.changed))[-1].as_py()
-        return newest if newest and not newest.startswith("0000") else None
+        try:
+            datetime.fromisoformat(newest or "")
+        except ValueError:
+            return None
+        return newest
+
+    def note_future(self, batch: pa.Table, now: str) -> None:
+        """Count the rows that are dated after `now`."""
+        column = batch.column(self.columns.index(self.changed))
+        if count := pc.sum(pc.greater(column, now)).as_py():
+            self._notes["rows dated in the future, read again every time"] += count
+
+    def notes(self) -> list[str]:
+        """What was odd about the rows read so far."""
+        return [f"{self.place}: {count} {what}" for what, count in self._notes.items()]
 
     def records_query(self) -> str:
         """The DuckDB query that makes payload, source_key, source_at and source_position of a batch."""
@@ -151,6 +243,7 @@ def land_table(
     since: datetime | None,
     is_full: bool,
     on_progress: Callable[[int], None] = lambda rows: None,
+    on_wait: Callable[[str], None] = lambda said: None,
 ) -> tuple[int, int]:
     """Append new and changed rows to raw.<source>__<table>; return (rows read, rows landed).
 
@@ -158,44 +251,89 @@ def land_table(
     high-water mark minus the source's overlap: rows of one second, and rows of a transaction that was committed late,
     come after rows that are newer. Of what is read only rows that differ from their last landed version are appended,
     so nothing lands twice. Each batch commits with its high-water mark; that never passes the server's clock, so that a
-    row dated in the future does not hide the rows before it.
+    row dated in the future does not hide the rows before it. When the server is lost, reading goes on from the last
+    batch, after pauses that `on_wait` is told of.
     """
-    raw_name = raw.raw_table(
-        connection, f"{table.source.name}__{table.name}", f"Rows of table {table.name}, one per version seen."
-    )
+    raw_name = table.raw_name(connection)
     mark = journal.watermark(connection, table.place)
     overlap = timedelta(minutes=table.source.overlap_minutes)
     start = since if is_full or mark is None else datetime.fromisoformat(mark) - overlap
-    ceiling = table.server.now()
-    select = table.records_query()
-    unless_known = "true"
-    if _read_last_versions(connection, raw_name, start):
-        unless_known = """not exists (
-            from last_version as last
-            where last.source_key = read.source_key and last.digest = md5(read.payload::varchar))"""
     read = landed = 0
-    for batch in raw.read_ahead(table.batches(start)):
-        with transaction(connection):
-            landed_now = raw.append_selected(
-                connection, raw_name, batch, select, step.run_id, unless_known=unless_known
+    pauses = Pauses(on_wait)
+    while True:
+        try:
+            ceiling = table.server.now()
+            read_last_versions(
+                connection,
+                raw_name,
+                "source_at is null or source_at >= ? or ?",
+                [start or datetime.min, start is None],
             )
-            reached = table.reached(batch)
-            if reached is not None:
-                mark = max(mark or "", min(reached, ceiling))
-                journal.set_watermark(connection, table.place, mark, step.run_id)
-        read, landed = read + batch.num_rows, landed + landed_now
-        step.rows_in, step.rows_out = step.rows_in + batch.num_rows, step.rows_out + landed_now
-        on_progress(batch.num_rows)
-    return read, landed
+            for batch in raw.read_ahead(table.batches(table.changed_since(start))):
+                rows = batch.rows
+                with transaction(connection):
+                    landed_now = land_rows(connection, table, raw_name, batch, step)
+                    reached = table.reached(rows)
+                    if reached is not None:
+                        mark = max(mark or "", min(reached, ceiling))
+                        journal.set_watermark(connection, table.place, mark, step.run_id)
+                        start = datetime.fromisoformat(reached)
+                if reached and reached > ceiling:
+                    table.note_future(rows, ceiling)
+                read, landed = read + len(rows), landed + landed_now
+                on_progress(len(rows))
+                pauses.forget()
+            return read, landed
+        except ServerLost as error:
+            pauses.wait(error, table)
 
 
-def _read_last_versions(connection: duckdb.DuckDBPyConnection, raw_name: str, start: datetime | None) -> bool:
-    """Make temp table `last_version` of the keys that may be read again, with a digest of what was landed last; answer
-    whether there are any."""
+class Pauses:
+    """Growing pauses between tries to reach a server again."""
+
+    def __init__(self, on_wait: Callable[[str], None]) -> None:
+        self._on_wait, self._number = on_wait, 0
+
+    def forget(self) -> None:
+        """Something was read: the next loss is a new one."""
+        self._number = 0
+
+    def wait(self, error: ServerLost, table: Table) -> None:
+        """Pause and log in again, as often as it takes. Raises the error when it was tried often enough."""
+        while True:
+            if self._number == len(PAUSES_S):
+                raise error
+            seconds = PAUSES_S[self._number]
+            self._number += 1
+            self._on_wait(f"{table.place}: {error.problem}: goes on in {seconds} s, from the last row landed")
+            time.sleep(seconds)
+            try:
+                table.server.reconnect()
+                return
+            except ServerLost as again:
+                error = again
+
+
+def land_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, raw_name: str, batch: Batch, step: journal.Step
+) -> int:
+    """Append those rows of a batch that differ from temp table `last_version`; return their number."""
+    landed = raw.append_selected(
+        connection, raw_name, batch.rows, table.records_query(), step.run_id, unless_known=UNLESS_KNOWN
+    )
+    raw.append_dead_letters(connection, batch.dead_letters, step.run_id)
+    step.rows_in, step.rows_out = step.rows_in + len(batch.rows), step.rows_out + landed
+    return landed
+
+
+def read_last_versions(
+    connection: duckdb.DuckDBPyConnection, raw_name: str, where: str, values: Sequence[object] = ()
+) -> None:
+    """Make temp table `last_version` of the keys that may be read again, with a digest of what was landed last, which
+    is '' for a row that was gone."""
     connection.execute(
         f"""create or replace temp table last_version as
-            select source_key, arg_max(md5(payload::varchar), rowid) as digest from {raw_name}
-            where source_at is null or source_at >= ? or ? group by source_key""",
-        [start or datetime.min, start is None],
+            select source_key, arg_max(coalesce(md5(payload::varchar), ''), rowid) as digest from {raw_name}
+            where {where} group by source_key""",
+        values,
     )
-    return bool(connection.execute("from last_version limit 1").fetchall())

@@ -90,6 +90,7 @@ class RelationalSource(Source):
     )
     changed_column: str = Field("updated_at", pattern=r"^[A-Za-z0-9_$]+$", description="a column name")
     overlap_minutes: int = Field(10, ge=0, description="a whole number of minutes, 0 or more")
+    reconcile_hours: int = Field(24, ge=0, description="a whole number of hours, 0 for never")
 
     def check_charsets(self, tables: Iterable[str]) -> None:
         """Raise SettingsError for a charset of a table that is not among these."""

@@ -23,6 +23,10 @@ SOURCES = """
 select source, kind, read_at, failing_since, problem from ops.source_reads order by failing_since is null, source, kind
 """
 WATERMARKS = "select source, position, updated_at from ops.watermarks order by source"
+RECONCILED = """
+select source || '.' || table_name, reconciled_at, round(seconds, 1), ranges, rows_read, rows_landed, rows_gone
+from ops.reconciliations order by all
+"""
 GAPS = """
 select source, place, first_offset, last_offset, reason, noticed_at from ops.gaps
 where repaired_at is null order by noticed_at, source, place
@@ -51,6 +55,9 @@ def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta
     marks = connection.execute(WATERMARKS).fetchall()
     brief = [(source, brief_position(position), at) for source, position, at in marks]
     yield StatusTable("Read so far", ["source", "position", "at (UTC)"], brief)
+    if compared := connection.execute(RECONCILED).fetchall():
+        columns = ["table", "at (UTC)", "seconds", "ranges", "rows read again", "found", "gone"]
+        yield StatusTable("Compared with the server", columns, compared)
     columns = ["source", "partition", "first offset", "last", "reason", "noticed (UTC)"]
     missing = connection.execute(GAPS).fetchall()
     if missing:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote, unquote, urlsplit
@@ -76,6 +76,7 @@ class MariaDB:
 
     def __init__(self, host: str, port: int, user: str, password: str) -> None:
         self.host, self.port, self.user, self.password = host, port, user, password
+        self.restart: Callable[[], None] = lambda: None  # where it was started here
 
     def url(self, database: str) -> str:
         """The address in the form of SVOD_SHOP_A_URL."""
@@ -128,7 +129,15 @@ def mariadb_server(*more_options: str) -> Iterator[MariaDB]:
         options += [f"--pid-file={folder}/pid", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"]
         options += ["--local-infile=1", "--innodb-buffer-pool-size=256M", "--max-allowed-packet=64M"]
         options += more_options
-        with running([server, "--no-defaults", *user, data, *options], Path(folder, "log"), mariadb.answers):
+        with ExitStack() as stack:
+
+            def start() -> None:
+                stack.close()
+                command = [server, "--no-defaults", *user, data, *options]
+                stack.enter_context(running(command, Path(folder, "log"), mariadb.answers))
+
+            start()
+            mariadb.restart = start
             with mariadb.connect() as connection, connection.cursor() as cursor:
                 cursor.execute("alter user root@localhost identified by 'p@ss:word/1'")
             mariadb.password = "p@ss:word/1"

@@ -61,6 +61,30 @@ create table if not exists ops.source_reads (
 );
 comment on table ops.source_reads is 'Whether each source could be read: when last, since when not, and why.';
 
+create table if not exists ops.reconciliations (
+    source varchar not null,
+    table_name varchar not null,
+    reconciled_at timestamp not null,
+    ranges bigint not null, -- of keys, compared
+    rows_read bigint not null, -- of those that differed
+    rows_landed bigint not null,
+    rows_gone bigint not null,
+    seconds double not null,
+    run_id varchar not null,
+    primary key (source, table_name)
+);
+comment on table ops.reconciliations is
+    'The last comparison of each table with its server, by counts and checksums of ranges of keys.';
+
+create table if not exists ops.source_facts (
+    source varchar not null,
+    table_name varchar not null, -- empty: the server
+    facts json not null,
+    seen_at timestamp not null,
+    primary key (source, table_name)
+);
+comment on table ops.source_facts is 'Who a server is and what columns its tables have: a change is told.';
+
 create table if not exists ops.gaps (
     source varchar not null,
     place varchar not null, -- topic/partition

@@ -72,8 +72,8 @@ SETTINGS = frozenset(
 OF_THE_CALLER = frozenset({f"{PREFIX}ENV_FILE", f"{PREFIX}RUN_ID", WARNED})
 _OF_THE_TESTS = f"{PREFIX}TEST_"
 # What a source may be told, after its own name: a program that does not know the sources takes any name before these.
-SOURCE_FIELDS = ("URL", "TABLES", "CHANGED_COLUMN", "OVERLAP_MINUTES", "CHARSETS", "FILES", "ARRAY", "CHARSET", "KAFKA",
-                 "KAFKA_TOPIC", "CA_FILE")  # fmt: skip
+SOURCE_FIELDS = ("URL", "TABLES", "CHANGED_COLUMN", "OVERLAP_MINUTES", "RECONCILE_HOURS", "CHARSETS", "FILES", "ARRAY",
+                 "CHARSET", "KAFKA", "KAFKA_TOPIC", "CA_FILE")  # fmt: skip
 _OF_A_SOURCE = re.compile(f"{PREFIX}[A-Z0-9_]+_({'|'.join(SOURCE_FIELDS)})")
 _MOST_LISTED = 12
 

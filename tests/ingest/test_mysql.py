@@ -52,6 +52,7 @@ class Shop:
         full: bool = False,
         since: datetime | None = None,
         on_progress: Callable[[int], None] = lambda rows: None,
+        on_wait: Callable[[str], None] = lambda said: None,
         **declared: object,
     ) -> tuple[int, int]:
         source = self.source.model_copy(update=declared)
@@ -63,6 +64,7 @@ class Shop:
                 since=since,
                 is_full=full,
                 on_progress=on_progress,
+                on_wait=on_wait,
             )
 
     def landed(self, table: str = "clients") -> list[dict]:
@@ -86,7 +88,7 @@ def test_every_type_lands_as_the_server_prints_it(shop):
             id bigint unsigned primary key, small tinyint(1), padded int(5) zerofill, bits bit(10),
             amount decimal(30, 10), ratio double, day date, at datetime(6), clock time, year year, kind enum('а', 'б'),
             letters set('x', 'y'),
-            text mediumtext character set utf8mb4, bytes varbinary(20), blob_ blob, `odd ``name"'` int,
+            text mediumtext character set utf8mb4, bytes varbinary(20), blob_ blob, `odd ``%name"'` int,
             document json, updated_at datetime null) charset=cp1251"""
     )
     shop.execute("set sql_mode = 'ALLOW_INVALID_DATES'")
@@ -115,7 +117,7 @@ def test_every_type_lands_as_the_server_prints_it(shop):
         "text": 'Ёлка "«»" \\ \0\x01\n 😀 \u2028',
         "bytes": "AP8=",
         "blob_": "",
-        "odd `name\"'": 7,
+        "odd `%name\"'": 7,
         "document": '{"a": [1, 2.50]}',
         "updated_at": "2026-01-05 10:00:00",
     }
@@ -256,25 +258,136 @@ def test_a_wrong_name_of_a_table_or_a_column_comes_with_the_nearest_right_one(sh
         assert caught.value.hint.endswith(hint)
 
 
-def test_a_connection_lost_in_the_middle_keeps_what_was_landed(shop, mariadb):
+def fill(shop: Shop, rows: int) -> None:
     shop.execute(CLIENTS)
     shop.execute("insert into clients (name, updated_at) select repeat('x', 200), '2026-01-01' + interval seq second "
-                 "from seq_1_to_200000")  # fmt: skip
+                 f"from seq_1_to_{rows}")  # fmt: skip
+
+
+def kill_readers(server: MariaDB) -> None:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("select id from information_schema.processlist where info like 'select `id`%'")
+        for (process,) in cursor.fetchall():
+            cursor.execute(f"kill {process}")
+
+
+def landed_once(shop: Shop, rows: int) -> bool:
+    counts = shop.warehouse.execute("select count(*), count(distinct source_key) from raw.shop_a__clients").fetchone()
+    return counts == (rows, rows)
+
+
+def test_a_connection_lost_in_the_middle_is_made_anew_and_reading_goes_on(shop, mariadb, monkeypatch):
+    monkeypatch.setattr(relational, "PAUSES_S", (0, 0))
+    fill(shop, 200_000)
+    cuts = iter([True, False, True, True])  # more than the pauses there are in a row: each is followed by rows
 
     def cut(rows: int) -> None:
-        with mariadb.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("select id from information_schema.processlist where info like 'select `id`%'")
-            for (process,) in cursor.fetchall():
-                cursor.execute(f"kill {process}")
+        if next(cuts, False):
+            kill_readers(mariadb)
 
-    with pytest.raises(OperatorError, match="MySQL"):
-        shop.ingest(full=True, overlap_minutes=0, on_progress=cut)
-    landed = shop.step.rows_out
-    assert 0 < landed < 200_000
+    said: list[str] = []
+    read, landed = shop.ingest(full=True, on_progress=cut, on_wait=said.append)
+    assert landed == 200_000 and read < 300_000 and landed_once(shop, 200_000)
+    assert len(said) >= 2 and "goes on in 0 s" in said[0]
+
+
+def test_a_server_that_stays_away_ends_the_step_and_keeps_what_was_landed(shop, mariadb, monkeypatch):
+    monkeypatch.setattr(relational, "PAUSES_S", (0, 0, 0))
+    fill(shop, 200_000)
+    login = mysql.pymysql.connect
+    lost: list[int] = []
+
+    def refused(**options: object) -> object:
+        if lost:
+            raise pymysql.OperationalError(2003, "Can't connect")
+        return login(**options)
+
+    def cut(rows: int) -> None:
+        if not lost:
+            kill_readers(mariadb)
+        lost.append(rows)
+
+    monkeypatch.setattr(mysql.pymysql, "connect", refused)
+    said: list[str] = []
+    with pytest.raises(OperatorError, match="Can't connect"):
+        shop.ingest(full=True, on_progress=cut, on_wait=said.append)
+    assert len(said) == 3 and 0 < shop.step.rows_out < 200_000
+    monkeypatch.undo()
     shop.ingest()
-    assert shop.warehouse.execute(
-        "select count(*), count(distinct source_key) from raw.shop_a__clients"
-    ).fetchone() == (200_000, 200_000)
+    assert landed_once(shop, 200_000)
+
+
+def test_a_server_that_restarts_is_waited_for(warehouse, step, monkeypatch):
+    monkeypatch.setattr(relational, "PAUSES_S", (1, 2, 4, 8, 15))
+    with mariadb_server("--innodb-flush-log-at-trx-commit=1") as server:
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("create database shop")
+        shop = Shop(server, "shop", warehouse, step)
+        fill(shop, 150_000)
+        restarts = iter([True])
+
+        def restart(rows: int) -> None:
+            if next(restarts, False):
+                server.restart()
+
+        said: list[str] = []
+        assert shop.ingest(full=True, on_progress=restart, on_wait=said.append)[1] == 150_000
+        assert said and landed_once(shop, 150_000)
+
+
+def test_a_byte_that_the_charset_lacks_lands_as_it_is_and_is_told_of(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients values (1, _cp1251 x'c0983f', 0, '2026-01-01'), (2, 'Ёж', 0, '2026-01-01')")
+    with mysql.connect(shop.source) as server:
+        table = relational.Table(server, shop.source, "clients")
+        relational.land_table(shop.warehouse, table, shop.step, since=None, is_full=True)
+        assert table.notes() == ["shop_a.clients: 1 texts of name with bytes that cp1251 lacks, landed as they are"]
+    assert [client["name"] for client in shop.landed()] == ["А\x98?", "Ёж"]
+
+
+def test_of_a_value_too_large_the_beginning_lands_and_a_dead_letter_says_so(shop):
+    shop.execute("create table notes (id int primary key, text longtext, data longblob, updated_at datetime not null)")
+    shop.execute("insert into notes values (1, repeat('я', 600000), repeat('b', 2000000), '2026-01-01 10:00:00'),"
+                 "(2, 'short', 'b', '2026-01-01 10:00:01')")  # fmt: skip
+    assert shop.ingest("notes") == (2, 2)
+    large, small = shop.landed("notes")
+    assert (large["text"], len(large["data"])) == ("я" * 1000, 1336) and small["text"] == "short"
+    letters = shop.warehouse.execute("select source, source_position, reason, payload from raw.dead_letters").fetchall()
+    assert letters == [
+        ("shop_a.notes", "notes/id=1@2026-01-01 10:00:00", f"{name} is too large: its beginning landed", size)
+        for name, size in (("text", b"1200000 bytes"), ("data", b"2000000 bytes"))
+    ]
+
+
+def test_batches_are_bounded_by_bytes(shop, monkeypatch):
+    monkeypatch.setattr(mysql, "BATCH_BYTES", 1 << 20)
+    fill(shop, 20_000)
+    sizes: list[int] = []
+    shop.ingest(full=True, on_progress=sizes.append)
+    assert sum(sizes) == 20_000 and 4 <= len(sizes) <= 6
+
+
+def test_dates_that_are_none_hide_no_row_and_are_found_by_increments(shop):
+    shop.execute(CLIENTS)
+    shop.execute("set sql_mode = 'ALLOW_INVALID_DATES'")
+    shop.execute("insert into clients (id, updated_at) values (1, '2026-02-01')")
+    shop.ingest(since=datetime(2025, 1, 1))
+    shop.execute("insert into clients (id, updated_at) values (2, '0000-00-00'), (3, '2026-02-31'), (4, '9999-12-31')")
+    assert shop.ingest() == (4, 3)
+    assert shop.mark() < "2027"
+    shop.execute("insert into clients (id, updated_at) values (5, now())")
+    shop.ingest()
+    assert {client["id"] for client in shop.landed()} == {1, 2, 3, 4, 5}
+
+
+def test_columns_that_come_go_and_change_their_type_land(shop):
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, name, updated_at) values (1, 'a', '2026-01-01')")
+    shop.ingest()
+    shop.execute("alter table clients drop name, modify total varchar(20), modify id varchar(20), add inn varchar(12)")
+    shop.execute("insert into clients values ('x-2', 'n/a', '2026-01-02', '7707083893')")
+    shop.ingest()
+    assert shop.landed()[-1] == {"id": "x-2", "total": "n/a", "updated_at": "2026-01-02 00:00:00", "inn": "7707083893"}
 
 
 def test_wrong_password_and_closed_port_are_one_line_without_the_secret(mariadb, database):

@@ -9,8 +9,14 @@ landed as (
             "id": "VARCHAR", "client_id": "VARCHAR", "full_name": "VARCHAR", "position": "VARCHAR", "phone": "VARCHAR",
             "email": "VARCHAR", "is_deleted": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
         }') as contact,
-        source_position, run_id, ingested_at
+        source_key, source_position, run_id, ingested_at
     from client_contacts
+),
+
+gone as ( -- a row that is no longer at the server has landed as one without a payload
+    select source_key, max(ingested_at) as gone_at from client_contacts
+    where payload is null
+    group by source_key
 ),
 
 extracted as (
@@ -24,18 +30,21 @@ extracted as (
         contact.position as post_raw,
         [contact.phone] as phones_raw,
         [contact.email] as emails_raw,
-        coalesce(contact.is_deleted not in ('0', 'false'), false) as is_deleted,
+        coalesce(contact.is_deleted not in ('0', 'false'), false) or coalesce(ingested_at <= gone_at, false) as is_deleted,
         {{ utc_from_moscow('contact.created_at') }} as created_at,
         {{ utc_from_moscow('contact.updated_at') }} as changed_at,
+        coalesce(ingested_at > gone_at, false) as is_back,
         source_position, run_id, ingested_at
     from landed
+    left join gone using (source_key)
     where contact.id is not null
 ),
 
 latest as ( -- raw is append-only: a changed contact is there once per version
-    select * from extracted
+    select * exclude (is_back) from extracted
     qualify row_number() over (
-        partition by source_contact_id order by changed_at desc nulls last, ingested_at desc, source_position desc
+        partition by source_contact_id
+        order by is_back desc, changed_at desc nulls last, ingested_at desc, source_position desc
     ) = 1
 )
 

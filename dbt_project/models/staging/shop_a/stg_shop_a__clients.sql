@@ -10,8 +10,14 @@ landed as (
             "legal_address": "VARCHAR", "bank_name": "VARCHAR", "bik": "VARCHAR", "account": "VARCHAR",
             "corr_account": "VARCHAR", "is_deleted": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
         }') as client,
-        source_position, run_id, ingested_at
+        source_key, source_position, run_id, ingested_at
     from clients
+),
+
+gone as ( -- a row that is no longer at the server has landed as one without a payload
+    select source_key, max(ingested_at) as gone_at from clients
+    where payload is null
+    group by source_key
 ),
 
 extracted as (
@@ -28,18 +34,21 @@ extracted as (
         client.bik as bik_raw,
         client.account as account_raw,
         client.corr_account as corr_account_raw,
-        coalesce(client.is_deleted not in ('0', 'false'), false) as is_deleted,
+        coalesce(client.is_deleted not in ('0', 'false'), false) or coalesce(ingested_at <= gone_at, false) as is_deleted,
         {{ utc_from_moscow('client.created_at') }} as created_at,
         {{ utc_from_moscow('client.updated_at') }} as changed_at,
+        coalesce(ingested_at > gone_at, false) as is_back,
         source_position, run_id, ingested_at
     from landed
+    left join gone using (source_key)
     where client.id is not null
 ),
 
 latest as ( -- raw is append-only: a changed client is there once per version
-    select * from extracted
+    select * exclude (is_back) from extracted
     qualify row_number() over (
-        partition by source_company_id order by changed_at desc nulls last, ingested_at desc, source_position desc
+        partition by source_company_id
+        order by is_back desc, changed_at desc nulls last, ingested_at desc, source_position desc
     ) = 1
 )
 

@@ -9,8 +9,14 @@ landed as (
             "id": "VARCHAR", "client_id": "VARCHAR", "contact_id": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR",
             "total": "VARCHAR", "created_at": "VARCHAR", "updated_at": "VARCHAR"
         }') as ordered,
-        source_position, run_id, ingested_at
+        source_key, source_position, run_id, ingested_at
     from orders
+),
+
+gone as ( -- a row that is no longer at the server has landed as one without a payload
+    select source_key, max(ingested_at) as gone_at from orders
+    where payload is null
+    group by source_key
 ),
 
 extracted as (
@@ -26,18 +32,21 @@ extracted as (
         ordered.status as status_raw,
         ordered.total as amount_raw,
         'RUB' as currency_raw, -- shop A keeps its totals in roubles
-        false as is_deleted,
+        coalesce(ingested_at <= gone_at, false) as is_deleted,
         {{ utc_from_moscow('ordered.created_at') }} as ordered_at,
         {{ utc_from_moscow('ordered.updated_at') }} as changed_at,
+        coalesce(ingested_at > gone_at, false) as is_back,
         source_position, run_id, ingested_at
     from landed
+    left join gone using (source_key)
     where ordered.id is not null
 ),
 
 latest as ( -- raw is append-only: a changed order is there once per version
-    select * from extracted
+    select * exclude (is_back) from extracted
     qualify row_number() over (
-        partition by source_order_id order by changed_at desc nulls last, ingested_at desc, source_position desc
+        partition by source_order_id
+        order by is_back desc, changed_at desc nulls last, ingested_at desc, source_position desc
     ) = 1
 )
 
