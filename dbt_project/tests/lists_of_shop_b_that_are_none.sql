@@ -1,5 +1,5 @@
 {{ config(severity='warn') }}
--- Companies of shop B whose persons or orders are neither a list nor an object, as far as they are current: nobody can be
+-- Companies of shop B whose persons or orders are neither a list nor an object in their newest document: nobody can be
 -- read from these, and an analyst should ask the shop.
 with documents as (
     select

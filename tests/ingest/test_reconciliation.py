@@ -1,6 +1,7 @@
 """Rows that no time of change tells of are found by comparing with the server; those that are gone are said to be."""
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -158,6 +159,46 @@ def test_a_new_column_with_a_default_is_filled_in_for_rows_landed_before(shop):
     shop.execute("alter table clients drop total, modify name varchar(500)")
     assert shop.reconcile().rows_landed == 10
     assert all(row["segment"] == "new" and "total" not in row for row in shop.current().values())
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_after_late_commits_deletions_and_silent_changes_one_comparison_makes_all_equal(shop, mariadb, database):
+    chance = random.Random(14)
+    shop.execute(CLIENTS)
+    writers = [mariadb.connect(database) for _ in range(4)]
+    for writer in writers:
+        with writer.cursor() as cursor:
+            cursor.execute("set session innodb_lock_wait_timeout = 5, tx_isolation = 'READ-COMMITTED'")
+        writer.begin()
+    for round_ in range(30):
+        for number, writer in enumerate(writers):
+            with writer.cursor() as cursor:
+                minutes = [round_ - chance.choice((0, 0, 1, 30, 60)) for _ in range(20)]  # an hour late at the most
+                cursor.executemany(
+                    "insert into clients (name, updated_at) values (%s, '2026-01-01 02:00:00' + interval %s minute)",
+                    [(f"Ёж {chance.random()}", minute) for minute in minutes],
+                )
+                cursor.execute("select id from clients where mod(id, 4) = %s", (number,))
+                own = sorted(row[0] for row in cursor.fetchall())  # nobody waits for another one's locks
+                for id_ in chance.sample(own, 4):
+                    change = "delete from clients" if chance.random() < 0.5 else "update clients set name = 'silent'"
+                    cursor.execute(f"{change} where id = %s", (id_,))
+            if chance.random() < 0.4:
+                writer.commit()
+                writer.begin()
+        shop.ingest()
+    for writer in writers:
+        writer.commit()
+        writer.close()
+    shop.ingest()
+    outcome = shop.reconcile()
+    assert outcome.rows_landed and outcome.rows_gone
+    with shop.connection.cursor() as cursor:
+        cursor.execute("select id, name, cast(total as char), cast(updated_at as char) from clients")
+        at_server = {str(row[0]): row for row in cursor.fetchall()}
+    current = {key: row and tuple(row.values()) for key, row in shop.current().items()}
+    assert {key: row for key, row in current.items() if row} == at_server
+    assert shop.reconcile().rows_read == 0
 
 
 def test_a_change_of_server_or_columns_is_told_once(warehouse):
