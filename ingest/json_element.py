@@ -73,10 +73,11 @@ class Brackets:
 
 def why_not(text: bytes) -> tuple[str, bool]:
     """Why a value is no JSON, and whether its brackets and strings are right: then its end is where it seems to be."""
+    problem = "nested too deeply"  # where only what comes after parsing takes more depth than there is
     try:
         decoder.decode(text)
     except RecursionError:
-        return "nested too deeply", True
+        return problem, True
     except msgspec.ValidationError:
         return "a number with too many digits", True
     except ArithmeticError:
@@ -86,6 +87,8 @@ def why_not(text: bytes) -> tuple[str, bool]:
         problem = "half a surrogate pair" if "surrogate" in what or "truncated" in what else f"not JSON: {what}"
     try:
         json.loads(text, strict=False)  # takes NaN, control characters and half a pair
+    except RecursionError:
+        return problem, True
     except ValueError:
         return problem, False
     return problem, True

@@ -104,6 +104,8 @@ class JSONFile:
                 for batch in self._batches(splitter, position, landed.objects):
                     yield batch._replace(disk_position=text.disk_position)
                 header = splitter.header()
+                if header is None and not splitter.problem:
+                    splitter.problem = "has no JSON before its array"
             if text.stray_chunks:
                 self.warnings.append(
                     f"{self.name} holds bytes that are not UTF-8, first at byte {text.stray_at}: read as Windows-1251"

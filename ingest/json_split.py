@@ -77,7 +77,7 @@ class Splitter:
         """Go to the array, and into it. Raises NoArray."""
         for key in self._keys:
             self._take(b"{")
-            while self._next_byte() == b'"' and decoder.decode(self._value()) != key:
+            while self._next_byte() == b'"' and not self._is_next(key):
                 self._take(b":")
                 self._value()
                 self._take(b",")
@@ -115,6 +115,12 @@ class Splitter:
             node.pop(self._keys[-1])
             return dict(header)
         return None
+
+    def _is_next(self, key: str) -> bool:
+        try:
+            return bool(decoder.decode(self._value()) == key)
+        except DECODE_ERRORS:
+            return False
 
     def _take(self, byte: bytes) -> None:
         if self._next_byte() != byte:

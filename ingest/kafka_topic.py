@@ -26,6 +26,7 @@ POLL_S = 0.1
 BATCH_BYTES = 4 << 20
 BUFFER_KB = 8 << 10  # fetched ahead
 BOOTSTRAP_S = 10.0
+TOPIC_ID_S = 5.0
 STALL_S = 60.0  # no partition moved for so long: the broker is gone, or holds back what it announced
 NO_TOPIC_ID = "A" * 22  # 16 zero bytes: brokers before 2.8 give no ids
 REFUSALS = {
@@ -135,11 +136,13 @@ class Topic:
 
     @property
     def topic_id(self) -> str | None:
-        """The id that the topic got when it was made; None where brokers give none."""
+        """The id that the topic got when it was made; None where brokers give none, as before version 2.8 (KIP-516)."""
+        if self.login.api_version and tuple(map(int, self.login.api_version.split("."))) < (2, 8):
+            return None
         try:
-            described = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=BOOTSTRAP_S)
-            topic_id = str(described[self.name].result(BOOTSTRAP_S).topic_id)
-        except KafkaException:
+            described = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=TOPIC_ID_S)
+            topic_id = str(described[self.name].result(TOPIC_ID_S).topic_id)
+        except (KafkaException, TimeoutError):
             return None
         return None if topic_id == NO_TOPIC_ID else topic_id
 

@@ -159,29 +159,27 @@ class MySQLServer:
 
     def batches(self, query: str, *, has_large_values: bool) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Rows of one statement, which is one consistent picture, read by a server-side cursor."""
-        chunk_rows, sampled = (CHUNK_LARGE_ROWS, 1) if has_large_values else (CHUNK_ROWS, 20)
         with self._telling(), self.connection.cursor() as cursor:
             with said_when_slow(self._wait):  # a table that is locked, a sort without an index
                 cursor.execute(query)
-            rows: list[tuple[Any, ...]] = []
-            size = 0
             try:
-                while chunk := self._next(cursor, chunk_rows):
-                    rows += chunk
-                    size += sampled * sum(len(value) for row in chunk[::sampled] for value in row if value)
-                    if size >= BATCH_BYTES or len(rows) >= BATCH_ROWS:
-                        yield rows
-                        rows, size = [], 0
+                while rows := self._next(cursor, has_large_values):
+                    yield rows
             except pymysql.MySQLError:
                 # else PyMySQL, closing, reads on from a socket that is gone
                 vars(cursor)["_result"].unbuffered_active = False
                 raise
-            if rows:
-                yield rows
 
-    def _next(self, cursor: SSCursor, rows: int) -> Sequence[tuple[Any, ...]]:
+    def _next(self, cursor: SSCursor, has_large_values: bool) -> list[tuple[Any, ...]]:
+        """The next rows, some megabytes of them: of rows without large values, every twentieth is measured."""
+        chunk_rows, sampled = (CHUNK_LARGE_ROWS, 1) if has_large_values else (CHUNK_ROWS, 20)
+        rows: list[tuple[Any, ...]] = []
+        size = 0
         with said_when_slow(self._wait):
-            return cursor.fetchmany(rows)
+            while size < BATCH_BYTES and len(rows) < BATCH_ROWS and (chunk := cursor.fetchmany(chunk_rows)):
+                rows += chunk
+                size += sampled * sum(len(value) for row in chunk[::sampled] for value in row if value)
+        return rows
 
 
 @contextmanager

@@ -182,17 +182,12 @@ class Reconciliation:
 
     def _land_tombstones(self) -> None:
         names = ",".join(column.name for column in self.table.key)
+        gone = self.connection.execute("from vanished").to_arrow_table()
+        position = sql_text(f"{self.table.name}/{names}=")
+        now = sql_text(self._asked(self.table.server.now))
+        select = f"select null::json, source_key, {now}::timestamp, {position} || source_key || '@gone' from batch"
         with transaction(self.connection):
-            self.connection.execute(
-                f"""insert into {self._raw_name}
-                    select null, source_key, ?::timestamp, ? || source_key || '@gone', ?, ?::timestamp from vanished""",
-                [
-                    self._asked(self.table.server.now),
-                    f"{self.table.name}/{names}=",
-                    self.step.run_id,
-                    journal.utc_now(),
-                ],
-            )
+            raw.append_selected(self.connection, self._raw_name, gone, select, self.step.run_id)
 
 
 def reconcile(

@@ -318,8 +318,10 @@ def land_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, raw_name: str, batch: Batch, step: journal.Step
 ) -> int:
     """Append those rows of a batch that differ from temp table `last_version`; return their number."""
+    has_versions = connection.execute("from last_version limit 1").fetchall()
+    unless_known = UNLESS_KNOWN if has_versions else "true"  # a first read need not hash its rows
     landed = raw.append_selected(
-        connection, raw_name, batch.rows, table.records_query(), step.run_id, unless_known=UNLESS_KNOWN
+        connection, raw_name, batch.rows, table.records_query(), step.run_id, unless_known=unless_known
     )
     raw.append_dead_letters(connection, batch.dead_letters, step.run_id)
     step.rows_in, step.rows_out = step.rows_in + len(batch.rows), step.rows_out + landed

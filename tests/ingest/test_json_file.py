@@ -184,6 +184,13 @@ def test_what_follows_the_array_and_is_no_json_fails_and_every_object_lands(fold
     assert (folder.landed(), folder.headers()) == ([company(1)], [HEADER])
 
 
+def test_what_is_no_json_before_the_array_fails_and_every_object_lands(folder):
+    folder.write(document(company(1)).replace('"B"', "oops").replace('"shop"', '"sh\\qop"'))
+    with pytest.raises(OperatorError, match="has no JSON before its array"):
+        folder.ingest()
+    assert (folder.landed(), folder.headers()) == ([company(1)], [])
+
+
 def test_a_file_of_the_same_size_and_time_with_another_end_is_read_again(folder):
     path = folder.write(document(company(1)))
     status = path.stat()

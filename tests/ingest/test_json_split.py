@@ -157,6 +157,16 @@ def test_the_array_is_looked_for_by_its_path_alone(tmp_path):
             Splitter(text, ["companies"]).find_array()
 
 
+@pytest.mark.parametrize("depth", [5, 9, 100, 400, 700, 850, 900, 950, 980, 1500, 100_000])
+def test_any_depth_lands_or_is_a_dead_letter(tmp_path, depth):
+    for opening, closing in (b"[", b"]"), (b'{"a":', b"}"):
+        deep = b'{"uid": "x", "deep": ' + opening * depth + b"1" + closing * depth + b"}"
+        elements, splitter = split(tmp_path / "a.json", BEFORE + company(1) + b"," + deep + b"," + company(2) + AFTER)
+        assert [uid for uid in uids(elements) if uid != "x"] == ["b-1", "b-2"] and splitter.problem == ""
+        (element,) = [element for element in elements if element.text == deep[: json_split.KEPT_BYTES]]
+        assert bool(element.payload) != (element.problem in ("nested too deeply", "not JSON: it does not end"))
+
+
 changes = st.tuples(
     st.integers(0, 10_000),
     st.sampled_from(["delete", "insert", "replace"]),

@@ -30,7 +30,8 @@ extracted as (
         contact.position as post_raw,
         [contact.phone] as phones_raw,
         [contact.email] as emails_raw,
-        coalesce(contact.is_deleted not in ('0', 'false'), false) or coalesce(ingested_at <= gone_at, false) as is_deleted,
+        coalesce(contact.is_deleted not in ('0', 'false'), false)
+        or coalesce(ingested_at <= gone_at, false) as is_deleted,
         {{ utc_from_moscow('contact.created_at') }} as created_at,
         {{ utc_from_moscow('contact.updated_at') }} as changed_at,
         coalesce(ingested_at > gone_at, false) as is_back,

@@ -34,7 +34,8 @@ extracted as (
         client.bik as bik_raw,
         client.account as account_raw,
         client.corr_account as corr_account_raw,
-        coalesce(client.is_deleted not in ('0', 'false'), false) or coalesce(ingested_at <= gone_at, false) as is_deleted,
+        coalesce(client.is_deleted not in ('0', 'false'), false)
+        or coalesce(ingested_at <= gone_at, false) as is_deleted,
         {{ utc_from_moscow('client.created_at') }} as created_at,
         {{ utc_from_moscow('client.updated_at') }} as changed_at,
         coalesce(ingested_at > gone_at, false) as is_back,
