@@ -11,6 +11,7 @@ from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import utc_now
 
 BASELINE = "baseline"  # the label of the snapshot; models of the move look for it
+ON_AGAIN = "robots-on"  # the step of the checklist
 _FORMER = "former baseline"
 
 
@@ -23,13 +24,12 @@ class Box(NamedTuple):
     source_portal: str | None
     baseline_snapshot: int | None
     baseline_at: datetime | None
-    automation_off_at: datetime | None
 
 
 def box_of(connection: duckdb.DuckDBPyConnection, portal: str) -> Box | None:
     """What is known of the portal that answered to this name last."""
     row = connection.execute(
-        """select box.portal, box.mark, box.source_portal, box.baseline_snapshot, box.baseline_at, box.automation_off_at
+        """select box.portal, box.mark, box.source_portal, box.baseline_snapshot, box.baseline_at
            from transfer.boxes as box inner join sync.portals as known using (portal, mark) where portal = ?""",
         [portal],
     ).fetchone()
@@ -70,6 +70,17 @@ def say_automation_is_off(connection: duckdb.DuckDBPyConnection, portal: str) ->
 
 
 def is_automation_off(connection: duckdb.DuckDBPyConnection, portal: str) -> bool:
-    """Whether somebody has said so, of this very box."""
-    box = box_of(connection, portal)
-    return box is not None and box.automation_off_at is not None
+    """Whether somebody has said so, of this very box, and nobody that it is on again: by ticking that step, or by a
+    final run that left nothing to do."""
+    row = connection.execute(
+        """select box.automation_off_at > coalesce((
+                   select max(written_at) from transfer.journal where step = ?), '-infinity'::timestamp)
+           from transfer.boxes as box inner join sync.portals as known using (portal, mark) where portal = ?""",
+        [ON_AGAIN, portal],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def forget_automation_is_off(connection: duckdb.DuckDBPyConnection, portal: str) -> None:
+    """The move is over: people switch it on, and whoever pushes once more has to ask them."""
+    connection.execute("update transfer.boxes set automation_off_at = null where portal = ?", [portal])

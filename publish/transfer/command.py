@@ -18,6 +18,7 @@ from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import print_table, say, say_aside
 from publish.bitrix24.run import Result
+from publish.change_limit import Limit
 from publish.screen import MEMORY_LIMIT, PushProgress, warehouse
 from publish.settings import Settings, read_settings
 from publish.transfer import dates, gate, stages, status, verdict
@@ -25,9 +26,9 @@ from publish.transfer.kinds import MART
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.push import Word, push, zone_of
 from publish.transfer.report_command import report_command
-from publish.transfer.stages import planned_so_far
 from publish.transfer.steps import BOX, pace_of
 from publish.transfer.stopwatch import Stopwatch
+from publish.transfer.to_do import planned_so_far
 
 app = typer.Typer(help="Move a company from a cloud portal to a box.", no_args_is_help=True)
 app.command("report")(report_command)
@@ -121,6 +122,7 @@ def verify_command() -> None:
     """Say what the comparison of all records came to, as it was made last; exit 3 when the portals differ without a
     reason."""
     with _reading(read_settings()) as connection:
+        gate.check(connection)
         result = verdict.read(connection)
     for line in result.lines:
         say(f"publish transfer verify: {line}")
@@ -153,12 +155,15 @@ def push_command(
     new_box: Annotated[
         bool, typer.Option("--new-box", help="The box at this address is another one than that moved to before.")
     ] = False,
+    let_through: Annotated[bool, typer.Option("--let-through", help="Let many deletions through, this once.")] = False,
 ) -> None:
     """Send the box what marts.transfer_records says. May be stopped at any moment and run again."""
     settings = read_settings()
     webhook, name = settings.box()
     with warehouse(settings) as connection:
         gate.check(connection)
+        if settings.transfer_deletions == "delete" and not let_through:
+            gate.check_deletions(connection, Limit(settings.fuse_share, settings.fuse_floor))
         ledger = TransferLedger(connection, name, _cloud(connection, settings))
         with journal.step(connection, journal.TRANSFER_PUSH) as step, terminal.progress_bars() as bars:
             shown = PushProgress(bars, journal.TRANSFER_PUSH)

@@ -8,6 +8,7 @@ import duckdb
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import stamps
+from publish.change_limit import Limit
 from publish.gate import check_last_run
 from publish.transfer.kinds import MART
 
@@ -36,6 +37,24 @@ def check(connection: duckdb.DuckDBPyConnection) -> None:
         raise OperatorError(
             f"{later[0]} {'were' if ' and ' in later[0] else 'was'} read after the models of the move were built",
             hint=f"{_AGAIN} builds them of what was read last",
+            exit_status=3,
+        )
+
+
+def check_deletions(connection: duckdb.DuckDBPyConnection, limit: Limit) -> None:
+    """Return when no more of a kind is to be deleted in the box than the limit lets through: a right that was lost in
+    the cloud looks like records that are gone.
+
+    Raises OperatorError with exit status 3.
+    """
+    rows = connection.execute(
+        f"select entity, count(*) filter (action = 'delete'), count(*) from {MART} group by 1 order by 1"
+    ).fetchall()
+    many = [f"{entity} {gone:,} of {of:,}" for entity, gone, of in rows if limit.is_exceeded(gone, of)]
+    if many:
+        raise OperatorError(
+            f"it would delete {', '.join(many)}; SVOD_FUSE_SHARE={limit.share:g} lets less through",
+            hint="if it is meant, `publish transfer push --let-through`, this once; does the webhook still see all?",
             exit_status=3,
         )
 

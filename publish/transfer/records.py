@@ -216,6 +216,18 @@ class Work:
             yield page
 
 
+def no_longer_wanted(ledger: Ledger) -> list[Key]:
+    """Dead letters of records that the mart has nothing to send of any more."""
+    rows = ledger.connection.execute(
+        f"""select entity, origin_id from portal_dead_letters as letter
+            where entity in (select unnest(?)) and not exists (
+                from {MART} as wanted where wanted.entity = letter.entity and wanted.source_id = letter.origin_id
+                    and wanted.action <> 'none')""",
+        [list(MOVED)],
+    ).fetchall()
+    return [Key(entity, source_id) for entity, source_id in rows]
+
+
 # References -----------------------------------------------------------------------------------------------------------
 
 

@@ -19,8 +19,9 @@ from publish.settings import Settings
 from publish.transfer import baseline as baselines
 from publish.transfer import boxes, forecast, gate, verdict
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.records import Work
+from publish.transfer.records import no_longer_wanted
 from publish.transfer.steps import Programs, Steps
+from publish.transfer.to_do import planned, planned_so_far
 
 FROZEN = "frozen"
 _MOST_PASSES = 5
@@ -103,9 +104,13 @@ class Stage:
     def compare(self) -> int:
         """Say what the comparison of all records comes to; how many are set aside. Raises OperatorError with exit
         status 3 where the portals differ without a reason."""
+        if self.took[-1].step == forecast.PUSH:  # it wrote nothing, but the models have not seen what was refused
+            self.build()
         with opened(self.settings.warehouse) as connection:
             result = verdict.read(connection)
-            set_aside = TransferLedger(connection, self.portal, self.settings.cloud).dead_letters()
+            ledger = TransferLedger(connection, self.portal, self.settings.cloud)
+            ledger.take_off("dead_letters", no_longer_wanted(ledger))
+            set_aside = ledger.dead_letters()
         for line in result.lines:
             say(f"{self.name}: {line}")
         result.check()
@@ -118,22 +123,6 @@ class Stage:
                 hint="why is said above; run it again, and it goes on from there",
                 exit_status=status,
             )
-
-
-def planned(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int]:
-    """What the box is to get, by kind, the creates too that wait for an answer."""
-    ledger = TransferLedger(connection, portal, settings.cloud)
-    work = Work(ledger, settings.moved_entities, settings.transfer_deletions == "delete")
-    work.plan()
-    counts = work.counts()
-    later = work.count() - sum(counts.values())
-    unanswered = len(ledger.open_intents())
-    return counts | ({"afterwards": later} if later else {}) | ({"unanswered": unanswered} if unanswered else {})
-
-
-def planned_so_far(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int]:
-    """The same; nothing before the models have been built for the first time."""
-    return planned(connection, settings, portal) if gate.is_built(connection) else {}
 
 
 @contextmanager
@@ -241,6 +230,9 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
     with _moving(settings, journal.TRANSFER_FINAL, word, steps) as under_way:
         began_at = under_way.steps.time()
         with opened(settings.warehouse) as connection:
+            connection.execute(  # whoever waits for the end does not wait for the next try of what was refused
+                "update transfer.dead_letters set next_at = ? where portal = ?", [journal.utc_now(), under_way.portal]
+            )
             expected = forecast.standstill(connection, planned_so_far(connection, settings, under_way.portal))
         under_way.forecast = expected.seconds if expected else None
         if expected:
@@ -256,6 +248,9 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
         set_aside = under_way.compare()
         for line in under_way.steps.hand_over():
             say(f"{under_way.name}: {line}")
+        with opened(settings.warehouse) as connection:
+            if not set_aside:
+                boxes.forget_automation_is_off(connection, under_way.portal)
         _raise_set_aside(set_aside)
 
 

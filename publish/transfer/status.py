@@ -11,7 +11,7 @@ from ingest.warehouse.errors import OperatorError
 from publish.settings import Settings
 from publish.transfer import boxes, forecast, gate, verdict
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.stages import planned_so_far
+from publish.transfer.to_do import planned_so_far
 
 _STAGES = (journal.TRANSFER_BASELINE, journal.TRANSFER_REHEARSAL, journal.TRANSFER_DELTA, journal.TRANSFER_FINAL)
 
@@ -36,7 +36,7 @@ def lines(connection: duckdb.DuckDBPyConnection, settings: Settings, freeze_at: 
     else:
         what = "nothing was restored" if box.baseline_snapshot is None else f"snapshot {box.baseline_snapshot}"
         yield f"baseline: {box.baseline_at:%Y-%m-%d %H:%M} UTC, {what}"
-    is_off = box is not None and box.automation_off_at is not None
+    is_off = boxes.is_automation_off(connection, portal)
     yield f"automation of the box: {'said to be off' if is_off else 'nobody has said that it is off'}"
     to_do = planned_so_far(connection, settings, portal)
     yield f"to do, by the last models: {forecast.listed(to_do) or 'nothing'}"

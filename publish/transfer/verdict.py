@@ -44,5 +44,16 @@ def read(connection: duckdb.DuckDBPyConnection) -> Verdict:
     ).fetchall()
     counted = {name: number for name, number in row.items() if name.endswith(("_count", "_differences"))}
     told = ", ".join(f"{name.removesuffix('_count').replace('_', ' ')} {number:,}" for name, number in counted.items())
-    exact = "exact" if row["is_exact"] else "not exact"
-    return Verdict(bool(row["is_exact"]), row["refused_count"], int(unexplained), [f"comparison: {exact} ({told})"])
+    is_exact = bool(row["is_exact"] and row.get("compared_count", 1))  # of nothing at all, nothing is proven
+    lines = [f"comparison: {'exact' if is_exact else 'not exact'} ({told})"]
+    if row.get("cloud_read_at") and row.get("box_read_at"):
+        lines.append(
+            f"  {row['cloud_host']} as it was read on {row['cloud_read_at']:%Y-%m-%d %H:%M} UTC, {row['box_host']} "
+            f"on {row['box_read_at']:%Y-%m-%d %H:%M}"
+        )
+    if conflicts := row.get("conflict_count"):
+        lines.append(
+            f"  {conflicts:,} records were changed in both portals and are left to people: "
+            "select * from marts.transfer_outcomes where outcome = 'conflict'"
+        )
+    return Verdict(is_exact, row["refused_count"], int(unexplained), lines)

@@ -5,9 +5,10 @@ import os
 import duckdb
 import pytest
 
-from ingest.warehouse import journal
+from ingest.warehouse import checklist, journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
+from publish.change_limit import Limit
 from publish.transfer import boxes, gate
 from tests.publish.transfer import office
 
@@ -66,6 +67,16 @@ def test_a_run_that_a_gate_stopped_or_that_was_killed_lets_nothing_out(built):
     assert "never run" in reason(built)
 
 
+def test_more_deletions_of_a_kind_than_the_limit_lets_through_need_a_word(built):
+    for number in range(30):
+        office.wants(built, "activity", number, action="delete" if number < 10 else "none", target=number)
+    gate.check_deletions(built, Limit(0.5, 0))
+    gate.check_deletions(built, Limit(0.2, 100))
+    with pytest.raises(OperatorError, match="activity 10 of") as stopped:
+        gate.check_deletions(built, Limit(0.2, 5))
+    assert stopped.value.exit_status == 3
+
+
 def test_the_word_that_automation_is_off_holds_for_the_very_box_it_was_said_of(built):
     assert not boxes.is_automation_off(built, "box.test")
     built.execute(
@@ -74,5 +85,13 @@ def test_the_word_that_automation_is_off_holds_for_the_very_box_it_was_said_of(b
     )
     boxes.say_automation_is_off(built, "box.test")
     assert boxes.is_automation_off(built, "box.test")
+    now = journal.utc_now()
+    checklist.add(built, checklist.Work("robots-on", now, now, ""))
+    assert not boxes.is_automation_off(built, "box.test")
+    boxes.say_automation_is_off(built, "box.test")
+    assert boxes.is_automation_off(built, "box.test")
+    boxes.forget_automation_is_off(built, "box.test")
+    assert not boxes.is_automation_off(built, "box.test")
+    boxes.say_automation_is_off(built, "box.test")
     built.execute("update sync.portals set mark = 'another'")
     assert not boxes.is_automation_off(built, "box.test")

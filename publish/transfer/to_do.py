@@ -1,0 +1,24 @@
+"""What a push would do, as the models have it that were built last."""
+
+import duckdb
+
+from publish.settings import Settings
+from publish.transfer import gate
+from publish.transfer.ledger import TransferLedger
+from publish.transfer.records import Work
+
+
+def planned(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int]:
+    """What the box is to get, by kind, the creates too that wait for an answer."""
+    ledger = TransferLedger(connection, portal, settings.cloud)
+    work = Work(ledger, settings.moved_entities, settings.transfer_deletions == "delete")
+    work.plan()
+    counts = work.counts()
+    later = work.count() - sum(counts.values())
+    unanswered = len(ledger.open_intents())
+    return counts | ({"afterwards": later} if later else {}) | ({"unanswered": unanswered} if unanswered else {})
+
+
+def planned_so_far(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int]:
+    """The same; nothing before the models have been built for the first time."""
+    return planned(connection, settings, portal) if gate.is_built(connection) else {}
