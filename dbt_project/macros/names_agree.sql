@@ -1,13 +1,17 @@
 {#- True where two name forms, rows of aliases `a` and `b` with the columns of int_contacts__named, may be one person's.
     Given parts must be equal, an initial must open the other's word, a missing part contradicts nothing; one slip of
-    the pen is forgiven in all. Without a surname on one side the given names must be equal. Text that is no name agrees
-    only with the same text. -#}
+    the pen is forgiven in all. Without a surname on one side the given names must be equal. Surname and given name in the
+    other order are the same where a patronymic is missing: "Роман Давид" can be read both ways. Text that is no name
+    agrees only with the same text. -#}
 {% macro names_agree(a, b) -%}
     case
         when {{ a }}.name_kind = 'text' or {{ b }}.name_kind = 'text'
             then {{ a }}.name_kind = {{ b }}.name_kind and {{ a }}.last_key = {{ b }}.last_key
         when {{ a }}.last_key is null or {{ b }}.last_key is null
             then {{ a }}.first_key = {{ b }}.first_key and coalesce({{ a }}.second_key = {{ b }}.second_key, true)
+        when {{ a }}.last_key = {{ b }}.first_key and {{ a }}.first_key = {{ b }}.last_key
+            and ({{ a }}.second_initial is null or {{ b }}.second_initial is null)
+            then true
         when coalesce({{ a }}.first_initial <> {{ b }}.first_initial, false)
             or coalesce({{ a }}.second_initial <> {{ b }}.second_initial, false)
             then false

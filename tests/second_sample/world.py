@@ -98,6 +98,7 @@ class World:
         self.answers: dict[str, list[dict[str, Any]]] = {name: [] for name in ANSWERS}
         self.people: list[Person] = []
         self._phones: set[str] = set()
+        self._inns: set[str] = set()
         self._count = self._uids = 0
         self.companies = [self._company() for _ in range(companies)]
         self.rejected = [company for company in self.companies if company.outcome != "published"]
@@ -107,8 +108,7 @@ class World:
 
     def _company(self) -> Company:
         rng = self.rng
-        digits = f"{rng.randrange(1, 93):02}{rng.randrange(10**7):07}"
-        inn = digits + numbers.calc_company_check_digit(digits)
+        inn = self._new_inn()
         if rng.random() < 0.33:
             name, title, defect = titles.institution(rng)
         else:
@@ -120,6 +120,15 @@ class World:
         if outcome == "published":
             self.answers["golden_companies"].append({"company_key": inn, "inn": inn, "title": title, "defect": defect})
         return company
+
+    def _new_inn(self) -> str:
+        """An INN of a legal entity that nobody has yet."""
+        while True:
+            digits = f"{self.rng.randrange(1, 93):02}{self.rng.randrange(10**7):07}"
+            inn = digits + numbers.calc_company_check_digit(digits)
+            if inn not in self._inns:
+                self._inns.add(inn)
+                return inn
 
     def _typed_inn(self, inn: str) -> tuple[str, str]:
         """As typed, and what becomes of the company."""
