@@ -188,7 +188,10 @@ def registry_command() -> None:
         if not settings.token:
             if not settings.file:
                 step.detail["skipped"] = "SVOD_REGISTRY_TOKEN is not set"
-            say(f"{step.name}: SVOD_REGISTRY_TOKEN is not set, the service is not asked; verdicts held are used")
+            say(
+                f"{step.name}: SVOD_REGISTRY_TOKEN is not set, the service is not asked; verdicts held are used, and a "
+                "company without one waits until it is set, or SVOD_REGISTRY_FILE"
+            )
             return
         landed_before = step.rows_out
         with work.going_on():

@@ -108,7 +108,8 @@ class JSONFile:
                     splitter.problem = "has no JSON before its array"
             if text.stray_chunks:
                 self.warnings.append(
-                    f"{self.name} holds bytes that are not UTF-8, first at byte {text.stray_at}: read as Windows-1251"
+                    f"{self.name} holds bytes that are not UTF-8, first at byte {text.stray_at}: read as Windows-1251; "
+                    f"ask for a clean one, or set {self.source.variable('charset')}=cp1251 if all of it is"
                 )
             broken = self._broken(splitter, text, position.objects)
             position.is_complete, position.problem = broken is None, broken.problem if broken else ""

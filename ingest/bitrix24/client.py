@@ -218,7 +218,8 @@ class Client:
             except (httpx.HTTPError, ValueError) as error:
                 for command in commands:
                     self.pace.lost(command.method, command.elements)
-                await self._patience.failed(self.host, f"gave no proper answer ({type(error).__name__})")
+                why = f"HTTP {answer.status_code}, no JSON" if isinstance(error, ValueError) else type(error).__name__
+                await self._patience.failed(self.host, f"gave no proper answer ({why})")
                 return [LOST] * len(commands)
             if not isinstance(decoded, dict) or "result" not in decoded:
                 outcome = await self._refused(

@@ -54,7 +54,7 @@ async def _read(work: Landing, source: PortalSource, label: str, wishes: Wishes,
         seconds = monotonic() - started
     _tell(work, source, snapshot, figures, client.requests, seconds)
     for name in reading.unread:
-        say(f"{source.name}: {name} could not be read, the webhook has no right for them")
+        say(f"{source.name}: {name} could not be read: where they are to move, give the webhook the right for them")
 
 
 def _tell(
