@@ -199,19 +199,24 @@ def _inn(pieces: Sequence[str], *, is_first: bool) -> Iterator[str]:
     digits = "".join(pieces)
     if len(pieces) == 1 and len(digits) in (18, 19, 20, 21):
         digits = digits[:-9]
-    if len(digits) in (10, 12) and not digits.startswith("00"):  # there is no region 00
+    if len(digits) in (10, 12):
         yield digits
     elif is_first and len(digits) in (9, 11) and digits[0] != "0":
         yield "0" + digits
 
 
 def is_valid(inn: str) -> bool:
-    """Whether the control digits of ten or twelve digits are right (`macros/inn.sql` cites the rule)."""
+    """Whether ten or twelve digits can be an INN: by its control digits, and as there is no region 00 (`macros/inn.sql`
+    cites the rules)."""
     weights = {10: (_LAST_OF_TEN,), 12: (_LAST_OF_TEN_OF_TWELVE, _LAST_OF_TWELVE)}[len(inn)]
-    return len(set(inn)) > 1 and all(
-        sum(int(digit) * weight for digit, weight in zip(inn, of_digit, strict=False)) % 11 % 10
-        == int(inn[len(of_digit)])
-        for of_digit in weights
+    return (
+        len(set(inn)) > 1
+        and not inn.startswith("00")
+        and all(
+            sum(int(digit) * weight for digit, weight in zip(inn, of_digit, strict=False)) % 11 % 10
+            == int(inn[len(of_digit)])
+            for of_digit in weights
+        )
     )
 
 
