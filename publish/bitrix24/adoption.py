@@ -156,7 +156,9 @@ async def _details(run: Run) -> None:
         for page in _pages(run, sql):
             intents = [Intent(detail.entity, *row) for row in page]
             there = {entry.origin_id: entry for entry in await executed(run.client, run.parts, intents)}
-            ours = await _as_sent_before(run, detail, [i for i in intents if _is_open(i, there.get(i.origin_id))])
+            # What is there, if anything, is not as it is wanted.
+            others = [i for i in intents if i.origin_id not in there or there[i.origin_id].is_adopted]
+            ours = await _as_sent_before(run, detail, others)
             _take(
                 run,
                 detail.entity,
@@ -166,18 +168,14 @@ async def _details(run: Run) -> None:
             run.result.adopted += len(ours)
 
 
-def _is_open(intent: Intent, there: Entry | None) -> bool:
-    """Whether what is there, if anything, is not as it is wanted."""
-    return there is None or there.is_adopted
-
-
 async def _as_sent_before(run: Run, detail: Detail, wanted: Sequence[Intent]) -> dict[str, Entry]:
-    """Lines of those that are there as they were sent at some time before."""
-    versions = run.ledger.versions(detail.entity, [intent.origin_id for intent in wanted])
+    """Lines of those that are there as they were, or may have been, sent at some time before."""
+    keys = [intent.origin_id for intent in wanted]
+    newer, older = run.ledger.updates_under_way(detail.entity, keys), run.ledger.versions(detail.entity, keys)
     earlier = [
         dataclasses.replace(intent, wanted=version)
         for intent in wanted
-        for version in versions.get(intent.origin_id, ())
+        for version in (*newer.get(intent.origin_id, ()), *older.get(intent.origin_id, ()))
         if decoded(version)
     ]
     there = await executed(run.client, run.parts, earlier)
