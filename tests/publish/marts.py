@@ -122,7 +122,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Functions that `fill` names its records with, and the journal of a model run that passed."""
     connection.execute("create or replace macro company_id(n) as 'c-' || lpad(hex(n), 16, '0')")
     connection.execute("create or replace macro contact_id(n) as 'p-' || lpad(hex(n), 16, '0')")
-    connection.execute("create or replace macro inn(n) as lpad((7700000000 + n)::varchar, if(n % 4 = 0, 12, 10), '0')")
+    connection.execute("create or replace macro inn(n) as if(n % 4 = 0, '50', '') || (7700000000 + n)")
     model_run(connection, "done")
 
 

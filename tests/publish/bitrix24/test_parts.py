@@ -24,7 +24,7 @@ TEXTS = {
         r'"RQ_DIRECTOR":"Иванов Иван"}'
     ),
     ("requisite", marts.company_id(4)): (
-        r'{"PRESET_ID":"INDIVIDUAL","NAME":"ИП","RQ_INN":"007700000004","RQ_KPP":null,"RQ_OGRN":null,'
+        r'{"PRESET_ID":"INDIVIDUAL","NAME":"ИП","RQ_INN":"507700000004","RQ_KPP":null,"RQ_OGRN":null,'
         r'"RQ_OGRNIP":"1027700000004","RQ_COMPANY_NAME":"ООО \"Ромашка & Ко\" № 4",'
         r'"RQ_COMPANY_FULL_NAME":"Общество с ограниченной ответственностью \"Ромашка\" № 4",'
         r'"RQ_DIRECTOR":"Иванов Иван"}'
