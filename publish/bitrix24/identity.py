@@ -182,25 +182,26 @@ async def _put_back(
 
 
 def _drop_lost(ledger: Ledger, parts: Catalogue, number: int) -> None:
-    """Let what is lost leave the ledger, and remember in the same moment since which push the portal has lost it: the
-    signs that told of it go with those lines."""
+    """Let what is lost leave the ledger, have everything that was changed since compared, and sent, once more, and
+    remember since which push the portal has lost it; all in one moment, for the signs that told of it go with those
+    lines."""
+    links = {link.entity for link in parts.links}
     with transaction(ledger.connection):
         drop_lost(ledger, parts)
+        for part in parts:
+            if part.entity not in links:
+                ledger.decide_anew(part, number)
         portals.set_restored(ledger.connection, ledger.portal, number)
 
 
 async def _bring_up_to_date(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:
-    """Of a portal that was put back, now or when a push noticed it that did not end: take in own cards of any number
-    that the ledger does not know, and have everything that was changed since compared, and sent, once more."""
+    """Of a portal that was put back, now or when a push noticed it that did not end: take in own cards of any number,
+    and links, that the ledger does not know."""
     row = row_of(ledger)
     if row.restored_at is None:
         return replace(identity, row=row)
     missed = await catch_up(client, ledger, parts.cards, {})
     await put_back_links(ledger, client, parts, row.restored_at)
-    links = {link.entity for link in parts.links}
-    for part in parts:
-        if part.entity not in links:
-            ledger.decide_anew(part, row.restored_at)
     mark, notes = identity.mark, (*identity.notes, *_caught_up(ledger, missed))
     return replace(
         identity,

@@ -55,6 +55,7 @@ async def push(
         ledger.open_intents()
         or ledger.is_any_wanted_again()
         or portals.is_deletion_untold(run.connection, ledger.portal)
+        or identity.row_of(ledger).restored_at is not None
     )
     if take_over or is_open or _is_sending(run):
         await _publish(run, let_through=let_through, take_over=take_over)

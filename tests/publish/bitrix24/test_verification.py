@@ -3,6 +3,7 @@ killed, and the warehouse is put back as well."""
 
 import pytest
 
+from publish import portals
 from publish.bitrix24 import identity
 from tests.publish import marts
 from tests.publish.bitrix24.test_identity import (
@@ -62,6 +63,27 @@ def test_a_push_killed_after_it_let_go_of_what_is_lost_leaves_nothing_uncompared
     published.push(let_through=True)
     assert published.differences() == []
     assert strangers(published) == theirs
+
+
+def test_a_portal_put_back_is_brought_up_to_date_once_also_by_a_push_killed_at_its_end(
+    published, tmp_path, monkeypatch
+):
+    change_all(published)
+    published.push(let_through=True)
+    published.portal.copy_to(tmp_path / "copy.sqlite")
+    change_all(published)
+    published.push(let_through=True)
+    published.swap_portal(tmp_path / "copy.sqlite")
+    published.sql("update marts.crm_contacts set post = 'директор'")
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(portals, "set_filled", interrupt)
+        published.push(let_through=True)
+    assert published.differences() == []
+    published.push()
+    assert published.sql("select restored_at from sync.portals") == [(None,)]
+    published.sql("update marts.crm_contacts set post = 'бухгалтер' where contact_id = contact_id(0)")
+    published.push(fuse_floor=1, fuse_share=0)
+    assert published.differences() == []
 
 
 def test_deals_made_anew_under_their_old_numbers_do_not_count_others_as_deleted(published, tmp_path):
