@@ -1,5 +1,6 @@
 """Where the portal is, how fast it may be used, and what belongs to whom, from the environment or `.env`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ MOVED = (
     "company", "contact", "lead", "deal", "requisite", "bank_detail", "address", "product_rows", "requisite_link",
     "activity", "comments", "names",
 )  # fmt: skip
+_OF_THE_VENDOR = re.compile(r"(^|\.)bitrix24\.[a-z]{2,5}(\.[a-z]{2})?$")
 Owner = Literal["source", "manager", "last_sent"]
 
 
@@ -49,10 +51,15 @@ class Settings(EnvironmentSettings):
     # A source may fail so long before nothing is published; 0: for ever.
     source_max_age_hours: float = Field(72, ge=0, le=87_600)
     cloud_webhook: SecretStr | None = None  # the portal that a company leaves
+    cloud_rate: float = Field(2, ge=0)
     box_webhook: SecretStr | None = None  # the one on its own server
     box_rate: float = Field(0, ge=0)
     transfer_entities: Annotated[Sequence[str], NoDecode] = ()  # kinds to move; (): all
     transfer_deletions: Literal["report", "delete"] = "report"  # what was deleted in the cloud since
+    # The models read these three themselves; here it is told what is wrong with them before anything is read.
+    transfer_winner: Literal["cloud", "box", "list"] = "list"
+    transfer_users: Path | None = None
+    transfer_fallback_user: int | None = Field(None, ge=1)
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
     @field_validator("bitrix24_webhook", "cloud_webhook", "box_webhook", mode="before")
@@ -113,6 +120,11 @@ class Settings(EnvironmentSettings):
                 hint="create an inbound webhook of an administrator with the rights crm, user and bizproc in the box",
             )
         name = portal_of(self.box_webhook.get_secret_value())
+        if _OF_THE_VENDOR.search(name.partition(":")[0].rstrip(".")):
+            raise SettingsError(
+                f"SVOD_BOX_WEBHOOK names {name}, a portal in the vendor's cloud, which nobody moves to",
+                hint="are SVOD_CLOUD_WEBHOOK and SVOD_BOX_WEBHOOK swapped?",
+            )
         if self.cloud == name:
             raise SettingsError("SVOD_CLOUD_WEBHOOK and SVOD_BOX_WEBHOOK name one portal", hint="see .env.example")
         return self.box_webhook, name

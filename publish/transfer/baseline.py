@@ -2,14 +2,16 @@
 
 import duckdb
 
+from ingest.bitrix24.answers import rows_of
 from ingest.bitrix24.client import Client
+from ingest.bitrix24.reading import Read, ReadingClient, ReadMethod
 from ingest.warehouse.errors import OperatorError
 from publish import portals
 from publish.bitrix24 import identity, reference, signing
-from publish.bitrix24.mark import read_mark
+from publish.bitrix24.mark import Mark, read_mark
 from publish.settings import Settings
 from publish.transfer import boxes
-from publish.transfer.kinds import cards
+from publish.transfer.kinds import MARK, cards
 from publish.transfer.ledger import TransferLedger
 
 _NO_BACKUP = "where there is no backup, NO_BACKUP=yes has everything that the box lacks made there"
@@ -54,23 +56,73 @@ def check(connection: duckdb.DuckDBPyConnection, portal: str) -> str:
     return f"{proven:,} of {expected:,} cards of the backup are in {portal} with their ids and times"
 
 
-def own_cards(connection: duckdb.DuckDBPyConnection, portal: str) -> int:
-    """Cards that a box has, which was read last."""
+def check_without_backup(connection: duckdb.DuckDBPyConnection, settings: Settings, *, again: bool) -> str:
+    """How many cards a box has of its own that nothing was restored into, as a line.
+
+    Raises OperatorError with exit status 3 where it has more than the cloud, and nobody says once more that it is so:
+    it is hardly the one of the two to move to.
+    """
+    own, theirs = (_cards_of(connection, source) for source in ("box", "cloud"))
+    portal = settings.box()[1]
+    if own > theirs and not again:
+        raise OperatorError(
+            f"{portal} has {own:,} cards, and {settings.cloud}, which is to be left, {theirs:,}: are the two webhooks "
+            "swapped?",
+            hint="if it is right so, ARGS=--again",
+            exit_status=3,
+        )
+    return f"{portal} has {own:,} cards of its own; they stay as they are"
+
+
+def _cards_of(connection: duckdb.DuckDBPyConnection, source: str) -> int:
     ((number,),) = connection.execute(
         """select count(*) from ops.snapshot_keys
-           where source = 'box' and to_snapshot is null and entity in ('leads', 'deals', 'contacts', 'companies')
-               and from_snapshot <= (
-                   select max(snapshot_id) from ops.snapshots
-                   where source = 'box' and portal = ? and completed_at is not null)""",
-        [portal],
+           where source = ? and to_snapshot is null and entity in ('leads', 'deals', 'contacts', 'companies')""",
+        [source],
     ).fetchall()
     return int(number)
+
+
+def check_there_is_one(connection: duckdb.DuckDBPyConnection, portal: str, mark: str | None, cloud: str) -> None:
+    """Return when the box that answers, with this mark, has a baseline of this cloud.
+
+    Raises OperatorError with exit status 3.
+    """
+    box = boxes.box_of(connection, portal)
+    hint = "make transfer-baseline, right after the restore; NO_BACKUP=yes where there is no backup"
+    if box is None or box.baseline_at is None:
+        raise OperatorError(f"{portal} has no baseline", hint=hint, exit_status=3)
+    if box.mark != mark:
+        raise OperatorError(f"{portal} is another box than the one of the baseline", hint=hint, exit_status=3)
+    if box.source_portal != cloud:
+        raise OperatorError(
+            f"the baseline of {portal} is of {box.source_portal}, and SVOD_CLOUD_WEBHOOK names {cloud}",
+            hint="name that portal; a cloud portal that was renamed: make transfer-baseline ARGS=--again on a new box",
+            exit_status=3,
+        )
+    labelled = connection.execute(
+        """select max(snapshot_id) from ops.snapshots
+           where source = 'box' and portal = ? and label = ? and completed_at is not null""",
+        [portal, boxes.BASELINE],
+    ).fetchone()
+    if labelled and labelled[0] != box.baseline_snapshot:
+        raise OperatorError(f"the last baseline of {portal} broke off", hint=f"{hint} (ARGS=--again)", exit_status=3)
 
 
 async def mark_of(client: Client) -> str | None:
     """The mark that a box carries; None where it carries none."""
     _, mark = await read_mark(client, cards(""))
     return mark.portal if mark else None
+
+
+async def mark_told_by(client: ReadingClient) -> str | None:
+    """The same, by the client that cannot write."""
+    (answer,) = await client.read([Read(ReadMethod.COMPANY_FIELDS, {"filter": {"FIELD_NAME": MARK}})])
+    for row in rows_of(ReadMethod.COMPANY_FIELDS.value, answer.result):
+        mark = Mark.of(row.get("XML_ID")) if row.get("FIELD_NAME") == MARK else None
+        if mark:
+            return mark.portal
+    return None
 
 
 async def put_mark(ledger: TransferLedger, client: Client, settings: Settings) -> None:

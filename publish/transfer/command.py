@@ -46,6 +46,12 @@ def transfer() -> None:
     """Move a company from a cloud portal to a box."""
 
 
+Gone: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--gone", help="What really is no longer there, as funnel:7 or leads; it counts as deleted."),
+]
+
+
 # Stages ---------------------------------------------------------------------------------------------------------------
 
 
@@ -55,30 +61,33 @@ def baseline_command(
         bool, typer.Option("--no-backup", help="Nothing was restored: everything is made in the box.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="In the place of the baseline that this box has.")] = False,
+    gone: Gone = None,
 ) -> None:
     """Land the box right after the restore, before anybody works in it, and mark it."""
-    stages.baseline(read_settings(), has_backup=not no_backup, again=again)
+    word = stages.Word(gone=tuple(gone or ()))
+    stages.baseline(read_settings(), has_backup=not no_backup, again=again, word=word)
 
 
 @app.command("rehearsal")
-def rehearsal_command(automation_is_off: AutomationIsOff = False) -> None:
+def rehearsal_command(automation_is_off: AutomationIsOff = False, gone: Gone = None) -> None:
     """Move everything into a box to try out, compare, and forecast the standstill."""
-    stages.rehearsal(read_settings(), stages.Word(automation_is_off))
+    stages.rehearsal(read_settings(), stages.Word(automation_is_off, tuple(gone or ())))
 
 
 @app.command("delta")
-def delta_command(automation_is_off: AutomationIsOff = False) -> None:
+def delta_command(automation_is_off: AutomationIsOff = False, gone: Gone = None) -> None:
     """Move what has changed, while people go on working in the cloud; as often as one likes."""
-    stages.delta(read_settings(), stages.Word(automation_is_off))
+    stages.delta(read_settings(), stages.Word(automation_is_off, tuple(gone or ())))
 
 
 @app.command("final")
 def final_command(
     confirm: Annotated[str, typer.Option(help="`frozen`: nobody works in the cloud any more.")] = "",
     automation_is_off: AutomationIsOff = False,
+    gone: Gone = None,
 ) -> None:
     """Move what is left until nothing is, compare, and let the first job go on in the box."""
-    stages.final(read_settings(), confirm, stages.Word(automation_is_off))
+    stages.final(read_settings(), confirm, stages.Word(automation_is_off, tuple(gone or ())))
 
 
 # Looking --------------------------------------------------------------------------------------------------------------
@@ -104,6 +113,8 @@ def plan_command(
     settings = read_settings()
     with _reading(settings) as connection:
         to_do = planned_so_far(connection, settings, settings.box()[1])
+        if to_do is None:
+            gate.check(connection)
         if not to_do:
             say("publish transfer plan: nothing to do")
             return

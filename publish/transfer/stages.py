@@ -17,7 +17,8 @@ from ingest.warehouse.terminal import say
 from publish.cycle import Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
 from publish.settings import Settings
 from publish.transfer import baseline as baselines
-from publish.transfer import boxes, forecast, gate, verdict
+from publish.transfer import boxes, forecast, gate, users_file, verdict
+from publish.transfer.kinds import MARK
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.records import no_longer_wanted
 from publish.transfer.steps import Programs, Steps
@@ -28,9 +29,14 @@ _MOST_PASSES = 5
 
 
 class Word(NamedTuple):
-    """What the operator says: nothing starts by itself in the box."""
+    """What the operator says: nothing starts by itself in the box; what really is `gone` in a portal, as for `ingest
+    bitrix24 --gone`."""
 
     automation_is_off: bool = False
+    gone: tuple[str, ...] = ()
+
+
+NOTHING_SAID = Word()
 
 
 class Stage:
@@ -131,10 +137,13 @@ def stage(settings: Settings, name: str, word: Word, steps: Steps | None = None)
     if not settings.cloud:
         raise SettingsError("SVOD_CLOUD_WEBHOOK is not set", hint="see .env.example")
     settings.box()
+    users_file.check(settings.transfer_users)
     with only_run(settings.warehouse) as lock, stopped_by_sigterm():
         surroundings = environment(settings)
         current = journal.Step(surroundings["SVOD_RUN_ID"], name)
-        under_way = Stage(settings, steps or Programs(settings, Cycle(lock, surroundings, {})), current, word)
+        under_way = Stage(
+            settings, steps or Programs(settings, Cycle(lock, surroundings, {}), word.gone), current, word
+        )
         with opened(settings.warehouse) as connection:
             journal.begin(connection, current)
         try:
@@ -149,10 +158,12 @@ def stage(settings: Settings, name: str, word: Word, steps: Steps | None = None)
 # Stages ---------------------------------------------------------------------------------------------------------------
 
 
-def baseline(settings: Settings, *, has_backup: bool, again: bool, steps: Steps | None = None) -> None:
+def baseline(
+    settings: Settings, *, has_backup: bool, again: bool, word: Word = NOTHING_SAID, steps: Steps | None = None
+) -> None:
     """Land the box right after the restore, check it, mark it. Raises OperatorError with exit status 3 for a box that
-    may be no baseline, or has one and nobody said `again`."""
-    with stage(settings, journal.TRANSFER_BASELINE, Word(), steps) as under_way:
+    may be no baseline, or has one and nobody said `again`; SettingsError for one that turns out to be the cloud."""
+    with stage(settings, journal.TRANSFER_BASELINE, word, steps) as under_way:
         portal, mark = under_way.portal, under_way.steps.box_mark()
         with opened(settings.warehouse) as connection:
             before = boxes.box_of(connection, portal)
@@ -178,11 +189,11 @@ def baseline(settings: Settings, *, has_backup: bool, again: bool, steps: Steps 
                 if stops:
                     say(f"{under_way.name}: the next pass would stop: {stops}")
         else:
-            under_way.land("box")
+            under_way.land()
             with opened(settings.warehouse) as connection:
-                number = baselines.own_cards(connection, portal)
-            say(f"{under_way.name}: {portal} has {number:,} cards of its own; they stay as they are")
+                say(f"{under_way.name}: {baselines.check_without_backup(connection, settings, again=again)}")
         under_way.steps.put_mark()
+        _check_two_portals(under_way)
         with opened(settings.warehouse) as connection:
             boxes.accept_baseline(connection, portal, settings.cloud, snapshot)
         what = f"snapshot {snapshot}" if has_backup else "empty: everything of the cloud is made there"
@@ -233,7 +244,8 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
             connection.execute(  # whoever waits for the end does not wait for the next try of what was refused
                 "update transfer.dead_letters set next_at = ? where portal = ?", [journal.utc_now(), under_way.portal]
             )
-            expected = forecast.standstill(connection, planned_so_far(connection, settings, under_way.portal))
+            to_do = planned_so_far(connection, settings, under_way.portal)
+            expected = None if to_do is None else forecast.standstill(connection, to_do)
         under_way.forecast = expected.seconds if expected else None
         if expected:
             say(f"{under_way.name}: about {forecast.duration(expected.seconds)}, by the forecast")
@@ -260,30 +272,19 @@ def _moving(settings: Settings, name: str, word: Word, steps: Steps | None) -> I
     with stage(settings, name, word, steps) as under_way:
         mark = under_way.steps.box_mark()
         with opened(settings.warehouse) as connection:
-            _check_baseline(connection, under_way.portal, mark, settings.cloud)
+            baselines.check_there_is_one(connection, under_way.portal, mark, settings.cloud)
+        _check_two_portals(under_way)
         yield under_way
 
 
-def _check_baseline(connection: duckdb.DuckDBPyConnection, portal: str, mark: str | None, cloud: str) -> None:
-    box = boxes.box_of(connection, portal)
-    hint = "make transfer-baseline, right after the restore; NO_BACKUP=yes where there is no backup"
-    if box is None or box.baseline_at is None:
-        raise OperatorError(f"{portal} has no baseline", hint=hint, exit_status=3)
-    if box.mark != mark:
-        raise OperatorError(f"{portal} is another box than the one of the baseline", hint=hint, exit_status=3)
-    if box.source_portal != cloud:
-        raise OperatorError(
-            f"the baseline of {portal} is of {box.source_portal}, and SVOD_CLOUD_WEBHOOK names {cloud}",
-            hint="name that portal; a cloud portal that was renamed: make transfer-baseline ARGS=--again on a new box",
-            exit_status=3,
+def _check_two_portals(under_way: Stage) -> None:
+    """Raise SettingsError where the cloud carries the mark of the box: one portal by two names."""
+    mark = under_way.steps.box_mark()
+    if mark is not None and under_way.steps.cloud_mark() == mark:
+        raise SettingsError(
+            f"{under_way.settings.cloud} and {under_way.portal} are one portal by two names",
+            hint=f"put the box into SVOD_BOX_WEBHOOK, and delete the custom field {MARK} of all kinds of cards there",
         )
-    labelled = connection.execute(
-        """select max(snapshot_id) from ops.snapshots
-           where source = 'box' and portal = ? and label = ? and completed_at is not null""",
-        [portal, boxes.BASELINE],
-    ).fetchone()
-    if labelled and labelled[0] != box.baseline_snapshot:
-        raise OperatorError(f"the last baseline of {portal} broke off", hint=f"{hint} (ARGS=--again)", exit_status=3)
 
 
 def _check_settles(under_way: Stage) -> None:

@@ -39,7 +39,8 @@ def lines(connection: duckdb.DuckDBPyConnection, settings: Settings, freeze_at: 
     is_off = boxes.is_automation_off(connection, portal)
     yield f"automation of the box: {'said to be off' if is_off else 'nobody has said that it is off'}"
     to_do = planned_so_far(connection, settings, portal)
-    yield f"to do, by the last models: {forecast.listed(to_do) or 'nothing'}"
+    told = "not known" if to_do is None else forecast.listed(to_do) or "nothing"
+    yield f"to do, by the last models: {told}"
     if stopped := gate.reason_to_stop(connection):
         yield f"a push would not begin: {stopped}"
     if set_aside := TransferLedger(connection, portal, settings.cloud).dead_letters():
@@ -48,7 +49,7 @@ def lines(connection: duckdb.DuckDBPyConnection, settings: Settings, freeze_at: 
         yield from verdict.read(connection).lines
     except OperatorError as error:
         yield error.problem
-    yield from forecast.lines(connection, to_do, portal, freeze_at)
+    yield from forecast.lines(connection, to_do or {}, portal, freeze_at)
     yield from _facts(connection)
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from ingest.bitrix24 import pacing
 from ingest.bitrix24.client import Client
+from ingest.bitrix24.reading import ReadingClient
 from ingest.warehouse import journal
 from ingest.warehouse.terminal import say_aside
 from publish.cycle import BIN, MODELS, Cycle, opened
@@ -15,7 +16,7 @@ from publish.settings import Settings
 from publish.transfer import baseline, hand_over
 from publish.transfer.ledger import TransferLedger
 
-BOX, BURST = "SVOD_BOX_WEBHOOK", 50
+BOX, CLOUD, BURST = "SVOD_BOX_WEBHOOK", "SVOD_CLOUD_WEBHOOK", 50
 T = TypeVar("T")
 
 
@@ -26,6 +27,7 @@ class Steps(Protocol):
     def build(self) -> int: ...
     def push(self, *, automation_is_off: bool) -> int: ...
     def box_mark(self) -> str | None: ...
+    def cloud_mark(self) -> str | None: ...
     def put_mark(self) -> None: ...
     def hand_over(self) -> list[str]: ...
     def time(self) -> float: ...
@@ -34,15 +36,16 @@ class Steps(Protocol):
 class Programs:
     """The steps as programs of one cycle: what ends one ends nothing else, and each may be killed at any moment."""
 
-    def __init__(self, settings: Settings, cycle: Cycle) -> None:
-        self._settings, self._cycle = settings, cycle
+    def __init__(self, settings: Settings, cycle: Cycle, gone: Sequence[str] = ()) -> None:
+        self._settings, self._cycle, self._gone = settings, cycle, gone
 
     def land(self, portal: str, label: str, *, anew: bool) -> int:
         """Read the portal of this name, or both at once where there is no name."""
         begun = ["--anew"] if anew else []
+        gone = [word for name in self._gone for word in ("--gone", name)]
         named = ["--portal", portal] if portal else []
         labelled = ["--label", label] if label else []
-        return self._cycle.step(journal.INGEST_BITRIX24, BIN / "ingest", "bitrix24", *named, *labelled, *begun)
+        return self._cycle.step(journal.INGEST_BITRIX24, BIN / "ingest", "bitrix24", *named, *labelled, *begun, *gone)
 
     def build(self) -> int:
         return self._cycle.step(journal.DBT_TRANSFER, sys.executable, MODELS, "transfer")
@@ -54,6 +57,20 @@ class Programs:
     def box_mark(self) -> str | None:
         """The mark that the box carries."""
         return self._ask(baseline.mark_of)
+
+    def cloud_mark(self) -> str | None:
+        """The mark that the cloud carries: none, unless it is the box by another name. It is asked by the client that
+        cannot write."""
+
+        async def ask() -> str | None:
+            webhook, rate = self._settings.cloud_webhook, self._settings.cloud_rate
+            if webhook is None:
+                return None
+            pace = pacing.Pace(rate, BURST, self._settings.bitrix24_operating if rate else 0.0)
+            async with ReadingClient(webhook, pace, variable=CLOUD) as client:
+                return await baseline.mark_told_by(client)
+
+        return asyncio.run(ask())
 
     def put_mark(self) -> None:
         """Have the box carry one."""

@@ -19,6 +19,6 @@ def planned(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: s
     return counts | ({"afterwards": later} if later else {}) | ({"unanswered": unanswered} if unanswered else {})
 
 
-def planned_so_far(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int]:
-    """The same; nothing before the models have been built for the first time."""
-    return planned(connection, settings, portal) if gate.is_built(connection) else {}
+def planned_so_far(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int] | None:
+    """The same; None where it is not known: the models have not been built, or their last run was broken off."""
+    return planned(connection, settings, portal) if gate.is_built(connection) else None

@@ -140,6 +140,9 @@ class Accelerated:
     def box_mark(self) -> str | None:
         return self._in_box(baseline.mark_of)
 
+    def cloud_mark(self) -> str | None:
+        return None
+
     def put_mark(self) -> None:
         connection = open_warehouse(self.settings.warehouse)
         ledger = TransferLedger(connection, HOSTS["box"], HOSTS["cloud"])

@@ -37,6 +37,7 @@ class Played:
     now: float = 0.0
     killed_at: int = -1
     has_models: bool = True
+    mark_of_cloud: str | None = None
 
     def _ended(self, step: str) -> int:
         self.called.append(step)
@@ -103,6 +104,9 @@ class Played:
 
     def box_mark(self) -> str | None:
         return self.mark
+
+    def cloud_mark(self) -> str | None:
+        return self.mark_of_cloud
 
     def put_mark(self) -> None:
         self._ended("mark")
@@ -180,11 +184,55 @@ def test_another_cloud_than_that_of_the_baseline_is_not_moved_from(settings, pla
     assert played.called == []
 
 
+def test_one_portal_by_two_names_is_found_out_by_the_mark_of_the_box(settings, played):
+    played.mark_of_cloud = "mark"
+    error = refused(lambda: stages.delta(settings, WORD, played))
+    assert error.exit_status == 2 and "one portal by two names" in error.problem
+    error = refused(lambda: stages.baseline(settings, has_backup=False, again=True, steps=played))
+    assert error.exit_status == 2 and played.called == ["land", "mark"]
+
+
+def test_a_portal_of_the_vendors_cloud_is_no_box(settings):
+    swapped = settings.model_copy(update={"box_webhook": SecretStr("https://acme.bitrix24.ru/rest/1/secret/")})
+    assert "swapped" in refused(lambda: stages.delta(swapped, WORD)).hint
+
+
+def test_without_a_backup_a_box_with_more_cards_than_the_cloud_is_asked_about(settings):
+    steps = Played(settings.warehouse, mark=None)
+    for _ in range(2):
+        steps.land("box", "")
+    error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=steps))
+    assert error.exit_status == 3 and "swapped" in error.problem and "mark" not in steps.called
+    stages.baseline(settings, has_backup=False, again=True, steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("cloud_id,box_id\n9, 2\n", "line 2"),
+        ("cloud_id;box_id\n9;2\n", "does not begin"),
+        ("cloud_id,box_id\n9,2\n9,3\n", "user 9 is in line 2"),
+        ("cloud_id,box_id\n9,\n", "line 2"),
+    ],
+)
+def test_a_file_of_users_that_the_models_would_misread_is_refused_before_anything_is_read(
+    settings, tmp_path, text, problem
+):
+    file = tmp_path / "users.csv"
+    file.write_text(text)
+    steps = Played(settings.warehouse)
+    chosen = settings.model_copy(update={"transfer_users": file})
+    error = refused(lambda: stages.delta(chosen, WORD, steps))
+    assert error.exit_status == 2 and problem in error.problem and steps.called == []
+    file.write_text("cloud_id,box_id\n9,2\n")
+    assert refused(lambda: stages.delta(chosen, WORD, steps)).exit_status == 3  # no baseline
+
+
 def test_a_second_baseline_of_the_same_box_has_to_be_asked_for(settings, played):
     error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=played))
     assert error.exit_status == 3 and "has its baseline" in error.problem
     stages.baseline(settings, has_backup=False, again=True, steps=played)
-    assert played.called == ["land box", "mark"]
+    assert played.called == ["land", "mark"]
 
 
 def test_a_baseline_that_broke_off_has_to_be_made_again(settings, played):
