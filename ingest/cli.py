@@ -248,6 +248,7 @@ def bitrix24_command(
         land_portals(work, sources, label, Wishes(since.date() if since else None, tuple(gone or ()), anew))
 
 
+_LONGEST, _FIRST_YEAR = timedelta(days=31), 2000
 When: TypeAlias = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"], help="Local time; now unless said."),
@@ -262,10 +263,16 @@ def journal_add_command(
     note: Annotated[str, typer.Option("--note", help="Anything worth remembering.")] = "",
 ) -> None:
     """Write down what somebody did for a move, and when; the forecast of the standstill reckons with it."""
-    ended_at = _utc(finished) if finished else journal.utc_now().replace(microsecond=0)
+    now = journal.utc_now().replace(microsecond=0)
+    ended_at = _utc(finished) if finished else now
     began_at = _utc(started) if started else ended_at
-    if began_at > ended_at:
-        raise OperatorError(f"{step} cannot have ended before it began", hint="check the two times", exit_status=2)
+    if not step.strip() or began_at > ended_at or ended_at > now or ended_at - began_at > _LONGEST:
+        raise OperatorError(
+            f"{step} cannot have been from {began_at:%Y-%m-%d %H:%M} to {ended_at:%Y-%m-%d %H:%M} UTC: what is over by "
+            f"now is written down, of {_LONGEST.days} days at the most",
+            hint="check the name and the two times",
+            exit_status=2,
+        )
     known = [item.step for item in checklist.items()]
     if step not in known:
         say_aside(f"{step} is not on the checklist: {known_names_hint(step, known)}")
@@ -274,7 +281,19 @@ def journal_add_command(
     say(f"ingest journal: {step}, {ended_at - began_at}")
 
 
+@people.command("remove")
+def journal_remove_command(step: Annotated[str, typer.Argument(help="A step that was written down.")]) -> None:
+    """Take back what was written down last of a step."""
+    with closing(open_warehouse(read_settings().general.warehouse)) as connection:
+        taken = checklist.take_back(connection, step)
+    if not taken:
+        raise OperatorError(f"nothing is written down of {step}", hint="ingest journal list", exit_status=2)
+    say(f"ingest journal: the last entry of {step} is taken back")
+
+
 def _utc(local: datetime) -> datetime:
+    if local.year < _FIRST_YEAR:
+        raise OperatorError(f"{local:%Y-%m-%d} is no day of a move", hint="check the year", exit_status=2)
     return local.astimezone(UTC).replace(tzinfo=None)
 
 

@@ -57,5 +57,18 @@ def all_work(connection: duckdb.DuckDBPyConnection) -> list[Work]:
 
 
 def last_work(connection: duckdb.DuckDBPyConnection) -> dict[str, Work]:
-    """By step, what was done last of it."""
-    return {work.step: work for work in all_work(connection)}
+    """By step, what was written down last of it."""
+    rows = connection.execute(
+        "select step, started_at, finished_at, note from transfer.journal order by written_at, started_at"
+    ).fetchall()
+    return {step: Work(step, *rest) for step, *rest in rows}
+
+
+def take_back(connection: duckdb.DuckDBPyConnection, step: str) -> bool:
+    """Whether there was an entry of a step; the one written last is there no more."""
+    ((number,),) = connection.execute(
+        """delete from transfer.journal where step = $1 and written_at = (
+               select max(written_at) from transfer.journal where step = $1)""",
+        [step],
+    ).fetchall()
+    return bool(number)

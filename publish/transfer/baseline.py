@@ -94,12 +94,7 @@ def check_there_is_one(connection: duckdb.DuckDBPyConnection, portal: str, mark:
         raise OperatorError(f"{portal} has no baseline", hint=hint, exit_status=3)
     if box.mark != mark:
         raise OperatorError(f"{portal} is another box than the one of the baseline", hint=hint, exit_status=3)
-    if box.source_portal != cloud:
-        raise OperatorError(
-            f"the baseline of {portal} is of {box.source_portal}, and SVOD_CLOUD_WEBHOOK names {cloud}",
-            hint="name that portal; a cloud portal that was renamed: make transfer-baseline ARGS=--again on a new box",
-            exit_status=3,
-        )
+    boxes.check_source(connection, portal, cloud)
     labelled = connection.execute(
         """select max(snapshot_id) from ops.snapshots
            where source = 'box' and portal = ? and label = ? and completed_at is not null""",

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import duckdb
 
 from ingest.warehouse.connection import transaction
+from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
+from publish import portals
 
 BASELINE = "baseline"  # the label of the snapshot; models of the move look for it
 ON_AGAIN = "robots-on"  # the step of the checklist
@@ -34,6 +36,42 @@ def box_of(connection: duckdb.DuckDBPyConnection, portal: str) -> Box | None:
         [portal],
     ).fetchone()
     return Box(*row) if row else None
+
+
+def check_source(connection: duckdb.DuckDBPyConnection, portal: str, cloud: str) -> None:
+    """Raise OperatorError with exit status 3 where the box has been moved to from another cloud than this: the numbers
+    of the two say nothing of each other."""
+    box = box_of(connection, portal)
+    if box is not None and box.source_portal not in (None, cloud):
+        raise OperatorError(
+            f"{portal} is moved to from {box.source_portal}, and SVOD_CLOUD_WEBHOOK names {cloud}",
+            hint="name that portal; of one that got another name, make the baseline of a new box",
+            exit_status=3,
+        )
+
+
+def recognise(connection: duckdb.DuckDBPyConnection, portal: str, mark: str | None) -> str:
+    """The name that the box with this mark had until now, '' where it is the one that it had: what is known of it, its
+    readings too, goes by the new name from now on."""
+    row = portals.portal_row(connection, portal)
+    known = portals.portal_with_mark(connection, mark) if mark else None
+    if known is None or known.portal == portal or (row is not None and row.mark == mark):
+        return ""
+    if row is not None and row.mark is not None:
+        portals.put_aside(connection, portal)
+    portals.forget_portal(connection, portal)
+    portals.take_over(connection, known.portal, portal)
+    with transaction(connection):
+        connection.execute(
+            "update ops.snapshots set portal = ? where source = 'box' and portal = ?", [portal, known.portal]
+        )
+        connection.execute(
+            """insert into transfer.files select * replace ($new as portal) from transfer.files where portal = $old
+               on conflict do nothing""",
+            {"new": portal, "old": known.portal},
+        )
+        connection.execute("delete from transfer.files where portal = ?", [known.portal])
+    return known.portal
 
 
 def accept_baseline(connection: duckdb.DuckDBPyConnection, portal: str, cloud: str, snapshot: int | None) -> None:

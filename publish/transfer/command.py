@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -21,7 +21,7 @@ from publish.bitrix24.run import Result
 from publish.change_limit import Limit
 from publish.screen import MEMORY_LIMIT, PushProgress, warehouse
 from publish.settings import Settings, read_settings
-from publish.transfer import dates, gate, stages, status, verdict
+from publish.transfer import boxes, dates, gate, stages, status, verdict
 from publish.transfer.kinds import MART
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.push import Word, push, zone_of
@@ -149,6 +149,8 @@ def status_command(
 ) -> None:
     """Where the move stands, what people have to do, and how long the sales floor will stand still."""
     settings = read_settings()
+    if freeze_at and freeze_at < datetime.now() - timedelta(days=1):
+        raise SettingsError(f"--freeze-at {freeze_at:%Y-%m-%d %H:%M} is over", hint="a time to come, local")
     with _reading(settings) as connection:
         for line in status.lines(connection, settings, freeze_at):
             say(line)
@@ -176,6 +178,7 @@ def push_command(
         if settings.transfer_deletions == "delete" and not let_through:
             gate.check_deletions(connection, Limit(settings.fuse_share, settings.fuse_floor))
         ledger = TransferLedger(connection, name, _cloud(connection, settings))
+        boxes.check_source(connection, name, ledger.cloud)
         with journal.step(connection, journal.TRANSFER_PUSH) as step, terminal.progress_bars() as bars:
             shown = PushProgress(bars, journal.TRANSFER_PUSH)
             progress = Stopwatch(shown)

@@ -29,8 +29,7 @@ _MOST_PASSES = 5
 
 
 class Word(NamedTuple):
-    """What the operator says: nothing starts by itself in the box; what really is `gone` in a portal, as for `ingest
-    bitrix24 --gone`."""
+    """What the operator says: nothing starts by itself in the box; what really is `gone`, as to `ingest bitrix24`."""
 
     automation_is_off: bool = False
     gone: tuple[str, ...] = ()
@@ -164,7 +163,7 @@ def baseline(
     """Land the box right after the restore, check it, mark it. Raises OperatorError with exit status 3 for a box that
     may be no baseline, or has one and nobody said `again`; SettingsError for one that turns out to be the cloud."""
     with stage(settings, journal.TRANSFER_BASELINE, word, steps) as under_way:
-        portal, mark = under_way.portal, under_way.steps.box_mark()
+        portal, mark = under_way.portal, _recognised(under_way)
         with opened(settings.warehouse) as connection:
             before = boxes.box_of(connection, portal)
         is_known = before is not None and before.mark == mark and before.baseline_at is not None
@@ -270,11 +269,21 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
 def _moving(settings: Settings, name: str, word: Word, steps: Steps | None) -> Iterator[Stage]:
     """A stage that needs a baseline of the very box that answers."""
     with stage(settings, name, word, steps) as under_way:
-        mark = under_way.steps.box_mark()
+        mark = _recognised(under_way)
         with opened(settings.warehouse) as connection:
             baselines.check_there_is_one(connection, under_way.portal, mark, settings.cloud)
         _check_two_portals(under_way)
         yield under_way
+
+
+def _recognised(under_way: Stage) -> str | None:
+    """The mark of the box that answers; one that answered to another name before is the same box."""
+    mark = under_way.steps.box_mark()
+    with opened(under_way.settings.warehouse) as connection:
+        before = boxes.recognise(connection, under_way.portal, mark)
+    if before:
+        say(f"{under_way.name}: {under_way.portal} is the box that was {before}: all goes by the new name")
+    return mark
 
 
 def _check_two_portals(under_way: Stage) -> None:

@@ -154,7 +154,7 @@ def test_a_warehouse_another_process_holds_is_one_line(ingest: Ingest, warehouse
 
 
 def test_what_people_did_is_kept_with_its_times_and_a_step_that_is_not_on_the_checklist_is_said_to_be(ingest: Ingest):
-    times = ("--started", "2026-11-30 14:00", "--finished", "2026-11-30 18:30")
+    times = ("--started", "2025-11-30 14:00", "--finished", "2025-11-30 18:30")
     ended = ingest.run("journal", "add", "restore", *times, "--note", "two disks")
     assert (ended.returncode, "4:30:00" in ended.stdout) == (0, True), ended.stderr
     assert "did you mean robots-off?" in ingest.run("journal", "add", "robots-of").stderr
@@ -164,5 +164,13 @@ def test_what_people_did_is_kept_with_its_times_and_a_step_that_is_not_on_the_ch
     assert (step, seconds, note) == ("restore", 4.5 * 3600, "two disks")
     listed = ingest.run("journal", "list").stdout
     assert "two disks" in listed and "robots-of" in listed
-    ended = ingest.run("journal", "add", "look", "--started", "2026-11-30 14:00", "--finished", "2026-11-30 13:00")
-    assert ended.returncode == 2
+    for began, ended_at in (
+        ("2025-11-30 14:00", "2025-11-30 13:00"),
+        ("0001-01-01 00:00", "2025-01-01 00:00"),
+        ("1970-01-01 00:00", "2025-01-01 00:00"),
+        ("2025-01-01 00:00", "2999-01-01 00:00"),
+    ):
+        ended = ingest.run("journal", "add", "look", "--started", began, "--finished", ended_at)
+        assert (ended.returncode, "Traceback" in ended.stderr) == (2, False), ended.stderr
+    assert ingest.run("journal", "remove", "robots-of").returncode == 0
+    assert ingest.run("journal", "remove", "robots-of").returncode == 2

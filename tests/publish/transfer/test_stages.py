@@ -180,7 +180,7 @@ def test_a_box_without_a_baseline_or_another_box_than_that_is_not_moved_to(setti
 def test_another_cloud_than_that_of_the_baseline_is_not_moved_from(settings, played):
     other = settings.model_copy(update={"cloud_webhook": SecretStr("https://other.test/rest/1/secret/")})
     error = refused(lambda: stages.delta(other, WORD, played))
-    assert error.exit_status == 3 and "is of cloud.test" in error.problem
+    assert error.exit_status == 3 and "from cloud.test" in error.problem
     assert played.called == []
 
 
@@ -226,6 +226,16 @@ def test_a_file_of_users_that_the_models_would_misread_is_refused_before_anythin
     assert error.exit_status == 2 and problem in error.problem and steps.called == []
     file.write_text("cloud_id,box_id\n9,2\n")
     assert refused(lambda: stages.delta(chosen, WORD, steps)).exit_status == 3  # no baseline
+
+
+def test_a_box_that_got_another_address_is_the_same_box(settings, played, capsys):
+    renamed = settings.model_copy(update={"box_webhook": SecretStr("https://crm.acme.test/rest/1/secret/")})
+    stages.delta(renamed, WORD, played)
+    assert "crm.acme.test is the box that was box.test" in capsys.readouterr().out
+    assert rows(settings, "select portal from transfer.boxes") == [("crm.acme.test",)]
+    assert rows(settings, "select distinct portal from ops.snapshots where source = 'box' order by 1") == [
+        ("box.test",), ("crm.acme.test",),
+    ]  # fmt: skip
 
 
 def test_a_second_baseline_of_the_same_box_has_to_be_asked_for(settings, played):
