@@ -160,6 +160,23 @@ class Snapshot:
         sql = f"select source_key from {self._present} order by 1"
         return [key for (key,) in self.connection.execute(sql, self._of(entity)).fetchall()]
 
+    def emptied(self, entity: Entity, field: str, at_least: int) -> list[str]:
+        """Values of a field that so many records at least had in the last complete snapshot, not one of which is there
+        any more, whatever it says now."""
+        if not self.keys_before(entity):
+            return []
+        rows = self.connection.execute(
+            f"""select landed.payload ->> '$.{field}' as held
+                from {self._present} as present
+                inner join raw.{self.source}__{entity.name} as landed on landed.source_key = present.source_key
+                    and try_cast(landed.source_position as bigint) = present.from_snapshot
+                left join (select distinct source_key from {_STAGED}) as staged
+                    on staged.source_key = present.source_key
+                group by held having count(*) >= $at_least and count(staged.source_key) = 0 order by held""",
+            self._of(entity) | {"at_least": at_least},
+        ).fetchall()
+        return [value for (value,) in rows if value is not None]
+
     def complete(self, entities: Iterable[Entity], run_id: str) -> dict[str, Figures]:
         """Everything has been read: land what changed, close what is gone. Figures by entity."""
         figures: dict[str, Figures] = {}

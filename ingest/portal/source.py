@@ -30,6 +30,8 @@ from ingest.portal.records import Record
 from ingest.portal.snapshots import Figures, Snapshot
 from ingest.warehouse.errors import OperatorError
 
+DEALS = ENTITIES["deals"]
+_MANY_DEALS = 5  # of a funnel: fewer may have been deleted one by one
 _STAGES = "DEAL_STAGE_"  # the book of a funnel's stages
 
 
@@ -68,7 +70,7 @@ class Reading:
             await self._lane((FUNNELS, STATUSES))
             self._check_shown(self._hidden_funnels())
             await _all(self._lane(lane) for lane in LANES)
-            self._check_shown(self._lost_cards())
+            self._check_shown(self._lost_cards() + self._emptied_funnels())
             await self._check_rights_stayed()
         except Incomplete:
             self.snapshot.give_up()
@@ -194,6 +196,10 @@ class Reading:
     def _lost_cards(self) -> list[str]:
         """Kinds of cards of which there were some and are none."""
         return [card.name for card in CARDS if not self.snapshot.count(card) and self.snapshot.keys_before(card)]
+
+    def _emptied_funnels(self) -> list[str]:
+        """Funnels that are shown, and none of the deals that were in them is."""
+        return [f"funnel:{one}" for one in self.snapshot.emptied(DEALS, "categoryId", _MANY_DEALS)]
 
     def _check_shown(self, missing: list[str]) -> None:
         """What is missing whole is a right that was lost, unless the operator says otherwise."""

@@ -270,6 +270,19 @@ def test_a_funnel_that_was_never_seen_is_told_by_its_stages(source, portal, call
     assert f"does not show funnel:{funnel}" in source.read(status=1)
 
 
+def test_a_funnel_that_is_shown_without_any_of_its_deals_is_a_right_that_was_lost(source, portal, call):
+    funnel = call("crm.category.add", entityTypeId=2, fields={"name": "Тендеры"})["category"]["id"]
+    deals = [call("crm.item.add", entityTypeId=2, fields={"categoryId": funnel})["item"]["id"] for _ in range(6)]
+    moved = [call("crm.item.add", entityTypeId=2, fields={"title": "Останется"})["item"]["id"] for _ in range(6)]
+    source.read()
+    for deal in deals:
+        call("crm.item.delete", entityTypeId=2, id=deal)
+    assert f"--gone funnel:{funnel}" in source.read(status=1)
+    assert source.gone("deals") == set()
+    source.read("--gone", f"funnel:{funnel}")
+    assert source.gone("deals") == {str(deal) for deal in deals} and str(moved[0]) in source.present("deals")
+
+
 def test_a_funnel_that_is_really_gone_is_said_to_be(source, portal, call):
     funnel = call("crm.category.add", entityTypeId=2, fields={"name": "Опт"})["category"]["id"]
     deal = call("crm.item.add", entityTypeId=2, fields={"title": "Заказ", "categoryId": funnel})["item"]["id"]

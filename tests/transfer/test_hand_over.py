@@ -71,8 +71,9 @@ def test_what_is_moved_later_gets_its_id_and_stays_away_no_longer(tmp_path):
     with closing(open_warehouse(tmp_path / "svod.duckdb")) as connection:
         for origin_id, cloud_id in (("c-1", 1), ("c-2", 2)):
             connection.execute(
-                """insert into sync.ledger
-                   values ('cloud.test', 'company', ?, ?, '{}', '{}', false, now()::timestamp)""",
+                """insert into sync.ledger by name
+                   select 'cloud.test' as portal, 'company' as entity, ? as origin_id, ? as bitrix_id, '{}' as sent,
+                       '{}' as wanted, false as is_adopted, now()::timestamp as synced_at""",
                 [origin_id, cloud_id],
             )
         connection.execute("create schema marts")
