@@ -220,6 +220,8 @@ def dates_command() -> None:
     settings = read_settings()
     webhook, name = settings.box()
     with warehouse(settings) as connection:
+        if not gate.is_built(connection):  # then it is not known which have not
+            gate.check(connection)
         ledger = TransferLedger(connection, name, _cloud(connection, settings))
         number = asyncio.run(_write_dates(ledger, settings, webhook))
     if number:

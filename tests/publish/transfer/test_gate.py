@@ -10,6 +10,7 @@ from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from publish.change_limit import Limit
 from publish.transfer import boxes, gate
+from publish.transfer.command import app
 from tests.publish.transfer import office
 
 
@@ -65,6 +66,19 @@ def test_a_run_that_a_gate_stopped_or_that_was_killed_lets_nothing_out(built):
     assert "proven (1 rows)" in reason(built)
     built.execute("delete from ops.steps")
     assert "never run" in reason(built)
+
+
+@pytest.mark.parametrize("command", ["plan", "dates", "verify", "push"])
+def test_a_command_that_cannot_know_says_so_and_does_not_end_well(tmp_path, monkeypatch, command):
+    """Before the models have been built, or after they broke off."""
+    open_warehouse(tmp_path / "svod.duckdb").close()
+    monkeypatch.setenv("SVOD_ENV_FILE", os.devnull)
+    monkeypatch.setenv("SVOD_WAREHOUSE", str(tmp_path / "svod.duckdb"))
+    monkeypatch.setenv("SVOD_CLOUD_WEBHOOK", "https://cloud.test/rest/1/secret/")
+    monkeypatch.setenv("SVOD_BOX_WEBHOOK", "https://box.test/rest/1/secret/")
+    with pytest.raises(OperatorError, match="never run") as stopped:
+        app([command], standalone_mode=False)
+    assert stopped.value.exit_status == 3
 
 
 def test_more_deletions_of_a_kind_than_the_limit_lets_through_need_a_word(built):
