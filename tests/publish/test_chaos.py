@@ -1,16 +1,15 @@
-"""A small chaos run, by a seed of its own each time; the large one is `make chaos`."""
-
-import random
+"""A small chaos run, of always the same events; kills fall where they fall. The large one is `make chaos`."""
 
 import pytest
 
 from tests import chaos
 
+SEED = 43  # its events are of every kind
+
 
 def test_kills_and_all_that_goes_wrong_between_them_lose_and_duplicate_nothing(tmp_path):
-    seed = random.SystemRandom().randrange(10**6)
-    outcome = chaos.run(60, 120, 10, seed=seed, fault_rate=0.05, folder=tmp_path)
-    assert (seed, outcome.differences) == (seed, [])
+    outcome = chaos.run(60, 120, 10, seed=SEED, fault_rate=0.05, folder=tmp_path)
+    assert outcome.differences == []
     assert outcome.kills == 10
     assert outcome.older_warehouses or outcome.restored_portals
     assert outcome.people
