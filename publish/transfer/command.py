@@ -95,6 +95,11 @@ def final_command(
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    if not settings.warehouse.exists():
+        raise OperatorError(
+            f"nothing has been moved so far: there is no warehouse at {settings.warehouse}",
+            hint="begin with make transfer-backup, or make transfer-baseline",
+        )
     connection, note = open_for_reading(settings.warehouse)
     try:
         if note:

@@ -209,18 +209,21 @@ def lines(
     run = standstill(connection, planned, ahead=begins_at - now)
     if run is None:
         return ["no forecast before a rehearsal"]
-    people = [
-        (step, work.seconds)
-        for step, work in checklist.last_work(connection).items()
-        if step in {item.step for item in checklist.items() if item.phase == checklist.STANDSTILL} and work.seconds
-    ]
+    done = checklist.last_work(connection)
+    of_people = [item.step for item in checklist.items() if item.phase == checklist.STANDSTILL]
+    people = [(step, done[step].seconds) for step in of_people if step in done and done[step].seconds]
+    untimed = [step for step in of_people if step not in dict(people)]
     seconds = run.seconds + sum(took for _, took in people)
     leads = leads_meanwhile(connection, begins_at, seconds)
     come = "" if leads is None else f", about {leads:.0f} leads will come meanwhile"
     told = [
         f"freeze at {_local(begins_at)}, back at {_local(begins_at + timedelta(seconds=seconds))}: "
-        f"{duration(seconds)}{come}"
+        f"{'at least ' if untimed else ''}{duration(seconds)}{come}"
     ]
+    if untimed:
+        told.append(f"  without people's steps of which no time is in the journal: {', '.join(untimed)}")
+    if begins_at - now > _LONG_ENOUGH and not _growth(connection, begins_at - now):
+        told.append("  without what comes until then: no two readings of the cloud tell how much that is")
     if begins_at < earliest:
         told.append(f"not before {_local(earliest)}, for until then there is to do:")
     told += [f"  before it: {what}, {duration(took)}" for what, took in before]
@@ -252,4 +255,4 @@ def duration(seconds: float) -> str:
 
 
 def _local(at: datetime) -> str:
-    return f"{at.replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M}"
+    return f"{at.replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M %Z}"

@@ -29,6 +29,7 @@ def lines(connection: duckdb.DuckDBPyConnection, settings: Settings, freeze_at: 
     _, portal = settings.box()
     box = boxes.box_of(connection, portal)
     yield f"from {settings.cloud or '(SVOD_CLOUD_WEBHOOK is not set)'} to {portal}"
+    yield from _unfinished(connection)
     if told := _backup(connection):
         yield told
     if box is None or box.baseline_at is None:
@@ -51,6 +52,19 @@ def lines(connection: duckdb.DuckDBPyConnection, settings: Settings, freeze_at: 
         yield error.problem
     yield from forecast.lines(connection, to_do or {}, portal, freeze_at)
     yield from _facts(connection)
+
+
+def _unfinished(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """The last stage, where it did not end well."""
+    row = connection.execute(
+        """select step, status, started_at, detail ->> '$.error' from ops.steps where step in (select unnest(?))
+           order by started_at desc limit 1""",
+        [list(_STAGES)],
+    ).fetchone()
+    if row and row[1] in ("failed", "gated"):
+        step, _, at, error = row
+        why = "it was stopped" if error in (None, "SystemExit", "KeyboardInterrupt") else error
+        yield f"{step} of {at:%Y-%m-%d %H:%M} UTC did not come to its end: {why}; run it again"
 
 
 def tables(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[StatusTable]:

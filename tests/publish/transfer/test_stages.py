@@ -15,7 +15,7 @@ from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.lock import OVERLAPS, only_run
 from publish.settings import Settings
-from publish.transfer import boxes, stages
+from publish.transfer import boxes, stages, status
 from tests.publish.transfer import office
 
 CLOUD, BOX = "https://cloud.test/rest/1/secret/", "https://box.test/rest/1/secret/"
@@ -295,6 +295,16 @@ def test_models_that_do_not_even_begin_end_the_stage_as_a_step_that_failed(setti
     assert played.called == ["land", "build"]
 
 
+def test_status_says_first_that_the_last_stage_did_not_end_well(settings, played):
+    played.to_do, played.killed_at = [1], 2
+    with pytest.raises(SystemExit):
+        stages.final(settings, "frozen", WORD, played)
+    connection = open_warehouse(settings.warehouse)
+    told = list(status.lines(connection, settings, None))
+    connection.close()
+    assert "publish transfer final" in told[1] and "it was stopped; run it again" in told[1]
+
+
 def test_a_step_that_fails_ends_the_stage_with_its_status(settings, played):
     played.statuses = {"land": 1}
     error = refused(lambda: stages.delta(settings, WORD, played))
@@ -334,6 +344,7 @@ def test_the_forecast_is_kept_beside_what_a_final_run_took(settings, played, cap
     )
     assert forecast is not None
     told = capsys.readouterr().out
+    assert "without people's steps of which no time is in the journal: freeze, dates, look" in told
     assert "freeze at" in told and "that took 50 s; the forecast was" in told
 
 
