@@ -37,23 +37,27 @@ class _Card(NamedTuple):
 
 
 def write(ledger: TransferLedger, file: Path, zone: timezone) -> int:
-    """Write the statements for all cards without their history; how many. `zone` is the box's own, in which its
-    database keeps times. Without any, a file of before goes."""
-    statements = [_statement(ledger.cloud, card, zone) for card in _cards(ledger)]
+    """Write the statements for all cards without their history; how many. `zone` is that of the box's clock,
+    told to compare. Without any card, a file of before goes."""
+    statements = [_statement(ledger.cloud, card) for card in _cards(ledger)]
     if not statements:
         file.unlink(missing_ok=True)
         return 0
     offset = datetime.now(zone).strftime("%z")
     head = [
         f"-- The history of {len(statements)} cards that no method can write, for {ledger.portal}.",
-        f"-- Times are of UTC{offset}. Look through it, back the database up, then:",
+        "-- from_unixtime() answers in the session's zone, with that zone's own history: it has to be the portal's",
+        f"-- (date.timezone of its PHP; its clock is at UTC{offset} now). Look through it, back the database up, then:",
         "-- mysql --default-character-set=utf8mb4 DATABASE < dates.sql",
+        "select @@session.time_zone as zone_of_the_session, now() as its_time;",
         "start transaction;",
+        "set @changed = 0;",
     ]
+    tail = [f"select @changed as cards_changed, {len(statements)} as cards_listed;", "commit;", ""]
     file.parent.mkdir(parents=True, exist_ok=True)
     private.keep_new_files_private()
     half = file.with_suffix(".sql.part")
-    half.write_text("\n".join([*head, *statements, "commit;", ""]), encoding="utf-8")
+    half.write_text("\n".join([*head, *statements, *tail]), encoding="utf-8")
     half.replace(file)
     return len(statements)
 
@@ -104,21 +108,19 @@ def _compared(connection: duckdb.DuckDBPyConnection) -> list[_Card] | None:
     ]
 
 
-def _statement(cloud: str, card: _Card, zone: timezone) -> str:
-    changes = ", ".join(f"{_COLUMNS[name]} = {_value(value, zone)}" for name, value in card.wanted.items())
+def _statement(cloud: str, card: _Card) -> str:
+    changes = ", ".join(f"{_COLUMNS[name]} = {_value(value)}" for name, value in card.wanted.items())
     table = f"b_crm_{card.entity}"
     if card.created_at:
-        proof = f"DATE_CREATE = {_value(card.created_at, zone)}"
+        proof = f"DATE_CREATE = {_value(card.created_at)}"
     else:
         mark = quoted(f"{cloud}:{card.source_id}")
         proof = f"exists (select 1 from b_uts_crm_{card.entity} where VALUE_ID = {card.card_id} and {MARK} = {mark})"
-    return f"update {table} set {changes} where ID = {card.card_id} and {proof};"
+    return f"update {table} set {changes} where ID = {card.card_id} and {proof}; set @changed = @changed + row_count();"
 
 
-def _value(value: datetime | int, zone: timezone) -> str:
-    if isinstance(value, datetime):
-        return quoted(value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"))
-    return str(int(value))
+def _value(value: datetime | int) -> str:
+    return f"from_unixtime({int(value.timestamp())})" if isinstance(value, datetime) else str(int(value))
 
 
 def quoted(text: str) -> str:

@@ -24,10 +24,12 @@ _POINTS = {
     "counts": "count_differences",
     "sums": "sum_differences",
     "links": "link_differences",
+    "files": "file_differences",
+    "unreadable": "unreadable_count",
     "conflicts": "conflict_count",
     "dates": "waiting_dates_count",
 }
-_PLACES = {"counts": "totals", "sums": "sums"}  # of a point that is no list
+_PLACES = {"counts": "totals", "sums": "sums", "unreadable": "files"}  # of a point that is no list
 _IN_ORDER = "order by entity, try_cast(source_id as bigint), source_id, target_id"
 _BREAKDOWNS = ("stage", "funnel", "assignee", "source", "type", "link", "day")
 
@@ -188,6 +190,7 @@ class _Sections:
         others = [
             self._records("conflicts", outcomes("conflict")),
             self._links(),
+            self._files(),
             self._dates(),
             self._records("explained", differences("difference in ('missing', 'different') and is_explained")),
             self._records("deleted", outcomes("deleted_in_cloud")),
@@ -251,6 +254,22 @@ class _Sections:
                 Cell(self.texts("transfer_explained" if row["is_explained"] else "transfer_no")),
             ],
             is_marked=lambda row: not row["is_explained"],
+        )
+
+    def _files(self) -> Table:
+        return self._table(
+            "files",
+            "transfer_list_files",
+            """select * from marts.transfer_files where difference <> 'equal'
+               order by difference, entity, source_id, file_id""",
+            ["entity", "cloud", "value", "reason"],
+            lambda row: [
+                self.cells.entity(row),
+                self.cells.card(row["entity"], row["source_id"], self.cells.sides.cloud),
+                Cell(f"{row['field']}: {row['file_name'] or row['file_id']}"),
+                Cell("; ".join(filter(None, [self.texts(f"transfer_file_{row['difference']}"), row["detail"]]))),
+            ],
+            is_marked=lambda row: row["difference"] == "missing",
         )
 
     def _dates(self) -> Table:

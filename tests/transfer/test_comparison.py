@@ -113,7 +113,7 @@ def test_a_second_card_of_one_a_lost_one_and_a_link_that_somebody_cut_are_told(m
     assert (told["is_exact"], told["unwanted_count"], told["missing_count"]) == (False, 1, 1)
     assert (told["different_count"], told["sum_differences"]) == (1, 1)
     assert move.rows("select detail from marts.transfer_differences where difference = 'extra'") == [
-        (f"a second card of: company {company}",)
+        (f"a second one of: company {company}",)
     ]
     assert ("company", "all", "", 7, 8) in unequal(move) and ("lead", "all", "", 6, 5) in unequal(move)
     links = "select source_id, to_entity, to_source_id, side from marts.transfer_links where not is_explained"

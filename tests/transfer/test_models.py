@@ -73,6 +73,9 @@ class Move:
     def push(self) -> None:
         self._run(Path(sys.executable).with_name("publish"), "transfer", "push", "--automation-is-off")
 
+    def dates(self) -> None:
+        self._run(Path(sys.executable).with_name("publish"), "transfer", "dates")
+
     def _run(self, *command: str | Path, **settings: str) -> str:
         ran = subprocess.run(
             command, cwd=ROOT, env=self.environment | settings, capture_output=True, text=True, timeout=300, check=False

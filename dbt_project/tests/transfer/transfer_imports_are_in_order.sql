@@ -1,9 +1,15 @@
--- Cards are made in the order in which the cloud made them: an import refuses a date earlier than one that is there.
+-- Cards are made in the order in which the cloud made them, by the very dates that are sent: an import refuses a date
+-- earlier than one that is there.
+with creates as (
+    select entity, source_id, position, try_cast(fields ->> '$.createdTime' as timestamptz) as sent_created_at
+    from {{ ref('transfer_records') }}
+    where action = 'create' and entity in ('company', 'contact', 'lead', 'deal')
+)
+
 select
-    entity, source_id, position, created_at,
-    max(created_at) over (
+    *,
+    max(sent_created_at) over (
         partition by entity order by position rows between unbounded preceding and 1 preceding
-    ) as created_before
-from {{ ref('transfer_records') }}
-where action = 'create'
-qualify created_at < created_before
+    ) as sent_before
+from creates
+qualify sent_created_at < sent_before

@@ -91,9 +91,9 @@ def test_dates_that_an_import_refuses_go_to_a_file_for_the_box(mover):
     lead = mover.target("lead", 3000)
     (statement,) = [line for line in mover.dates.read_text().splitlines() if line.startswith("update")]
     assert statement == (
-        "update b_crm_lead set DATE_CREATE = '2024-01-01 00:00:00', DATE_MODIFY = '2024-06-01 10:00:00', "
-        f"MOVED_TIME = '2024-05-01 10:00:00' where ID = {lead} and exists (select 1 from b_uts_crm_lead "
-        f"where VALUE_ID = {lead} and UF_CRM_SVOD_SOURCE = '{CLOUD}:3000');"
+        "update b_crm_lead set DATE_CREATE = from_unixtime(1704056400), DATE_MODIFY = from_unixtime(1717225200), "
+        f"MOVED_TIME = from_unixtime(1714546800) where ID = {lead} and exists (select 1 from b_uts_crm_lead "
+        f"where VALUE_ID = {lead} and UF_CRM_SVOD_SOURCE = '{CLOUD}:3000'); set @changed = @changed + row_count();"
     )
 
 

@@ -26,7 +26,7 @@ COLUMNS = {
         f"{name} bigint" for name in (
             "compared_count", "equal_count", "missing_count", "different_count", "unwanted_count", "extra_count",
             "explained_count", "refused_count", "conflict_count", "unsupported_count", "count_differences",
-            "sum_differences", "link_differences", "waiting_dates_count",
+            "sum_differences", "link_differences", "file_differences", "unreadable_count", "waiting_dates_count",
         )
     ) + ", is_exact boolean",
     "transfer_differences": "entity varchar, source_id varchar, target_id bigint, difference varchar, fields json, "
@@ -39,6 +39,8 @@ COLUMNS = {
     "box_sum decimal(38,4), cloud_apart_sum decimal(38,4), box_apart_sum decimal(38,4), is_equal boolean",
     "transfer_links": "entity varchar, source_id varchar, to_entity varchar, to_source_id varchar, side varchar, "
     "is_explained boolean, is_orphan_in_cloud boolean, is_orphan_in_box boolean",
+    "transfer_files": "entity varchar, source_id varchar, field varchar, file_id varchar, file_name varchar, "
+    "file_bytes bigint, sha256 varchar, difference varchar, detail varchar",
     "transfer_dates": "entity varchar, source_id varchar, target_id bigint, is_made_by_us boolean, "
     "cloud_created_at timestamp, created_at timestamp, "
     "updated_at timestamp, moved_at timestamp, created_by bigint, updated_by bigint, moved_by bigint",
@@ -56,7 +58,7 @@ def marts() -> duckdb.DuckDBPyConnection:
         connection.execute(f"create table marts.{mart} ({columns})")
     connection.execute(
         """insert into marts.transfer_verdict values ('cloud.test', 'box.test', '2026-11-01 10:00:00',
-               '2026-11-01 10:05:00', 400000, 398793, 1200, 2, 1, 3, 4, 1, 1, 1, 2, 1, 1, 1, false)"""
+               '2026-11-01 10:05:00', 400000, 398793, 1200, 2, 1, 3, 4, 1, 1, 1, 2, 1, 1, 0, 1, 1, false)"""
     )
     fields = {"title": {"cloud": TITLE, "box": FORMULA, "state": "update"}}
     connection.execute(
@@ -64,7 +66,7 @@ def marts() -> duckdb.DuckDBPyConnection:
                select 'lead', i::varchar, null, 'missing', null, 'not sent yet', false from range(1, 1201) as t(i)
                union all select 'deal', '5', 50, 'different', ?, 'title', false
                union all select 'comments', 'deal:7', 70, 'different', null, 'comments that the box lacks: 1', false
-               union all select 'company', null, 9, 'extra', null, 'a second card of: company 8', false""",
+               union all select 'company', null, 9, 'extra', null, 'a second one of: company 8', false""",
         [json.dumps(fields, ensure_ascii=False)],
     )
     connection.execute(
@@ -85,6 +87,10 @@ def marts() -> duckdb.DuckDBPyConnection:
         """insert into marts.transfer_sums values
                ('deal', 'RUB', 'NEW', 'Новая', 12345.5, 12345.5, 0, 0, true),
                ('deal', 'USD', 'NEW', 'Новая', 10, 9.75, 0, 0, false)"""
+    )
+    connection.execute(
+        """insert into marts.transfer_files values
+               ('activity', '9', 'FILES', '3', 'запись.mp3', 9, null, 'unreadable', 'larger than 50 MB')"""
     )
     connection.execute(
         """insert into marts.transfer_links values ('deal', '5', 'company', '99', 'both', true, true, true),
@@ -171,6 +177,7 @@ def test_the_verdict_comes_first_and_every_number_is_that_of_the_marts(opened, m
     assert cells(page, "by-stage")[0][1] == "Новая (NEW)" and cells(page, "by-type")[0][1] == "письмо"
     assert cells(page, "refused") == [["лиды", "6", "нет", "ERROR: занято"]]
     assert cells(page, "unsupported")[0][3] == "исключено настройкой SVOD_TRANSFER_ENTITIES"
+    assert cells(page, "files") == [["дела", "9", "FILES: запись.mp3", "не читается в облаке; larger than 50 MB"]]
     assert cells(page, "unproven") == [["user", "17", "1", "замещающий пользователь"]]
 
 

@@ -38,6 +38,20 @@ fields as ( -- those that the cloud has, also empty ones: of what only the box h
     where side = 'cloud'
 ),
 
+unproven_users as (
+    select list(user_id) as user_ids from {{ ref('int_transfer__users') }} where not is_proven
+),
+
+restored_users as ( -- whom the cloud names as the backup did: the box's own stays, whoever would stand for them now
+    select cloud_cells.entity, cloud_cells.source_id, cloud_cells.field, true as is_restored_user
+    from {{ ref('int_transfer__cells') }} as cloud_cells
+    inner join {{ ref('int_transfer__cells') }} as restored using (entity, source_id, field)
+    cross join unproven_users
+    where cloud_cells.side = 'cloud' and restored.side = 'baseline' and cloud_cells.kind = 'user'
+        and cloud_cells.value::varchar = restored.value::varchar
+        and list_has_any({{ transfer_elements('cloud_cells.value') }}, user_ids)
+),
+
 side_by_side as (
     select
         fields.* exclude (untranslated, sent),
@@ -46,11 +60,13 @@ side_by_side as (
             as value,
         cloud.canonical as wanted, box.canonical as in_box, baseline.canonical as in_baseline,
         candidates.is_in_baseline as has_baseline,
-        (cloud.canonical is not distinct from box.canonical) as is_equal,
+        (cloud.canonical is not distinct from box.canonical)
+            or (is_restored_user and (box.canonical is not distinct from baseline.canonical)) is true as is_equal,
         (candidates.is_in_baseline and (box.canonical is not distinct from baseline.canonical))
             or list_contains(past.earlier, box.canonical) or (box.canonical is null and coalesce(past.was_empty, false))
             as is_box_untouched,
-        case when candidates.is_in_baseline then (cloud.canonical is not distinct from baseline.canonical)
+        case when is_restored_user then true
+            when candidates.is_in_baseline then (cloud.canonical is not distinct from baseline.canonical)
             -- what we made has what we sent, unless the cloud has changed it since
             else (candidates.proof in ('created_by_us', 'of_owner') and past.earlier is null)
                 or list_contains(past.earlier, cloud.canonical)
@@ -61,6 +77,7 @@ side_by_side as (
     left join box using (entity, source_id, field)
     left join baseline using (entity, source_id, field)
     left join past using (entity, source_id, field)
+    left join restored_users using (entity, source_id, field)
 ),
 
 judged as (

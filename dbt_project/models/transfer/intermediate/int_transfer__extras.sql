@@ -1,7 +1,13 @@
 -- What only the box has: made there by people, deleted in the cloud since, or a second card of ours, which there must
 -- not be.
 with records as (
-    select entity, source_id as box_key, payload ->> '$.UF_CRM_SVOD_SOURCE' as mark
+    select
+        entity, source_id as box_key,
+        case when entity = 'activity' then payload ->> '$.ORIGIN_ID' else payload ->> '$.UF_CRM_SVOD_SOURCE' end
+            as mark,
+        case when entity in ('requisite', 'bank_detail') then json_merge_patch(payload, json_object(
+            'ID', null, 'DATE_CREATE', null, 'DATE_MODIFY', null, 'CREATED_BY_ID', null, 'MODIFY_BY_ID', null
+        ))::varchar end as texts
     from {{ ref('stg_portals__records') }}
     where side = 'box' and {{ transfer_is_record('entity') }}
 ),
@@ -18,6 +24,14 @@ deleted as (
     select entity, box_key, action
     from {{ ref('transfer_records') }}
     inner join {{ ref('int_transfer__deletions') }} using (entity, source_id)
+),
+
+made_by_us as ( -- what has no mark is told by its texts, which say on what it hangs
+    select records.entity, records.texts, min(identities.source_id) as source_id
+    from records
+    inner join identities on identities.entity = records.entity and identities.box_key = records.box_key
+    where records.texts is not null and identities.proof = 'created_by_us'
+    group by all
 ),
 
 comments as (
@@ -37,21 +51,21 @@ explained as (
     select
         unknown.entity, unknown.box_key,
         case
-            when doubled.source_id is not null
-                then 'a second card of: ' || doubled.entity || ' ' || doubled.source_id
+            when coalesce(doubled.source_id, alike.source_id) is not null
+                then 'a second one of: ' || unknown.entity || ' ' || coalesce(doubled.source_id, alike.source_id)
             when deleted.box_key is not null then 'deleted in the cloud'
             else 'only in the box: record ' || unknown.box_key
         end as detail,
-        doubled.source_id is not null as is_doubled,
-        doubled.source_id is null
-            -- no method takes these away
-            and (coalesce(deleted.action, 'none') <> 'delete' or unknown.entity in ('product_rows', 'comments'))
+        coalesce(doubled.source_id, alike.source_id) is not null as is_doubled,
+        coalesce(doubled.source_id, alike.source_id) is null
+            and coalesce(deleted.action, 'none') = 'none'
             as is_explained
     from unknown
     left join deleted using (entity, box_key)
     left join identities as doubled
         on doubled.entity = unknown.entity
         and (from cloud_host) || ':' || doubled.source_id = unknown.mark
+    left join made_by_us as alike on alike.entity = unknown.entity and alike.texts = unknown.texts
 )
 
 select * from explained

@@ -101,8 +101,14 @@ of_the_cloud as (
 deleted as (
     select
         entity, source_id,
-        case when is_changed_in_box or '{{ deletions }}' = 'report' then 'none' else 'delete' end as action,
-        case when is_changed_in_box then 'conflict' else 'deleted_in_cloud' end as outcome,
+        case
+            when is_changed_in_box then 'none'
+            when is_owner_there then 'update' -- a card that has lost its rows is a changed one
+            when '{{ deletions }}' = 'report' then 'none'
+            else 'delete'
+        end as action,
+        case when is_changed_in_box then 'conflict' when is_owner_there then 'updated' else 'deleted_in_cloud' end
+            as outcome,
         case when is_changed_in_box then 'deleted in the cloud, changed in the box'
             else 'deleted in the cloud' end as detail,
         target_id, created_at

@@ -41,10 +41,27 @@ named_by_parts as (
     where entity in ('requisite', 'bank_detail', 'address', 'activity', 'requisite_link')
 ),
 
+bound as ( -- activities are bound to several cards
+    select
+        side, 'activity' as entity, replace(source_id, 'activity:', '') as record_key,
+        unnest((payload -> '$.parts')::json[]) as binding
+    from {{ ref('stg_portals__records') }}
+    where side in ('cloud', 'box') and entity = 'activity_bindings'
+),
+
+named_by_bindings as (
+    select
+        side, entity, record_key,
+        {{ transfer_entity_of_type("binding ->> '$.entityTypeId'") }} as to_entity, binding ->> '$.entityId' as to_key
+    from bound
+),
+
 named as (
     select * from named_by_cards
     union all
     select * from named_by_parts
+    union all
+    select * from named_by_bindings
 ),
 
 identities as (

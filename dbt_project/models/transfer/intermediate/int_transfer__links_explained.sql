@@ -28,7 +28,9 @@ judged as (
     select
         links.*,
         holders.source_id is not null or targets.source_id is not null or absent.source_id is not null
-            or links.is_orphan_in_cloud as is_explained
+            or links.is_orphan_in_cloud
+            -- the portal binds an activity to its partners by itself
+            or (links.entity = 'activity' and not links.is_in_cloud) as is_explained
     from links
     left join explained as holders on holders.entity = links.entity and holders.source_id = links.source_id
     left join explained as targets on targets.entity = links.to_entity and targets.source_id = links.to_source_id

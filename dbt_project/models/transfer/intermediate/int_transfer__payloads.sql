@@ -101,8 +101,17 @@ keys as (
     semi join (select * from fates where action = 'delete') as deleted using (entity, source_id)
 ),
 
+no_rows as (
+    select deletions.entity, deletions.source_id, 'productRows' as field, 'always' as sent, '[]'::json as value
+    from {{ ref('int_transfer__deletions') }} as deletions
+    semi join (select * from fates where action = 'update') as emptied using (entity, source_id)
+    where deletions.entity = 'product_rows'
+),
+
 sent as (
     select * from whole
+    union all
+    select * from no_rows
     union all
     select * from empty
     union all

@@ -1,7 +1,6 @@
 -- Which user of the box a user of the cloud is. Names never match: two people have one name, one person two. An e-mail
 -- proves a user where it is unique in both portals; an XML_ID likewise, unless it just repeats the id.
 {%- set fallback = env_var('SVOD_TRANSFER_FALLBACK_USER', '') | replace("'", "''") %}
-{%- set by_hand = env_var('SVOD_TRANSFER_USERS', '') | replace("'", "''") %}
 with users as (
     select
         side, source_id as user_id,
@@ -33,11 +32,8 @@ box as (
 named_by_hand as (
     select source_id as user_id, target_id from {{ ref('stg_transfer__id_map') }}
     where entity = 'user' and proof = 'by_hand'
-    {%- if by_hand %}
     union
-    select cloud_id as user_id, box_id as target_id
-    from read_csv('{{ by_hand }}', header = true, all_varchar = true)
-    {%- endif %}
+    select user_id, target_id from {{ ref('int_transfer__users_by_hand') }}
 ),
 
 proofs as (

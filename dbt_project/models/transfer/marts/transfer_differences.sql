@@ -19,6 +19,7 @@ fields as (
         compared.*,
         case
             when compared.field in ('createdTime', 'createdBy') and dates.source_id is not null then 'dates'
+            when compared.kind = 'file' and compared.sent = 'create' then 'unreadable'
             when not is_updated then verdict
             else 'update'
         end as state
@@ -32,7 +33,7 @@ compared as (
         entity, source_id,
         json_group_object(field, json_object('cloud', wanted, 'box', in_box, 'state', state)) as fields,
         string_agg(field, ', ' order by field) as field_names,
-        bool_and(state in ('box_kept', 'conflict', 'dates')) as is_explained
+        bool_and(state in ('box_kept', 'conflict', 'dates', 'unreadable')) as is_explained
     from fields
     group by all
 ),

@@ -37,15 +37,21 @@ totals as (
         (select count(*) from {{ ref('transfer_counts') }} where not is_equal) as count_differences,
         (select count(*) from {{ ref('transfer_sums') }} where not is_equal) as sum_differences,
         (select count(*) from {{ ref('transfer_links') }} where not is_explained) as link_differences,
+        -- those of cards and activities are fields, which are compared; those of comments are not
+        (
+            select count(*) from {{ ref('transfer_files') }}
+            where difference = 'missing' and entity = 'comment'
+        ) as file_differences,
+        (select count(*) from {{ ref('transfer_files') }} where difference = 'unreadable') as unreadable_count,
         (select count(*) from {{ ref('transfer_dates') }}) as waiting_dates_count
 ),
 
 verdict as (
     select
         *,
-        coalesce(cloud_read_at is not null and box_read_at is not null, false)
+        coalesce(cloud_read_at is not null and box_read_at is not null, false) and compared_count > 0
             and missing_count + different_count + unwanted_count + refused_count
-            + count_differences + sum_differences + link_differences = 0 as is_exact
+            + count_differences + sum_differences + link_differences + file_differences = 0 as is_exact
     from read, differences, outcomes, totals
 )
 

@@ -1,0 +1,59 @@
+"""Failures of a move that stop it, and that every one of docs/transfer.md has its test."""
+
+import re
+
+import pytest
+
+from tests.transfer.test_models import ROOT, Move, filled, move
+
+__all__ = ["move"]
+
+
+def test_every_failure_that_is_documented_has_its_test():
+    rows = [line.split("|")[3] for line in (ROOT / "docs" / "transfer.md").read_text("utf-8").splitlines()
+            if line.startswith("| ") and not line.startswith(("| failure", "| ---"))]  # fmt: skip
+    named = [re.findall(r"`(\w+)`", row) for row in rows]
+    assert len(rows) > 25 and all(named), "a row without a test"
+    code = "".join(file.read_text("utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    models = "".join(file.read_text("utf-8") for file in (ROOT / "dbt_project").rglob("*__unit_tests.yml"))
+    there = {*re.findall(r"def (test_\w+)", code), *re.findall(r"name: (\w+)", models)}
+    assert [name for names in named for name in names if name not in there] == []
+
+
+def test_a_user_whose_id_has_another_email_in_the_box_stops_the_move_until_somebody_says_who_it_is(move: Move):
+    filled(move)
+    move.restore()
+    move.land("--portal", "box", "--label", "baseline")
+    move.cloud.portal.set_user(7, EMAIL="anna.new@example.com")
+    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"assignedById": 7})
+    move.land()
+    with pytest.raises(AssertionError, match="transfer_users_of_one_id_are_one"):
+        move.build(SVOD_TRANSFER_FALLBACK_USER="1")
+    users = move.folder / "users.csv"
+    users.write_text("cloud_id,box_id\n7, 77\n")
+    with pytest.raises(AssertionError, match="transfer_users_by_hand_are_known"):
+        move.build(SVOD_TRANSFER_USERS=str(users))
+    users.write_text("cloud_id,box_id\n7, 7\n")
+    move.build(SVOD_TRANSFER_USERS=str(users))
+    assert move.records()["deal", "5"][3] == {"assignedById": 7}
+
+
+def test_a_value_of_a_list_that_the_box_lacks_stops_the_move_until_it_is_made_there(move: Move):
+    filled(move)
+    values = [{"VALUE": "Опт", "XML_ID": "wholesale"}]
+    field = {"FIELD_NAME": "KIND", "USER_TYPE_ID": "enumeration", "LIST": values}
+    number = move.ask(move.cloud, "crm.deal.userfield.add", fields=field)
+    move.restore()
+    move.land("--portal", "box", "--label", "baseline")
+    tender = {"VALUE": "Тендер", "XML_ID": "tender"}
+    move.ask(move.cloud, "crm.deal.userfield.update", id=number, fields={"LIST": [tender]})
+    kept = move.ask(move.cloud, "crm.deal.userfield.get", id=number)["LIST"]
+    chosen = next(entry["ID"] for entry in kept if entry["XML_ID"] == "tender")
+    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"ufCrmKind": chosen})
+    move.land()
+    with pytest.raises(AssertionError, match="transfer_references_are_resolved"):
+        move.build()
+    move.ask(move.box, "crm.deal.userfield.update", id=number, fields={"LIST": [tender]})
+    move.land()
+    move.build()
+    assert "UF_CRM_KIND" in move.records()["deal", "5"][3]
