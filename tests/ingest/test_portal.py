@@ -333,6 +333,20 @@ def test_of_a_chunk_of_owners_that_is_refused_each_is_asked_for_by_itself(source
     assert len(parts) == len(portal.rows("product_row"))
 
 
+def test_products_are_read_with_the_right_to_and_without_it_that_is_said_and_all_else_is_read(source, start_portal):
+    portal = start_portal()
+    portal.fill(deal=3, now=FIRST_DAY)
+    for number in range(120):
+        portal.add_product(f"Товар {number}", xml_id=f"x-{number}")
+    assert "could not be read" not in source.read()
+    products = source.present("products")
+    assert len(products) == 120
+    assert ("Товар 7", "x-7", 23) in {(one["name"], one["xmlId"], one["iblockId"]) for one in products.values()}
+    start_portal(scopes=["user"])
+    said = source.read("--gone", "deals")
+    assert "catalogs could not be read" in said and "products could not be read" in said
+
+
 def test_sparse_ids_cost_hardly_more_requests_than_dense_ones(source, start_portal):
     portal = start_portal()
     portal.fill(deal=6_000, every=40, now=FIRST_DAY)
