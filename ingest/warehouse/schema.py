@@ -7,7 +7,22 @@ import duckdb
 
 from ingest.warehouse.source_names import add_source_names
 
-SCHEMA = (files("ingest.warehouse") / "schema.sql").read_text(encoding="utf-8")
+_LIKE = re.compile(r"^create table if not exists (\w+\.\w+) like (\w+\.\w+);$", re.MULTILINE)
+
+
+def _spelled_out(schema: str) -> str:
+    """The schema with each `create table … like …;` as the declaration of that other table says, which DuckDB has no
+    word for."""
+
+    def like(match: re.Match[str]) -> str:
+        begin = schema.index(f"create table if not exists {match[2]} (")
+        declaration = schema[begin : schema.index("\n);", begin) + 3]
+        return declaration.replace(match[2], match[1], 1)
+
+    return _LIKE.sub(like, schema)
+
+
+SCHEMA = _spelled_out((files("ingest.warehouse") / "schema.sql").read_text(encoding="utf-8"))
 ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: name then -> name now
     "ledger": "ledger",
     "intents": "intents",

@@ -368,58 +368,19 @@ create table if not exists transfer.parts (
 comment on table transfer.parts is
     'Parts of the backup of a cloud portal: what was fetched and proven of each, and what it took.';
 
-create table if not exists transfer.ledger (
-    portal varchar not null, -- host[:port] of the box's webhook
-    entity varchar not null,
-    origin_id varchar not null, -- the key of the record in the cloud, as landed
-    bitrix_id bigint, -- its id in the box
-    sent json not null, -- what is left to be done about it by hand, such as dates that an import refused
-    wanted json not null, -- digest of what was last dealt with: no value of a person is kept here
-    is_adopted boolean not null,
-    synced_at timestamp not null,
-    primary key (portal, entity, origin_id)
-);
+create table if not exists transfer.ledger like sync.ledger;
 alter table transfer.ledger add column if not exists known_since timestamp; -- null: from before it was kept
 comment on table transfer.ledger is
-    'Records that a move has created, changed or deleted in a box: their ids there, and what was last dealt with.';
+    'Records that a move has created, changed or deleted in a box: ids of those that it made there; of what was dealt with a digest, no value of a person.';
 
-create table if not exists transfer.intents (
-    portal varchar not null,
-    entity varchar not null,
-    origin_id varchar not null,
-    owner_id bigint,
-    wanted json not null, -- what was about to be sent, by which it is found again
-    links varchar[],
-    intended_at timestamp not null
-);
+create table if not exists transfer.intents like sync.intents;
 comment on table transfer.intents is 'Creates of a move whose answer has not been seen yet.';
 
-create table if not exists transfer.dead_letters (
-    portal varchar not null,
-    entity varchar not null,
-    origin_id varchar not null,
-    error varchar not null,
-    error_description varchar not null,
-    attempts integer not null,
-    last_at timestamp not null,
-    next_at timestamp not null,
-    wanted json not null,
-    primary key (portal, entity, origin_id)
-);
+create table if not exists transfer.dead_letters like sync.dead_letters;
 comment on table transfer.dead_letters is
     'What a box refused of a move, or what points to a record that is not there; tried again at next_at, or at once when the record changes.';
 
-create table if not exists transfer.history (
-    portal varchar not null,
-    entity varchar not null,
-    origin_id varchar not null,
-    action varchar not null, -- update, remove
-    sent_before json,
-    sent json,
-    push bigint not null, -- the number of the portal's mark in that push
-    run_id varchar not null,
-    sent_at timestamp not null
-);
+create table if not exists transfer.history like sync.history;
 comment on table transfer.history is 'Records that a move changed or took away.';
 
 create table if not exists transfer.id_map (
