@@ -77,12 +77,12 @@ def wanted_files(connection: duckdb.DuckDBPyConnection, source: str, portal: str
     if not has_other:  # nothing to compare with so far
         return []
     connection.execute("create or replace temp table shown_files (side varchar, entity varchar, source_key varchar, "
-                       "field varchar, file_id varchar, is_ours boolean)")  # fmt: skip
+                       "field varchar, file_id varchar, created_at timestamptz, is_ours boolean)")  # fmt: skip
     for side in (source, other):
         for entity in lists:
             if f"{side}__{entity.name}" in names:
                 connection.execute(f"insert into shown_files {_shown(side, entity)}")
-    connection.execute(_MARK_OURS)
+    connection.execute(_MARK_OURS.format(box=_BOX))
     # Of the box, what the cloud has not is nobody's but the box's: there is nothing to compare it with.
     known = "file.is_ours or (file.entity, file.source_key) in (select (entity, source_key) from in_cloud)"
     rows = connection.execute(
@@ -90,7 +90,7 @@ def wanted_files(connection: duckdb.DuckDBPyConnection, source: str, portal: str
             as_restored as (
                 select entity, source_key, file_id from in_cloud
                 semi join (select * from shown_files where side = 'box' and not is_ours) as restored
-                    using (entity, source_key, file_id)
+                    using (entity, source_key, file_id, created_at)
             )
             select distinct on (file.entity, file.file_id) file.entity, file.source_key, file.field, file.file_id,
                 known.sha256
@@ -103,23 +103,35 @@ def wanted_files(connection: duckdb.DuckDBPyConnection, source: str, portal: str
             order by file.entity, file.file_id, file.source_key""",
         [portal],
     ).fetchall()
-    sent = {row[0] for row in connection.execute(
-        "select sha256 from transfer.files where portal <> ? and sha256 is not null", [portal]
-    ).fetchall()}  # fmt: skip
     return [
         Wanted(*row[:4])
         for row in rows
-        if row[4] is None or (source == "cloud" and row[4] not in sent and not store.path(row[4]).exists())
+        if row[4] is None
+        or (source == "cloud" and row[4] in _awaited(connection, portal) and not store.path(row[4]).exists())
     ]
 
 
+def _awaited(connection: duckdb.DuckDBPyConnection, cloud: str) -> set[str]:
+    """Digests of contents that the box of now has less often than the cloud."""
+    rows = connection.execute(
+        f"""select sha256 from transfer.files where portal in (?, {_BOX}) and sha256 is not null
+            group by 1 having count(*) filter (portal = ?) > count(*) filter (portal <> ?)""",
+        [cloud, cloud, cloud],
+    ).fetchall()
+    return {sha256 for (sha256,) in rows}
+
+
+# The box that was read last; what was read of another one in its place says nothing of it.
+_BOX = "(select arg_max(portal, snapshot_id) from ops.snapshots where source = 'box' and completed_at is not null)"
+_OF_ANOTHER_BOX = """delete from transfer.files as file where portal = ? and read_at < (
+    select greatest(max(known.first_seen_at), max(box.baseline_at)) from sync.portals as known
+    left join transfer.boxes as box on box.portal = known.portal and box.mark = known.mark
+    where known.portal = file.portal)"""
 # What the move has made in the box: cards carry a mark, other records are in the map of this box.
 _MARK_OURS = """update shown_files set is_ours = true where side = 'box' and (entity, source_key) in (
     select (if(entity = 'activity', entity, 'comment'), target_id::varchar) from transfer.id_map
     where entity in ('activity', 'activity_comment', 'comment')
-        and split_part(target, '#', 1) = (
-            select arg_max(portal, snapshot_id) from ops.snapshots
-            where source = 'box' and completed_at is not null))"""
+        and target in (select portal || '#' || mark from sync.portals where portal = {box}))"""
 
 
 def _shown(side: str, entity: Entity) -> str:
@@ -135,23 +147,27 @@ def _shown(side: str, entity: Entity) -> str:
                 select unnest((payload -> '$.parts')::json[]) as line from ({rows})
                 where contains(payload::varchar, '"urlDownload"')
             )
-            select '{side}', 'comment', line ->> '$.ID', 'FILES', unnest(json_keys(line, '$.FILES')), false from lines
+            select '{side}', 'comment', line ->> '$.ID', 'FILES', unnest(json_keys(line, '$.FILES')),
+                try_cast(line ->> '$.CREATED' as timestamptz), false
+            from lines
             where json_type(line, '$.FILES') = 'OBJECT'"""
     if entity is ACTIVITIES:
         return f"""select '{side}', 'activity', source_key, 'FILES',
-                unnest((payload -> '$.FILES')::json[]) ->> '$.id', false
+                unnest((payload -> '$.FILES')::json[]) ->> '$.id',
+                try_cast(payload ->> '$.CREATED' as timestamptz), false
             from ({rows}) where json_type(payload, '$.FILES') = 'ARRAY'"""
     return f"""with cells as (
             select source_key, unnest(json_keys(payload)) as field, unnest(json_extract(payload, '$.*')) as value,
+                try_cast(payload ->> '$.createdTime' as timestamptz) as created_at,
                 '{side}' = 'box' and coalesce(payload ->> '$.UF_CRM_SVOD_SOURCE', '') <> '' as is_ours
             from ({rows}) where contains(payload::varchar, '"urlMachine"')
         ),
         files as (
-            select source_key, field, is_ours,
+            select source_key, field, created_at, is_ours,
                 unnest(if(json_type(value) = 'ARRAY', value::json[], [value])) as file
             from cells where contains(value::varchar, '"urlMachine"')
         )
-        select '{side}', '{_NAMES[entity.name]}', source_key, field, file ->> '$.id', is_ours from files"""
+        select '{side}', '{_NAMES[entity.name]}', source_key, field, file ->> '$.id', created_at, is_ours from files"""
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -172,6 +188,8 @@ async def read_files(
     if not store.most_bytes:
         return 0, 0
     store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if source == "box":
+        connection.execute(_OF_ANOTHER_BOX, [portal])
     read = unread = 0
     wanted = wanted_files(connection, source, portal, store)
     for at in range(0, len(wanted), PAGE):
@@ -179,7 +197,6 @@ async def read_files(
         _land(connection, portal, found, run_id)
         read += sum(one.content is not None for one in found)
         unread += sum(one.content is None for one in found)
-    _drop_what_is_there(connection, store)
     return read, unread
 
 
@@ -259,12 +276,3 @@ def _land(connection: duckdb.DuckDBPyConnection, portal: str, found: Sequence[Fo
     ]  # fmt: skip
     with transaction(connection):
         connection.executemany("insert or replace into transfer.files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-
-def _drop_what_is_there(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
-    """Contents that both portals have need not be kept."""
-    rows = connection.execute(
-        "select sha256 from transfer.files where sha256 is not null group by 1 having count(distinct portal) > 1"
-    ).fetchall()
-    for (sha256,) in rows:
-        store.path(sha256).unlink(missing_ok=True)

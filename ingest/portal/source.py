@@ -13,7 +13,6 @@ from typing import Any
 from ingest.bitrix24.errors import PortalRefused
 from ingest.bitrix24.reading import Read, ReadingClient, ReadMethod
 from ingest.portal.entities import (
-    CARDS,
     ENTITIES,
     FUNNELS,
     LANES,
@@ -70,7 +69,7 @@ class Reading:
             await self._lane((FUNNELS, STATUSES))
             self._check_shown(self._hidden_funnels())
             await _all(self._lane(lane) for lane in LANES)
-            self._check_shown(self._lost_cards() + self._emptied_funnels())
+            self._check_shown(self._lost_kinds() + self._emptied_funnels())
             await self._check_rights_stayed()
         except Incomplete:
             self.snapshot.give_up()
@@ -193,9 +192,14 @@ class Reading:
         known |= {book.removeprefix(_STAGES) for book in books if book.startswith(_STAGES)}
         return [f"funnel:{one}" for one in sorted(known - shown)]
 
-    def _lost_cards(self) -> list[str]:
-        """Kinds of cards of which there were some and are none."""
-        return [card.name for card in CARDS if not self.snapshot.count(card) and self.snapshot.keys_before(card)]
+    def _lost_kinds(self) -> list[str]:
+        """Kinds of records of which there were some and are none: the list of a module that is off is empty, too."""
+        listed = [entity for lane in LANES for entity in lane if isinstance(entity.how, Windows)]
+        return [
+            entity.name
+            for entity in listed
+            if entity.name not in self.unread and not self.snapshot.count(entity) and self.snapshot.keys_before(entity)
+        ]
 
     def _emptied_funnels(self) -> list[str]:
         """Funnels that are shown, and none of the deals that were in them is."""

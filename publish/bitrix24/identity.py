@@ -50,7 +50,7 @@ async def recognise(
     carrier, mark = await read_mark(client, parts)
     is_ours = mark is None or mark.writer == writer.fingerprint
     if mark is not None and not is_ours and (not take_over or is_going_on(mark)):
-        raise refusal(ledger.portal, mark)
+        raise refusal(ledger.portal, mark, ledger.schema)
     notes = _rename(ledger, mark)
     is_claimed = portals.is_unclaimed(connection)
     if is_claimed:

@@ -140,8 +140,10 @@ def is_going_on(mark: Mark) -> bool:
     return mark.is_under_way and -_CLOCKS_APART < utc_now() - mark.at < ALIVE
 
 
-def refusal(portal: str, mark: Mark) -> OperatorError:
-    hint = "let one of the two publish; `publish push --take-over` makes it this one"
+def refusal(portal: str, mark: Mark, schema: str = "sync") -> OperatorError:
+    """The error that another warehouse writes to a portal; `schema` is that of the ledger, and tells the job."""
+    push = "publish push" if schema == "sync" else "publish transfer push"
+    hint = f"let one of the two publish; `{push} --take-over` makes it this one"
     if is_going_on(mark):
         hint += f", not before {mark.at + ALIVE:%H:%M} UTC unless its push, which is under way, has ended"
     return OperatorError(

@@ -33,7 +33,7 @@ async def sign(identity: Identity, ledger: Ledger, client: Client, parts: Catalo
     if carrier is not None:
         carrier, there = await read_mark(client, parts)
         if there is not None and there != mark:
-            raise refusal(ledger.portal, there)
+            raise refusal(ledger.portal, there, ledger.schema)
     if carrier is None or carrier.id is None:
         return replace(identity, mark=None, notes=())
     number = max(row.highest, mark.number if mark else 0)
@@ -113,7 +113,7 @@ async def _is_still_ours(mark: Mark, ledger: Ledger, client: Client, parts: Cata
     OperatorError with exit status 3 for another warehouse's."""
     _, there = await read_mark(client, parts)
     if there is not None and there.writer != mark.writer:
-        raise refusal(ledger.portal, there)
+        raise refusal(ledger.portal, there, ledger.schema)
     return there is not None
 
 

@@ -125,8 +125,9 @@ def _parts(store: Store, name: str, now: float, count: int, deals: int) -> None:
             f"'deal', deal, {at}, 'Позвонили ' || i, 1",
         ),
         "product_row": (
-            "product_row (ownerType, ownerId, productId, productName, price, quantity, sort)",
-            "'D', deal, 0, 'Товар ' || i, 100.0 + i % 7, 1 + i % 3, 10",
+            "product_row (ownerType, ownerId, productId, productName, price, quantity, sort, discountTypeId, "
+            "discountRate, discountSum, taxIncluded, measureCode, measureName)",
+            "'D', deal, 0, 'Товар ' || i, 100.0 + i % 7, 1 + i % 3, 10, 2, 0.0, 0.0, 'N', 796, 'шт'",
         ),
         "requisite_link": (
             "requisite_link (ENTITY_TYPE_ID, ENTITY_ID, REQUISITE_ID, BANK_DETAIL_ID, MC_REQUISITE_ID, "

@@ -20,6 +20,7 @@ _KINDS = {
 }  # fmt: skip
 _COLUMNS = {name: Column(name, kind) for name, kind in _KINDS.items()}
 _OWNERS = {card.letter: card for card in CARDS.values() if "OPPORTUNITY" in card.fields}
+_COMPUTED = {"id", "ownerId", "ownerType", "measureName", "xmlId"}  # whatever is sent of these
 _DEFAULTS = {"productId": 0, "quantity": 1.0, "discountTypeId": 2, "discountRate": 0.0, "discountSum": 0.0,
              "taxIncluded": "N", "measureCode": 796, "measureName": "шт"}  # fmt: skip
 
@@ -60,9 +61,23 @@ def productrow_set(call: Call) -> dict[str, Any]:
     for _, sent in call.required_array("productRows").items():
         if not isinstance(sent, dict):
             raise ApiError("INVALID_ARG_VALUE", "A product row should be an object")
-        kept = {name: values.keep_loosely(kind, sent[name]) for name, kind in _KINDS.items() if name in sent}
+        kept = {
+            name: values.keep_loosely(kind, sent[name])
+            for name, kind in _KINDS.items()
+            if name in sent and name not in _COMPUTED
+        }
         rows.append(_DEFAULTS | {"price": 0.0} | kept)
     return {"productRows": [_shown(row) for row in _replace(call, card, owner_id, rows)]}
+
+
+@method("crm.item.productrow.delete", writes=True)
+def productrow_delete(call: Call) -> None:
+    row = call.store.row("select * from product_row where id = ?", php.integer(call.required("id")))
+    if row is None:
+        raise ApiError("NOT_FOUND", "Product item not found")
+    card = _OWNERS[row["ownerType"]]
+    left = [dict(other) for other in _of(call, card, row["ownerId"]) if other["id"] != row["id"]]
+    _replace(call, card, row["ownerId"], left)
 
 
 def _of(call: Call, card: Card, owner_id: int) -> list[sqlite3.Row]:
@@ -79,9 +94,8 @@ def _replace(call: Call, card: Card, owner_id: int, rows: list[dict[str, Any]]) 
     sql = (
         f"update {card.table} set OPPORTUNITY = ? where ID = ? and IS_MANUAL_OPPORTUNITY = 'N' and OPPORTUNITY is not ?"
     )
-    if call.store.write(sql, total, owner_id, total):
-        # Not documented whether the new sum starts what a changed card starts: here it does.
-        automation.start(call.store, card, automation.ON_CHANGE)
+    call.store.write(sql, total, owner_id, total)
+    automation.start(call.store, card, automation.ON_CHANGE)  # whatever the sum is now
     return _of(call, card, owner_id)
 
 

@@ -6,18 +6,20 @@ All of them may be sent again: a change says what is wanted, not what to do to i
 from collections.abc import Sequence
 from functools import partial
 
+from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Command
 from ingest.bitrix24.errors import PortalError
+from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import Card
-from publish.bitrix24.run import Lines
+from publish.bitrix24.run import Lines, record, send_repeatable
 from publish.entries import Entry
 from publish.settings import MOVED
 from publish.transfer import forms
 from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, PIECES, SETTINGS, Address, Piece
-from publish.transfer.ledger import digest_of
 from publish.transfer.records import Record
 from publish.transfer.sending import Move, Sending, dealt_with, send_all
 
+_ROWS = "crm.item.productrow.list"
 _ITSELF = "itself"
 _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 
@@ -28,7 +30,7 @@ _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 async def change_cards(move: Move, card: Card) -> None:
     """Change fields of cards, and phones and the like one by one."""
     for page in move.work.pages(card.entity, "update"):
-        await send_all(move, move.resolved(page), partial(_card_changes, move, card))
+        await send_all(move, move.with_contents(move.resolved(page)), partial(_card_changes, move, card))
 
 
 async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[Sending]:
@@ -71,7 +73,28 @@ async def set_all(move: Move, entity: str) -> None:
         for page in move.work.pages(entity, action):
             owned = [_with_owner(one) for one in page] if entity == "product_rows" else page
             async for ready in move.ready(owned, entity):
-                await send_all(move, ready, _settings, "created" if action == "create" else "updated")
+                empty = [one for one in ready if one.fields.get("productRows") == []]
+                await _take_rows_away(move, empty)
+                rest = [one for one in ready if one not in empty]
+                await send_all(move, rest, _settings, "created" if action == "create" else "updated")
+
+
+async def _take_rows_away(move: Move, cards: Sequence[Record]) -> None:
+    """Take all product rows of cards away one by one: a batch has no form for an empty list."""
+    commands = [
+        Command(_ROWS, {"filter": {"=ownerType": one.fields["ownerType"], "=ownerId": one.fields["ownerId"]}})
+        for one in cards
+    ]
+    for one, answer in zip(cards, await move.run.client.read(commands), strict=True):
+        rows = rows_of(_ROWS, answer["productRows"] if isinstance(answer, dict) else answer)
+        numbers = [number_of(_ROWS, row, "id") for row in rows]
+        is_gone_all = True
+        for at in range(0, len(numbers), BATCH):
+            taken = [Command("crm.item.productrow.delete", {"id": number}) for number in numbers[at : at + BATCH]]
+            for outcome in await send_repeatable(move.run, taken):
+                is_gone_all &= outcome.is_done or (outcome.error is not None and is_gone(outcome.error))
+        if is_gone_all and len(numbers) < PAGE:
+            record(move.run, [dealt_with(one)], "updated")
 
 
 def _with_owner(one: Record) -> Record:
@@ -107,7 +130,7 @@ async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
     sendings = []
     for one in page:
         part = ACTIVITY if one.entity == ACTIVITY.entity else move.card(one.entity)
-        text = digest_of(one.digest)
+        text = one.wanted
         line = Entry(AFTERWARDS, f"{one.entity}/{one.source_id}", None, text, text)
         fields = forms.completed(one.fields) if part is ACTIVITY else one.fields
         sendings.append(Sending(one, part.to_update(one.target_id or 0, fields), Lines([line])))

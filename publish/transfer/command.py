@@ -174,6 +174,9 @@ def push_command(
         bool, typer.Option("--new-box", help="The box at this address is another one than that moved to before.")
     ] = False,
     let_through: Annotated[bool, typer.Option("--let-through", help="Let many deletions through, this once.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Go on from this warehouse in a box that another one has moved to.")
+    ] = False,
 ) -> None:
     """Send the box what marts.transfer_records says. May be stopped at any moment and run again."""
     settings = read_settings()
@@ -187,7 +190,7 @@ def push_command(
         with journal.step(connection, journal.TRANSFER_PUSH) as step, terminal.progress_bars() as bars:
             shown = PushProgress(bars, journal.TRANSFER_PUSH)
             progress = Stopwatch(shown)
-            word = Word(automation_is_off, new_box)
+            word = Word(automation_is_off, new_box, take_over)
             try:
                 result = asyncio.run(_push(ledger, settings, webhook, shown, progress, word))
             finally:

@@ -35,7 +35,7 @@ async def create_cards(move: Move, card: Card) -> None:
     alone: set[Key] = set()
     one_request = card.add_together * BATCH
     for page in move.work.pages(card.entity, "create", one_request):
-        for chunk in move.files.by_weight(move.resolved(page), one_request):
+        for chunk in move.files.by_weight(move.with_contents(move.resolved(page)), one_request):
             await _create_cards(move, card, alone, chunk)
         await move.run.lanes.advance(card.entity, page[-1].source_id)
     await move.run.lanes.advance(card.entity, END)
@@ -95,7 +95,7 @@ class NewPiece:
 
     @property
     def wanted(self) -> str:
-        return digest_of(self.one.digest)
+        return self.one.wanted
 
 
 async def create_pieces(move: Move, piece: Piece) -> None:
@@ -124,7 +124,7 @@ async def add_pieces(move: Move, pieces: Sequence[NewPiece]) -> None:
     """Add pieces in their order, each once whatever happens."""
     if move.looks_first:
         pieces = await _not_there(move, pieces)
-    for chunk in move.files.by_weight(pieces, BATCH):
+    for chunk in move.files.by_weight(move.with_contents(pieces), BATCH):
         await until_executed(move.run, chunk, partial(_add, move))
 
 

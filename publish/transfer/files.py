@@ -64,9 +64,14 @@ class Files:
         ).fetchall()
         return [((entity, file_id), name or "file", size, sha256) for entity, file_id, name, size, sha256 in rows]
 
+    def lacking(self, records: Sequence[T]) -> set[File]:
+        """Files of records whose contents are not in the folder any more."""
+        files = {file for one in records for file in files_in(one.fields)}
+        there = {file for file, _, _, sha256 in self._known(files) if (self.folder / sha256).exists()}
+        return files - there
+
     def filled(self, fields: Mapping[str, Any], *, as_data: bool = False) -> dict[str, Any]:
-        """Fields with the contents of their files, `[name, Base64]`, or with `as_data` in the form of activities; of
-        one that is not there any more, without it."""
+        """Fields with the contents of their files, `[name, Base64]`, or with `as_data` in the form of activities."""
         files = set(files_in(fields))
         if not files:
             return dict(fields)

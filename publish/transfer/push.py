@@ -37,10 +37,12 @@ from publish.transfer.sending import Move
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a person says: that nothing starts by itself in the box, and that it is another one than before."""
+    """What a person says: that nothing starts by itself in the box, that it is another one than before, that this
+    warehouse takes it over from another."""
 
     automation_is_off: bool = False
     is_new_box: bool = False
+    takes_over: bool = False
 
 
 async def push(
@@ -61,6 +63,7 @@ async def push(
     files = Files(ledger.connection, ledger.cloud, settings.warehouse.parent / "transfer" / "files")
     move = Move(run, ledger, work, files)
     work.plan()
+    work.drop_letters()
     if work.is_any() or ledger.open_intents() or ledger.published():  # is this the box of the ledger, and as new?
         await _push(move, parts, word)
     run.result.requests = client.requests
@@ -81,7 +84,7 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
         if not work.count():
             return
         await _prepare(move, parts, is_off=word.automation_is_off)
-    box = await identity.recognise(ledger, client, parts, run.settings.machine)
+    box = await identity.recognise(ledger, client, parts, run.settings.machine, take_over=word.takes_over)
     run.note(box.notes)
     newest = ledger.newest_ids()
     ledger.marked(box.row.mark or "")

@@ -17,6 +17,7 @@ from publish.ledger import WAITS, Ledger
 from publish.parts import Key, decoded
 from publish.settings import MOVED
 from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, AFTERWARDS, BINDING, COMMENT, MART, NAMES, SETTINGS
+from publish.transfer.ledger import digest_of
 
 MISSING = "MISSING_REFERENCE"
 PAGE = 1000
@@ -42,6 +43,11 @@ class Record(NamedTuple):
     @property
     def key(self) -> Key:
         return Key(self.entity, self.source_id)
+
+    @property
+    def wanted(self) -> str:
+        """What the ledger keeps of it."""
+        return digest_of(self.digest)
 
 
 class Reference(NamedTuple):
@@ -165,6 +171,15 @@ class Work:
             raise OperatorError(
                 f"there is nothing to move: {missing}", hint="run the models of the move first"
             ) from None
+
+    def drop_letters(self) -> None:
+        """Let dead letters leave of records of which nothing is wanted any more, such as one deleted in the cloud."""
+        self.connection.execute(
+            f"""delete from transfer.dead_letters as letter where portal = ? and entity in (select unnest(?))
+                and not exists (from {MART} as asked where asked.entity = letter.entity
+                    and asked.source_id = letter.origin_id and asked.action <> 'none')""",
+            [self.ledger.portal, list(MOVED)],
+        )
 
     def is_any(self) -> bool:
         """Whether the mart wants anything of the box, done or not."""

@@ -3,20 +3,26 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from ingest.bitrix24.client import Command, Outcome
 from ingest.bitrix24.errors import PortalError
 from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.kinds import Card
-from publish.bitrix24.run import END, Attempt, Lines, Run, record, settle, until_executed
+from publish.bitrix24.run import END, Attempt, Lines, Run, Sendable, record, settle, until_executed
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded, encoded
-from publish.transfer.files import Files
+from publish.transfer.files import Files, HasFields, files_in
 from publish.transfer.kinds import UNDATED
 from publish.transfer.ledger import CREATED, TransferLedger, digest_of
 from publish.transfer.records import MISSING, Record, Reference, Work, ids_of, references_in, replaced
 
+
+class Weighty(Sendable, HasFields, Protocol):
+    """What is sent with fields that may name files."""
+
+
+T = TypeVar("T", bound=Weighty)
 # Kinds that others point to: how far each has been made is told while it is.
 LANES = {"company", "contact", "lead", "deal", "requisite", "bank_detail", "activity"}
 
@@ -85,6 +91,17 @@ class Move:
                 ready.append(one._replace(fields=replaced(one.fields, ids)))
         return ready, missing
 
+    def with_contents(self, records: Sequence[T]) -> list[T]:
+        """Those of some records whose files can be sent. The others become dead letters: the next reading of the cloud
+        brings the contents again."""
+        lacking = self.files.lacking(records)
+        lost = [one for one in records if lacking and lacking.intersection(files_in(one.fields))]
+        if lost:
+            problem = "the content of its file is not kept any more; it is when the cloud has been read again"
+            letters = [Refusal(*one.key, one.wanted, MISSING, problem) for one in lost]
+            record(self.run, [Lines(refused=letters)])
+        return [one for one in records if one not in lost] if lost else list(records)
+
     def _refuse(self, missing: Sequence[tuple[Record, list[Reference]]]) -> None:
         if missing:
             letters = [refusal_of(one, MISSING, f"not in the box: {_named(what)}") for one, what in missing]
@@ -97,7 +114,7 @@ def _named(references: Iterable[Reference]) -> str:
 
 def refusal_of(one: Record, error: str, description: str) -> Refusal:
     """The dead letter of a record, without anything that a person typed."""
-    return Refusal(one.entity, one.source_id, digest_of(one.digest), error, description)
+    return Refusal(*one.key, one.wanted, error, description)
 
 
 # Creates --------------------------------------------------------------------------------------------------------------
@@ -136,7 +153,7 @@ class Sending:
 
     @property
     def wanted(self) -> str:
-        return digest_of(self.one.digest)
+        return self.one.wanted
 
 
 Prepare = Callable[[Sequence[Record]], Awaitable[Sequence[Sending]]]
@@ -147,33 +164,19 @@ async def send_all(
 ) -> None:
     """Send a command a record, fifty a request. `prepare` makes them, anew for those whose answer was lost."""
     for chunk in move.files.by_weight(page, BATCH):
-        todo = [_Unprepared(one) for one in chunk]
-        await until_executed(move.run, todo, partial(_send, move, prepare, count_as))
-
-
-@dataclass(frozen=True, slots=True)
-class _Unprepared:
-    one: Record
-
-    @property
-    def key(self) -> Key:
-        return self.one.key
-
-    @property
-    def wanted(self) -> str:
-        return digest_of(self.one.digest)
+        await until_executed(move.run, chunk, partial(_send, move, prepare, count_as))
 
 
 async def _send(
-    move: Move, prepare: Prepare, count_as: Literal["created", "updated"], todo: Sequence[_Unprepared]
-) -> list[_Unprepared]:
-    sendings = await prepare([unprepared.one for unprepared in todo])
+    move: Move, prepare: Prepare, count_as: Literal["created", "updated"], todo: Sequence[Record]
+) -> list[Record]:
+    sendings = await prepare(todo)
     outcomes = await move.run.client.send([sending.command for sending in sendings])
     answers = [
         (_attempt(sending), _outcome(sending, outcome)) for sending, outcome in zip(sendings, outcomes, strict=True)
     ]
     unknown = settle(move.run, answers, count_as)
-    return [unprepared for unprepared in todo if unprepared.key in unknown]
+    return [one for one in todo if one.key in unknown]
 
 
 def _attempt(sending: Sending) -> Attempt:
@@ -186,5 +189,5 @@ def _outcome(sending: Sending, outcome: Outcome) -> Outcome:
 
 def dealt_with(one: Record, made: int | None = None) -> Lines:
     """The ledger's line of a record that is as it should be; with its id in the box where the move made it."""
-    text = digest_of(one.digest)
+    text = one.wanted
     return Lines([Entry(one.entity, one.source_id, made, text, text, sent_before="{}")])

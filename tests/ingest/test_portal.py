@@ -304,6 +304,14 @@ def test_a_kind_of_card_that_is_missing_whole_is_a_lost_right(source, portal, ca
     assert len(source.gone("leads")) == 55
 
 
+def test_activities_that_are_missing_whole_are_a_module_that_is_off(source, portal, call):
+    source.read()
+    for activity in portal.rows("activity"):
+        call("crm.activity.delete", id=activity["ID"])
+    assert "does not show activities" in source.read(status=1)
+    assert source.gone("activities") == set()
+
+
 def test_another_portal_under_the_name_of_a_source_is_read_anew_and_nothing_of_the_other_is_gone(source, portal):
     source.read()
     with RunningSandbox(limits=Limits.none()) as other:

@@ -86,7 +86,13 @@ def test_only_what_the_box_lacks_is_read_and_it_arrives_with_its_content(move):
     assert deal["UF_CRM_SCAN"][0] == kept["id"]
     assert files[box.items("contact")[1]["photo"]] == ("p.png", b"Peter")
     assert ("call.mp3", b"voice" * 9999) in files.values() and ("договор.doc", b"contract") in files.values()
-    assert not list((move.folder / "transfer" / "files").iterdir())  # both have them: nothing is kept
+    # The same content comes once more, under another id: it is sent once more.
+    again = comment_with([packed("ещё.doc", b"contract")])
+    move.ask(move.cloud, "crm.timeline.comment.add", fields=again)
+    move.land()
+    move.build()
+    move.push()
+    assert ("ещё.doc", b"contract") in held(box).values()
 
 
 def test_without_a_restore_all_files_move_and_one_that_cannot_be_read_is_listed_and_stops_nothing(move):

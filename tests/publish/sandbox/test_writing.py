@@ -54,13 +54,14 @@ def test_a_deal_that_does_not_say_when_it_ends_ends_a_week_after_it_was_created(
     assert client.get(2, deal)["closedate"][:10] == "2024-01-17"
 
 
-def test_product_rows_replace_each_other_and_a_new_sum_starts_automation_once(sandbox, client, deal):
+def test_rows_of_goods_replace_each_other_and_start_automation_and_the_portal_works_out_the_rest(sandbox, client, deal):
     sandbox.portal.add_template("DEAL", auto_execute=2)
-    rows = [{"productName": "Кабель", "price": 10, "quantity": 2}]
+    rows = [{"productName": "Кабель", "price": 10, "quantity": 2, "xmlId": "55", "measureName": "м"}]
     for _ in range(2):
         client.result("crm.item.productrow.set", ownerType="D", ownerId=deal, productRows=rows)
-    assert [row["productName"] for row in sandbox.portal.rows("product_row")] == ["Кабель"]
-    assert sandbox.portal.automation_started() == 1
+    (row,) = sandbox.portal.rows("product_row")
+    assert (row["productName"], row["xmlId"], row["measureName"]) == ("Кабель", None, "шт")
+    assert sandbox.portal.automation_started() == 2
     asked = {"ownerType": "C", "ownerId": 1, "productRows": []}
     assert client.error("crm.item.productrow.set", **asked) == (400, "ENTITY_TYPE_NOT_SUPPORTED")
 

@@ -1,11 +1,14 @@
 """`publish transfer push` against a box over HTTP."""
 
+from contextlib import closing
+
 import pytest
 
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from publish.sandbox import Limits
 from publish.transfer.push import Word
-from tests.publish.transfer.office import CLOUD, counts_of, fill, held, ref
+from tests.publish.transfer.office import CLOUD, Mover, counts_of, fill, held, prepare, ref
 
 PAST = {"createdTime": "2024-01-10T10:00:00+03:00", "updatedTime": "2024-02-01T10:00:00+03:00", "createdBy": 1}
 
@@ -196,3 +199,35 @@ def test_a_card_keeps_the_name_of_a_user_who_is_not_in_the_box_in_one_comment(mo
     assert (kept["ENTITY_TYPE"], kept["ENTITY_ID"]) == ("deal", mover.target("deal", 4000))
     assert mover.target("names", "deal:4000:7") == kept["ID"]
     assert mover.sql("select error_description from transfer.dead_letters") == [("not in the box: deal 4001",)]
+
+
+def test_rows_of_goods_that_the_cloud_has_no_more_are_taken_away(mover):
+    fill(mover.connection, 2)
+    mover.push()
+    mover.wants("product_rows", "D:4000", {"productRows": []}, action="update")
+    assert mover.push().updated == {"product_rows": 1}
+    assert [row["ownerId"] for row in mover.portal.rows("product_row")] == [mover.target("deal", 4001)]
+    mover.portal.clear_log()
+    mover.push()
+    assert mover.portal.writes() == {}
+
+
+def test_a_dead_letter_of_what_is_not_wanted_any_more_leaves(mover):
+    mover.wants("contact", 1, PAST | {"post": "без имени"})
+    assert mover.push().dead_letters == 1
+    mover.wants("contact", 1, action="none")
+    assert mover.push().dead_letters == 0
+
+
+def test_another_warehouse_goes_on_in_the_box_when_somebody_says_so_and_makes_nothing_twice(mover, tmp_path):
+    fill(mover.connection, 1)
+    mover.push()
+    with closing(open_warehouse(tmp_path / "other" / "svod.duckdb")) as connection:
+        other = Mover(connection, mover.box, tmp_path / "other")
+        prepare(connection)
+        fill(connection, 1)
+        with pytest.raises(OperatorError, match="another warehouse") as refused:
+            other.push()
+        assert "`publish transfer push --take-over`" in refused.value.hint
+        other.push(Word(automation_is_off=True, takes_over=True))
+    assert {name: held(mover.portal)[name] for name in counts_of(1)} == counts_of(1)
