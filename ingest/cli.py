@@ -155,6 +155,7 @@ def kafka_command(source_name: SourceName = None) -> None:
     from ingest.kafka import land_topic
     from ingest.kafka_topic import Topic
 
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it comes as an error, in one line
     with landing(journal.INGEST_KAFKA) as work:
         sources = work.sources_of(KafkaSource, source_name)
         if sources and work.settings.kafka_login.security_protocol == "SASL_PLAINTEXT":

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest import raw
+from ingest.kafka_records import NO_TIMESTAMP
 from ingest.kafka_topic import Fetched, Gap, Topic
 from ingest.raw import DeadLetter
 from ingest.warehouse import gaps, journal
@@ -75,9 +76,9 @@ def judged(topic: Topic, fetched: Fetched) -> Batch:
     ]
     rows: list[tuple[bytes | None, str | None, int | None, str]] = []
     for message in fetched.messages:
-        value, key, (kind, at_ms) = message.value(), message.key(), message.timestamp()
-        place = f"{topic.name}/{message.partition()}/{message.offset()}"
-        at = at_ms if kind else None  # 0: the message has none
+        value, key = message.value, message.key
+        place = f"{topic.name}/{message.partition}/{message.offset}"
+        at = None if message.at_ms == NO_TIMESTAMP else message.at_ms
         if reason := why_refused(value, key, at):
             letters.append(DeadLetter(topic.place, place, reason, value))
         else:

@@ -1,41 +1,42 @@
 """A consumer of one topic: logging in, who the topic is, its messages from given offsets to its present end.
 
-librdkafka decodes and checks whole batches of any codec in C. Its settings: its CONFIGURATION.md.
+How its batches are decoded is in kafka_records; here is what goes between it and the client, kafka-python.
 """
 
+import base64
+import ssl
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import (
+    AuthorizationError,
     KafkaError,
-    KafkaException,
-    Message,
-    TopicCollection,
-    TopicPartition,
+    NoError,
+    OffsetOutOfRangeError,
+    SaslAuthenticationFailedError,
+    UnsupportedCodecError,
+    for_code,
 )
-from confluent_kafka.admin import AdminClient
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
+from ingest.kafka_records import Message, PartitionRecords
 from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse.errors import OperatorError
 
 POLL_MESSAGES = 5_000
 POLL_S = 0.1
 BATCH_BYTES = 4 << 20
-BUFFER_KB = 8 << 10  # fetched ahead
+PARTITION_BYTES = 2 << 20  # of each partition in an answer
+FETCH_BYTES = 8 << 20  # of an answer
 BOOTSTRAP_S = 10.0
-TOPIC_ID_S = 5.0
 STALL_S = 60.0  # no partition moved for so long: the broker is gone, or holds back what it announced
-NO_TOPIC_ID = "A" * 22  # 16 zero bytes: brokers before 2.8 give no ids
-REFUSALS = {
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
-DAMAGED = {KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION}  # a batch whose checksum is wrong, and the like
+REFUSALS = (AuthorizationError, SaslAuthenticationFailedError)
 
 
 class Gap(NamedTuple):
@@ -55,35 +56,61 @@ class Fetched(NamedTuple):
     """Messages in the order of each partition's offsets, and the next offset of every partition that was read on."""
 
     messages: list[Message]
-    damaged: list[tuple[int, int, str]]  # partition, offset, why: the client passes over the batch
+    damaged: list[tuple[int, int, str]]  # partition, offset, why: they are passed over
     next_offsets: dict[int, int]
     gaps: list[Gap]
 
 
 def client_options(login: KafkaLogin) -> dict[str, Any]:
-    """How to log in, in the client's words. Raises OperatorError when a file is missing."""
-    options: dict[str, Any] = {"security.protocol": login.security_protocol}
+    """How to log in, in the client's words. Raises OperatorError when a file is missing, or no key or certificate."""
+    options: dict[str, Any] = {"security_protocol": login.security_protocol}
     if login.has_password:
         options |= {
-            "sasl.mechanism": login.sasl_mechanism,
-            "sasl.username": login.user or "",
-            "sasl.password": login.password.get_secret_value() if login.password else "",
+            "sasl_mechanism": login.sasl_mechanism,
+            "sasl_plain_username": login.user or "",
+            "sasl_plain_password": login.password.get_secret_value() if login.password else "",
         }
-    files = {
-        "ssl.ca.location": ("CA_FILE", login.ca_file),
-        "ssl.certificate.location": ("CERTIFICATE_FILE", login.certificate_file),
-        "ssl.key.location": ("KEY_FILE", login.key_file),
-    }
-    for option, (variable, path) in files.items():
+    files = {"CA_FILE": login.ca_file, "CERTIFICATE_FILE": login.certificate_file, "KEY_FILE": login.key_file}
+    for variable, path in files.items():
         if path and not path.is_file():
             raise OperatorError(f"there is no file {path}", hint=f"check SVOD_KAFKA_{variable}")
-        if path:
-            options[option] = str(path)
-    if login.key_password:
-        options["ssl.key.password"] = login.key_password.get_secret_value()
+    if "SSL" in login.security_protocol:
+        options["ssl_context"] = tls_context(login)
     if login.api_version:
-        options["broker.version.fallback"] = login.api_version
+        options["api_version"] = tuple(int(number) for number in login.api_version.split("."))
     return options
+
+
+def tls_context(login: KafkaLogin) -> ssl.SSLContext:
+    """Whom to trust, and who the client is. Raises SSLError or OSError for files that are not what they should be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if login.ca_file:
+        context.load_verify_locations(login.ca_file)
+    else:
+        context.load_default_certs()
+    if login.certificate_file:
+        password = login.key_password.get_secret_value() if login.key_password else ""
+        context.load_cert_chain(login.certificate_file, login.key_file, lambda: password)  # else it asks the terminal
+    return context
+
+
+class Connections(KafkaConnectionManager):  # type: ignore[misc]  # the client has no types
+    """The client's connections, which tell a refused login at once: it would try again until its time is up."""
+
+    refusal: Exception | None = None
+
+    def get_connection(self, node_id: Any, *args: Any, **options: Any) -> Any:
+        """A connection to a broker, made or found. Raises SaslAuthenticationFailedError after the first refusal."""
+        if self.refusal:
+            raise self.refusal
+        connection = super().get_connection(node_id, *args, **options)
+        connection.init_future.add_errback(self._remember)
+        return connection
+
+    def _remember(self, error: Exception) -> None:
+        if isinstance(error, REFUSALS):
+            self.refusal = error
 
 
 class Topic:
@@ -94,96 +121,110 @@ class Topic:
         self.source, self.login = source, login
         self.name, self.brokers = source.kafka_topic, ",".join(source.brokers)
         self.place = f"{source.name}:{self.name}"  # what its watermarks and dead letters go by
-        self._errors: list[KafkaError] = []
-        options = client_options(login) | {
-            "bootstrap.servers": self.brokers,
-            "client.id": "svod-ingest",
-            "log_level": 0,
-            "socket.connection.setup.timeout.ms": int(BOOTSTRAP_S * 1000),
-            "error_cb": self._errors.append,
-        }
+        self._clients: list[KafkaNetClient] = []
         try:
-            self._admin = AdminClient(options)
-            self._consumer = Consumer(
-                options
-                | {
-                    "group.id": "svod-ingest",  # a name only: partitions are assigned by hand, nothing is committed
-                    "enable.auto.commit": False,
-                    "enable.auto.offset.store": False,
-                    "auto.offset.reset": "error",
-                    "enable.partition.eof": True,
-                    "isolation.level": "read_committed",
-                    "allow.auto.create.topics": False,
-                    "check.crcs": True,
-                    "queued.max.messages.kbytes": BUFFER_KB,
-                    "fetch.message.max.bytes": 2 << 20,
-                }
-            )
-        except KafkaException as error:
+            options = client_options(login) | {
+                "bootstrap_servers": source.brokers,
+                "client_id": "svod-ingest",
+                "bootstrap_timeout_ms": int(BOOTSTRAP_S * 1000),
+                "kafka_client": self._client,
+            }
+        except OSError as error:  # SSLError is one
             raise OperatorError(
-                f"Kafka {self.brokers}: there is no logging in with these settings ({error.args[0].name()})",
+                f"Kafka {self.brokers}: there is no logging in with these settings ({type(error).__name__})",
                 hint="check SVOD_KAFKA_CA_FILE, SVOD_KAFKA_CERTIFICATE_FILE, SVOD_KAFKA_KEY_FILE and its password",
             ) from None
         try:
+            self._admin = KafkaAdminClient(**options, request_timeout_ms=int(BOOTSTRAP_S * 1000))
             self.partitions = self._partitions()
+            self._consumer = KafkaConsumer(
+                **options,
+                group_id=None,  # partitions are assigned by hand, nothing is committed
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+                max_partition_fetch_bytes=PARTITION_BYTES,
+                fetch_max_bytes=FETCH_BYTES,
+                metrics_enabled=False,
+            )
+            self._consumer.bootstrap(int(BOOTSTRAP_S * 1000))
+            self._consumer._fetcher.PartitionRecords = PartitionRecords
+        except (KafkaError, OSError, ValueError) as error:
+            self.close()
+            raise self._error(error) from None
         except OperatorError:
             self.close()
             raise
 
+    def _client(self, **options: Any) -> KafkaNetClient:
+        """What goes to the network; kept, for its thread and sockets outlive a consumer that could not be made."""
+        network = NetworkSelector(**options)
+        self._clients.append(KafkaNetClient(network, Connections(network, **options)))
+        return self._clients[-1]
+
     def close(self) -> None:
         """Leave the brokers."""
-        self._consumer.close()
+        for client in self._clients:
+            client.close()
 
     @property
     def topic_id(self) -> str | None:
         """The id that the topic got when it was made; None where brokers give none, as before version 2.8 (KIP-516)."""
-        if self.login.api_version and tuple(map(int, self.login.api_version.split("."))) < (2, 8):
-            return None
         try:
-            described = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=TOPIC_ID_S)
-            topic_id = str(described[self.name].result(TOPIC_ID_S).topic_id)
-        except (KafkaException, TimeoutError):
+            topic_id = UUID(self._described().get("topic_id") or "0" * 32)
+        except KafkaError:
             return None
-        return None if topic_id == NO_TOPIC_ID else topic_id
+        return base64.b64encode(topic_id.bytes).decode().rstrip("=") if topic_id.int else None
 
-    def _partitions(self) -> list[int]:
-        """The partitions there are now."""
+    def _described(self) -> dict[str, Any]:
+        """What brokers know of the topic now. Raises KafkaError."""
         deadline = time.monotonic() + BOOTSTRAP_S
         while True:
             try:
-                topic = self._consumer.list_topics(self.name, timeout=min(2, BOOTSTRAP_S)).topics[self.name]
-                break
-            except KafkaException as error:
-                self._consumer.poll(0)  # serves `error_cb`
-                last = next((told for told in self._errors if told.code() in REFUSALS), None)
-                if last or time.monotonic() > deadline:
-                    raise self._error(last or (self._errors or [error.args[0]])[-1]) from None
-        if topic.error and topic.error.code() in REFUSALS:
-            raise self._error(topic.error)
-        if topic.error or not topic.partitions:
+                (topic,) = self._admin.describe_topics([self.name])
+                return dict(topic)
+            except REFUSALS:
+                raise
+            except KafkaError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+
+    def _partitions(self) -> list[int]:
+        """The partitions there are now. Raises KafkaError, and OperatorError when there is no such topic."""
+        topic = self._described()
+        error = for_code(topic["error_code"])
+        if issubclass(error, REFUSALS):
+            raise error()
+        if error is not NoError or not topic["partitions"]:
             raise OperatorError(
                 f"Kafka {self.brokers} has no topic {self.name}",
                 hint=f"check {self.source.variable('kafka_topic')} and the account's rights",
             )
-        return sorted(topic.partitions)
+        return sorted(partition["partition_index"] for partition in topic["partitions"])
 
-    def _error(self, error: KafkaError) -> OperatorError:
-        is_refused = error.code() in REFUSALS
+    def _error(self, error: Exception) -> OperatorError:
+        if isinstance(error, UnsupportedCodecError):
+            return OperatorError(
+                f"topic {self.name} has messages that this machine cannot unpack ({error})",
+                hint="install the packages of requirements.txt: make setup",
+            )
         hint = f"is the broker up, and are {self.source.variable('kafka')} and SVOD_KAFKA_SECURITY_PROTOCOL right?"
         if self.login.has_password:  # some brokers close the connection on a wrong one, which looks like silence
             hint += " Check SVOD_KAFKA_USER, SVOD_KAFKA_PASSWORD, SVOD_KAFKA_SASL_MECHANISM and the account's rights"
         if "SSL" in self.login.security_protocol:
             hint += " Check SVOD_KAFKA_CA_FILE, SVOD_KAFKA_CERTIFICATE_FILE and SVOD_KAFKA_KEY_FILE"
-        what = "refuses the login" if is_refused else "does not answer"
-        return OperatorError(f"Kafka {self.brokers} {what} ({error.name()})", hint=hint)
+        what = "refuses the login" if isinstance(error, REFUSALS) else "does not answer"
+        return OperatorError(f"Kafka {self.brokers} {what} ({type(error).__name__})", hint=hint)
 
-    def _partition(self, number: int, offset: int = OFFSET_INVALID) -> TopicPartition:
-        return TopicPartition(self.name, number, offset)
+    def _partition(self, number: int) -> TopicPartition:
+        return TopicPartition(self.name, number)
 
-    def _bounds(self, number: int) -> tuple[int, int]:
-        """The first offset there is, and the one that the next committed message will get."""
-        first, end = self._consumer.get_watermark_offsets(self._partition(number), timeout=BOOTSTRAP_S)
-        return first, end
+    def _offsets(self, ask: Callable[..., dict[TopicPartition, int]], numbers: list[int]) -> dict[int, int]:
+        """Offsets of partitions; `ask` is the consumer's beginning_offsets or end_offsets."""
+        offsets = ask([self._partition(number) for number in numbers], timeout_ms=int(BOOTSTRAP_S * 1000))
+        return {partition.partition: offset for partition, offset in offsets.items()}
 
     def batches(self, next_offsets: dict[int, int], *, is_made_anew: bool = False) -> Iterator[Fetched]:
         """Yield messages from `next_offsets` (log start where there is none) up to the end offsets of this moment.
@@ -193,35 +234,35 @@ class Topic:
         """
         try:
             yield from self._batches(next_offsets, is_made_anew)
-        except KafkaException as error:
-            raise self._error(error.args[0]) from None
+        except (KafkaError, struct.error) as error:  # the latter: a batch too short to have a head
+            raise self._error(error) from None
 
     def _batches(self, next_offsets: dict[int, int], is_made_anew: bool) -> Iterator[Fetched]:
         self.partitions = self._partitions()
-        reached, ends, gaps = {}, {}, []
+        firsts = self._offsets(self._consumer.beginning_offsets, self.partitions)
+        ends = self._offsets(self._consumer.end_offsets, self.partitions)  # of what is committed
+        reached, gaps = {}, []
         for number in self.partitions:
-            first, ends[number] = self._bounds(number)
-            reached[number] = next_offsets.get(number, first)
+            reached[number] = next_offsets.get(number, firsts[number])
             if is_made_anew or reached[number] > ends[number]:
                 gaps.append(Gap(number, reached[number], None, "the topic was made anew"))
-                reached[number] = first
-            elif reached[number] < first:
-                gaps.append(Gap(number, reached[number], first - 1, "retention passed them"))
-                reached[number] = first
+                reached[number] = firsts[number]
+            elif reached[number] < firsts[number]:
+                gaps.append(Gap(number, reached[number], firsts[number] - 1, "retention passed them"))
+                reached[number] = firsts[number]
         yield Fetched([], [], dict(reached), gaps)
-        unfinished = {number for number in self.partitions if reached[number] < ends[number]}
-        self._assign(reached, unfinished)
+        self._consumer.assign([self._partition(number) for number in self.partitions])
+        for number in self.partitions:
+            self._consumer.seek(self._partition(number), reached[number])
         moved_at, size = time.monotonic(), 64
-        while unfinished:
+        while self._unfinished(reached, ends):
             before = dict(reached)
             batch = Fetched([], [], {}, [])
             bytes_read = 0
             while bytes_read < BATCH_BYTES and len(batch.messages) < POLL_MESSAGES:
-                polled = self._consumer.consume(size, timeout=POLL_S)
-                for message in polled:
-                    self._take(message, batch, reached, ends, unfinished)
-                    bytes_read += len(message)
-                if not polled or not unfinished:
+                polled = self._poll(size, batch, reached, ends)
+                bytes_read += polled
+                if not polled or not self._unfinished(reached, ends):
                     break
                 size = max(1, min(POLL_MESSAGES, len(batch.messages) * BATCH_BYTES // (4 * bytes_read + 1)))
             moved = {number: offset for number, offset in reached.items() if offset != before[number]}
@@ -234,35 +275,49 @@ class Topic:
                     hint="is the leader of every partition up? what was landed stays, run again",
                 )
 
-    def _assign(self, reached: dict[int, int], unfinished: set[int]) -> None:
-        """Fetch these partitions from where they have been read to."""
-        partitions = [self._partition(number, reached[number]) for number in unfinished]
-        self._consumer.assign(partitions)
-        self._consumer.resume(partitions)  # one that was read to its end once is still paused
+    def _unfinished(self, reached: dict[int, int], ends: dict[int, int]) -> list[int]:
+        """The partitions with something to read; the client passes over the others."""
+        unfinished = []
+        for number in self.partitions:
+            partition = self._partition(number)
+            if reached[number] < ends[number]:
+                unfinished.append(number)
+                self._consumer.resume(partition)
+            else:
+                self._consumer.pause(partition)
+        return unfinished
 
-    def _take(
-        self, message: Message, batch: Fetched, reached: dict[int, int], ends: dict[int, int], unfinished: set[int]
-    ) -> None:
-        """Put what the client brings where it belongs. Raises KafkaException for what cannot be passed over."""
-        number, offset, error = message.partition(), message.offset(), message.error()
-        if number is None or offset is None or number not in unfinished or (error is None and offset < reached[number]):
-            return
-        if error is None:
-            if offset < ends[number]:
-                batch.messages.append(message)
-            reached[number] = min(offset + 1, ends[number])
-        elif error.code() == KafkaError._PARTITION_EOF:  # aborted and marker records at the end are no messages
-            reached[number] = max(reached[number], min(offset, ends[number]))
-            ends[number] = reached[number]
-        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-            first, _ = self._bounds(number)
+    def _poll(self, size: int, batch: Fetched, reached: dict[int, int], ends: dict[int, int]) -> int:
+        """Put at most `size` messages where they belong; return the bytes that came."""
+        try:
+            polled = self._consumer.poll(int(POLL_S * 1000), size)
+        except OffsetOutOfRangeError as error:
+            for partition in error.args[0]:
+                self._start_over(partition.partition, batch, reached, ends)
+            return 0
+        bytes_read = 0
+        for partition, messages in polled.items():
+            end = ends[partition.partition]
+            for message in messages:
+                bytes_read += 1 + len(message.value or b"")
+                if message.offset >= end:
+                    break
+                if message.damage:
+                    batch.damaged.append((message.partition, message.offset, message.damage))
+                else:
+                    batch.messages.append(message)
+        for number in self.partitions:  # also of those that brought markers and aborted messages only
+            position = self._consumer.position(self._partition(number), timeout_ms=int(BOOTSTRAP_S * 1000))
+            reached[number] = max(reached[number], min(position, ends[number]))
+        return bytes_read
+
+    def _start_over(self, number: int, batch: Fetched, reached: dict[int, int], ends: dict[int, int]) -> None:
+        """Go on at the beginning of a log that no longer has what comes next."""
+        first = self._offsets(self._consumer.beginning_offsets, [number])[number]
+        if first > reached[number]:
             batch.gaps.append(Gap(number, reached[number], first - 1, "retention passed them"))
-            reached[number] = first
-            self._assign(reached, unfinished)
-        elif error.code() in DAMAGED:
-            batch.damaged.append((number, offset, error.str()))
         else:
-            raise KafkaException(error)
-        if reached[number] >= ends[number]:
-            unfinished.discard(number)
-            self._consumer.pause([self._partition(number)])
+            batch.gaps.append(Gap(number, reached[number], None, "the topic was made anew"))
+            ends[number] = self._offsets(self._consumer.end_offsets, [number])[number]
+        reached[number] = first
+        self._consumer.seek(self._partition(number), first)

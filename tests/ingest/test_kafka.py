@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -196,7 +197,7 @@ def test_a_file_that_was_made_after_a_gap_repairs_it(shop, tmp_path):
 
 def test_retention_that_overtakes_reading_is_a_gap(shop, monkeypatch):
     monkeypatch.setattr("ingest.kafka_topic.POLL_MESSAGES", 10)
-    monkeypatch.setattr("ingest.kafka_topic.BUFFER_KB", 1)
+    monkeypatch.setattr("ingest.kafka_topic.PARTITION_BYTES", 1)  # one batch an answer
     for number in range(300):
         shop.send(event(f"b-{number}", filler="x" * 5000))
     topic = shop.open()
@@ -208,7 +209,7 @@ def test_retention_that_overtakes_reading_is_a_gap(shop, monkeypatch):
     batches = [*first, *reading]
     topic.close()
     (gap,) = [gap for batch in batches for gap in batch.gaps]
-    read = [message.offset() for batch in batches for message in batch.messages]
+    read = [message.offset for batch in batches for message in batch.messages]
     assert gap.last_offset == 289 and read == [*range(gap.first_offset), *range(290, 300)]
 
 
@@ -251,6 +252,32 @@ def test_every_codec_is_read(shop, codec):
         producer.produce(shop.topic, event(f"b-{number}", filler="x" * 1000), b"k", partition=0)
     producer.flush()
     assert shop.ingest() == 50
+
+
+def test_a_batch_with_a_wrong_checksum_is_a_dead_letter_and_what_is_behind_it_lands(shop):
+    shop.send(event("b-0"))
+    producer = Producer({"bootstrap.servers": shop.kafka.bootstrap, "compression.type": "zstd", "linger.ms": 200})
+    for number in range(1, 21):
+        producer.produce(shop.topic, event(f"b-{number}", filler="x" * 100), b"k", partition=0)
+    producer.flush()
+    shop.send(event("b-21"))
+    admin = shop.kafka.admin()
+    (broker,) = admin.describe_log_dirs([shop.topic])
+    admin.close()
+    log = Path(broker["log_dirs"][0]["log_dir"], f"{shop.topic}-0", f"{0:020}.log")
+    if not log.exists():
+        pytest.skip("the broker is elsewhere")
+    at = log.read_bytes().index(b"\x28\xb5\x2f\xfd") + 20  # into what zstd wrote
+    with log.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0xFF]))
+    assert shop.ingest() == 3
+    assert shop.letters() == [("/0/1", "a damaged batch of messages")]
+    (payload,) = shop.warehouse.execute("select payload from raw.dead_letters").fetchone()
+    assert payload == b"offsets 1 to 20: ValueError: wrong checksum"
+    assert shop.positions() == ["/0/0", "/0/21"] and shop.offset() == "22" and shop.ingest() == 0
 
 
 class BadName(str):
