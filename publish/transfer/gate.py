@@ -82,3 +82,14 @@ def is_built(connection: duckdb.DuckDBPyConnection) -> bool:
         "select status from ops.steps where step = ? order by started_at desc limit 1", [journal.DBT_TRANSFER]
     ).fetchone()
     return row is not None and row[0] in ("done", "gated")
+
+
+def what_stops(connection: duckdb.DuckDBPyConnection) -> str:
+    """What the gates have against the models, '' when nothing. Raises OperatorError where the models were not built."""
+    try:
+        check(connection)
+    except OperatorError as error:
+        if not is_built(connection):
+            raise
+        return f"{error.problem} ({error.hint})"
+    return ""

@@ -104,7 +104,12 @@ class Stage:
         say(f"{self.name}: pass {len(self.found)} has found {forecast.listed(found)}")
         self.push(found)
         with opened(self.settings.warehouse) as connection:
-            return _has_changed_anything(connection)
+            return _told_of_push(connection, "rows_out > 0 or coalesce((detail ->> '$.lost')::bigint, 0) > 0")
+
+    def has_lost_something(self) -> bool:
+        """Whether the last push found that the box lacks what the models took for granted."""
+        with opened(self.settings.warehouse) as connection:
+            return _told_of_push(connection, "coalesce((detail ->> '$.lost')::bigint, 0) > 0")
 
     def compare(self) -> int:
         """Say what the comparison of all records comes to; how many are set aside. Raises OperatorError with exit
@@ -180,7 +185,7 @@ def baseline(
             with opened(settings.warehouse) as connection:
                 snapshot = _newest_snapshot(connection)
                 try:
-                    stops = _what_stops(connection)
+                    stops = gate.what_stops(connection)
                     say(f"{under_way.name}: {baselines.check(connection, portal)}")
                 except OperatorError:
                     boxes.drop_labels(connection, portal, keep=before.baseline_snapshot if before else None)
@@ -221,6 +226,10 @@ def delta(settings: Settings, word: Word, steps: Steps | None = None) -> None:
         under_way.land()
         under_way.build()
         under_way.push_what_is_found()
+        if under_way.found[-1] and under_way.has_lost_something():
+            under_way.land("box")
+            under_way.build()
+            under_way.push_what_is_found()
         if not under_way.found[-1]:
             say(f"{under_way.name}: nothing to do, the box has what the cloud has")
         _raise_set_aside(under_way.set_aside)
@@ -316,21 +325,8 @@ def _raise_set_aside(number: int) -> None:
 
 
 def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
-    ((number,),) = connection.execute(
-        "select max(snapshot_id) from ops.snapshots where source = 'box' and completed_at is not null"
-    ).fetchall()
-    return int(number)
-
-
-def _what_stops(connection: duckdb.DuckDBPyConnection) -> str:
-    """What the gates have against the models, '' when nothing. Raises OperatorError where the models were not built."""
-    try:
-        gate.check(connection)
-    except OperatorError as error:
-        if not gate.is_built(connection):
-            raise
-        return f"{error.problem} ({error.hint})"
-    return ""
+    sql = "select max(snapshot_id) from ops.snapshots where source = 'box' and completed_at is not null"
+    return int(connection.execute(sql).fetchall()[0][0])
 
 
 def _tell_forecast(under_way: Stage) -> None:
@@ -340,11 +336,8 @@ def _tell_forecast(under_way: Stage) -> None:
             say(f"{under_way.name}: {line}")
 
 
-def _has_changed_anything(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the last push did."""
-    row = connection.execute(
-        """select rows_out > 0 or coalesce((detail ->> '$.lost')::bigint, 0) > 0 from ops.steps
-           where step = ? order by started_at desc limit 1""",
-        [journal.TRANSFER_PUSH],
-    ).fetchone()
+def _told_of_push(connection: duckdb.DuckDBPyConnection, what: str) -> bool:
+    """What the journal has of the last push."""
+    sql = f"select {what} from ops.steps where step = ? order by started_at desc limit 1"
+    row = connection.execute(sql, [journal.TRANSFER_PUSH]).fetchone()
     return bool(row and row[0])

@@ -37,6 +37,7 @@ class Played:
     now: float = 0.0
     killed_at: int = -1
     has_models: bool = True
+    lost: list[int] = field(default_factory=list)
     mark_of_cloud: str | None = None
 
     def _ended(self, step: str) -> int:
@@ -93,6 +94,7 @@ class Played:
             with journal.step(connection, journal.TRANSFER_PUSH) as step:
                 status = self._ended("push")
                 step.rows_out = 0 if status == 4 else 1
+                step.detail["lost"] = self.lost.pop(0) if self.lost else 0
             if status == 4:
                 connection.execute(
                     """insert into transfer.dead_letters
@@ -263,6 +265,12 @@ def test_a_delta_is_one_pass_and_nothing_is_sent_when_there_is_nothing_to_do(set
     stages.delta(settings, WORD, played)
     stages.delta(settings, WORD, played)
     assert played.called == ["land", "build", "push", "land", "build"]
+
+
+def test_a_delta_into_a_box_that_was_put_back_goes_on_with_what_that_lacks(settings, played):
+    played.to_do, played.lost = [1, 6], [6]
+    stages.delta(settings, WORD, played)
+    assert played.called == ["land", "build", "push", "land box", "build", "push"]
 
 
 def test_a_final_run_lands_both_portals_until_a_pass_finds_nothing_and_hands_the_first_job_over(settings, played):
