@@ -14,6 +14,7 @@ from publish.bitrix24.kinds import Card, Catalogue, OwnKey
 from publish.parts import Field, canonical
 
 MART = "marts.transfer_records"
+BINDINGS = "marts.transfer_bindings"
 MARK = "UF_CRM_SVOD_SOURCE"
 _MARK_IN_LISTS = "ufCrmSvodSource"
 _FIELD = Field(MARK, "", custom_type="string", label="Перенесено из")

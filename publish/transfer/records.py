@@ -16,7 +16,17 @@ from ingest.warehouse.journal import utc_now
 from publish.ledger import WAITS, Ledger
 from publish.parts import Key, decoded
 from publish.settings import MOVED
-from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, AFTERWARDS, BINDING, COMMENT, MART, NAMES, SETTINGS
+from publish.transfer.kinds import (
+    ACTIVITY,
+    ACTIVITY_COMMENT,
+    AFTERWARDS,
+    BINDING,
+    BINDINGS,
+    COMMENT,
+    MART,
+    NAMES,
+    SETTINGS,
+)
 from publish.transfer.ledger import digest_of
 
 MISSING = "MISSING_REFERENCE"
@@ -137,33 +147,23 @@ class Work:
             )
             self.connection.execute(
                 f"""create or replace temp table transfer_bindings as
-                    with bindings as (
+                    with asked as (
                         select
-                            source_id as activity_id, position, fields ->> '$.OWNER_TYPE_ID' as owner_type_id,
-                            fields ->> '$.OWNER_ID' as owner_id, fields -> '$.BINDINGS' as bound,
-                            unnest(range(json_array_length(fields, '$.BINDINGS')::bigint)) as number
-                        from {MART} as asked
-                        where action = 'create' and entity = '{ACTIVITY.entity}' and $with_activities
-                            and {_IS_OR_COMES}
-                    ),
-                    others as ( -- to its owner it is bound from the beginning
-                        select *, bound -> number::integer as binding from bindings
-                        where (bound -> number::integer ->> '$.entityTypeId') is distinct from owner_type_id
-                            or (bound -> number::integer ->> '$.entityId') is distinct from owner_id
-                    ),
-                    asked as (
-                        select
-                            '{BINDING}' as entity, activity_id || ':' || number as source_id, 'create' as action,
-                            null::bigint as target_id, position, md5(binding::varchar) as digest,
+                            '{BINDING}' as entity, source_id || ':' || binding_key as source_id, 'create' as action,
+                            null::bigint as target_id, position, md5(fields::varchar) as digest,
                             json_merge_patch(
-                                binding,
-                                json_object('activityId', json_object('ref', ['{ACTIVITY.entity}', activity_id]))
+                                fields, json_object('activityId', json_object('ref', ['{ACTIVITY.entity}', source_id]))
                             )::varchar as fields
-                        from others
+                        from {BINDINGS} as lacking
+                        -- one that became a comment is bound to nothing
+                        where $with_activities and source_id not in (
+                            select origin_id from portal_ledger where entity = '{ACTIVITY_COMMENT}')
                     )
                     from asked where (source_id, digest) not in (
                         select (origin_id, wanted ->> '$.digest') from portal_ledger
-                        where entity = '{BINDING}' and wanted ->> '$.digest' is not null)""",
+                        where entity = '{BINDING}' and wanted ->> '$.digest' is not null and synced_at >= (
+                            select coalesce(max(started_at), '-infinity') from ops.snapshots
+                            where source = 'box' and completed_at is not null))""",
                 {"with_activities": ACTIVITY.entity in self.entities},
             )
         except (duckdb.CatalogException, duckdb.BinderException) as error:

@@ -35,6 +35,10 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
                entity varchar, source_id varchar, action varchar, outcome varchar, detail varchar, target_id bigint,
                fields json, second_pass json, position bigint)"""
     )
+    connection.execute(
+        """create or replace table marts.transfer_bindings (
+               source_id varchar, binding_key varchar, fields json, position bigint)"""
+    )
 
 
 def wants(
@@ -49,6 +53,11 @@ def wants(
 ) -> None:
     """A row of the mart, in the place of one that was there."""
     key = str(source_id)
+    for bound in (fields or {}).get("BINDINGS", ()):  # which the models compare on their own
+        if bound["entityId"] != (fields or {})["OWNER_ID"]:
+            row = [key, json.dumps(bound, sort_keys=True)]
+            connection.execute("delete from marts.transfer_bindings where (source_id, binding_key) = (?, ?)", row)
+            connection.execute("insert into marts.transfer_bindings values (?, ?, ?, 0)", [*row, row[1]])
     connection.execute("delete from marts.transfer_records where entity = ? and source_id = ?", [entity, key])
     connection.execute(
         """insert into marts.transfer_records
