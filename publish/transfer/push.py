@@ -69,9 +69,7 @@ async def push(
     run.result.requests = client.requests
     run.result.dead_letters, run.result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
     if number := dates.write(ledger, dates_file, await zone_of(client) if client.requests else UTC):
-        run.note(
-            [f"{number:,} cards were made without their dates, which the import refused: look through {dates_file}"]
-        )
+        run.note([f"{number:,} cards wait for dates that only the box's own database takes: look through {dates_file}"])
     return run.result
 
 
