@@ -1,12 +1,18 @@
 """What one element of a document is: where it ends, whether it is JSON, and if not, why."""
 
+import io
 import json
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import ijson
 import msgspec
+
+PARSER_BYTES = 16 << 10
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _NO_BRACKETS = rb'[^"{}\[\]]*+'
@@ -19,6 +25,13 @@ def _bracketed(depth: int) -> bytes:
 
 _ELEMENT = re.compile(_bracketed(8) + b"|" + _STRING, re.DOTALL)  # eight brackets deep: three times as fast as counting
 _SCALAR = re.compile(rb'[^\s,:"{}\[\]]++(?=[\s,\]}])')
+_ORDINARY = re.compile(_bracketed(8) + rb"(?=[ \t\r\n]*+[,\]])", re.DOTALL)
+_BETWEEN = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+")
+# ijson's parser in C (3.6.0, yajl2_c) makes "?" of half a surrogate pair, and crashes the process with an integer of
+# more digits than Python converts
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_DIGITS = sys.get_int_max_str_digits() or sys.int_info.default_max_str_digits
+_LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % _DIGITS)
 _MARK = re.compile(rb'["\\{}\[\]]')
 
 decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -43,6 +56,33 @@ def end_of(text: bytes, start: int) -> int:
     if value := _ELEMENT.match(text, start) or _SCALAR.match(text, start):
         return value.end()
     return Brackets().end(text, start) if text[start : start + 1] in (b"{", b"[") else -1
+
+
+def ordinary(text: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """Where the objects and lists begin and end that follow one another from `start`, as long as ijson may read them.
+
+    The last one is followed by a comma or a bracket. None is deeper than eight brackets: ijson takes the square of the
+    time for those within one another.
+    """
+    while value := _ORDINARY.match(text, start):
+        end = value.end()
+        if text.find(b"\\u", start, end) >= 0 and _SURROGATE.search(text, start, end):
+            return
+        if end - start > _DIGITS and _LONG_NUMBER.search(text, start, end):
+            return
+        yield start, end
+        if not (between := _BETWEEN.match(text, end)):
+            return
+        start = between.end()
+
+
+def read(texts: list[bytes]) -> list[Any]:
+    """The values of `ordinary` texts as ijson reads them, up to some kilobytes before the first that is no JSON."""
+    values: list[Any] = []
+    document = io.BytesIO(b"[" + b",".join(texts) + b"]")
+    with suppress(ijson.JSONError, UnicodeDecodeError, ArithmeticError):
+        values.extend(ijson.items(document, "item", buf_size=PARSER_BYTES))
+    return values
 
 
 class Brackets:

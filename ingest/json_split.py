@@ -1,15 +1,14 @@
 """The elements of one array of a document, cut out of its text one by one: a broken one does not hide those after it.
 
-The end of an element is found by its brackets and strings alone, so the text of a broken one is known too. Where even
-these are wrong (a quote or a bracket is missing), the next element is looked for: `Splitter._next_start`.
+The end of an element is found by its brackets and strings alone, so the text of a broken one is known too. What is in
+order ijson reads, some dozens of elements at a time (`Splitter._run`); what is not is looked at one by one
+(`Splitter._element`). Where even brackets and strings are wrong (a quote or a bracket is missing), the next element is
+looked for: `Splitter._next_start`.
 """
 
 import re
-from collections.abc import Iterator
-from itertools import takewhile
+from collections.abc import Generator, Iterator
 from typing import Any
-
-import msgspec
 
 from ingest.json_element import (
     DECODE_ERRORS,
@@ -20,6 +19,8 @@ from ingest.json_element import (
     end_of,
     has_a_name_twice,
     inner_names,
+    ordinary,
+    read,
     why_not,
 )
 from ingest.json_text import CHUNK_BYTES, READ_ERRORS, DocumentText
@@ -31,14 +32,10 @@ SEARCHES_AT = (256 << 10, 2 << 20)  # bytes without an end, after which the next
 WINDOW_BYTES = 1 << 20  # of the text it is looked for in
 TYPICAL = 1_000  # elements whose names of members are remembered
 NAMES_SHARED = 3  # with those, by an object that comes after an element that is cut off or has no end
-OPENING_BYTES, GUESSES = 32, 8
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
-_BETWEEN = re.compile(rb"[ \t\r\n,]*+")
 _MAYBE_NEXT = re.compile(rb"[,}][ \t\r\n]*+(?=\{)")
 _CONTINUATION = bytes(range(0x80, 0xC0))  # bytes of UTF-8 that begin no character
-
-list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class NoArray(Exception):
@@ -60,8 +57,7 @@ class Splitter:
         self._names: set[str] = set()  # of members of the first elements
         self._inner_names: set[str] = set()  # of objects within them
         self._typical = 0
-        self._opening: bytes | None = None  # how all elements begin
-        self._may_run = True
+        self._may_run = True  # until the text in the buffer is found to be broken
 
     @property
     def file_offset(self) -> int:
@@ -92,8 +88,8 @@ class Splitter:
                 self._at += 1
             elif byte == b"]" and self._is_the_end():
                 return
-            elif byte == b"{" and self._may_run and (run := self._run()):
-                yield from run
+            elif byte == b"{" and self._may_run and (yield from self._run()):
+                pass
             elif element := self._element():
                 yield element
             else:
@@ -140,12 +136,15 @@ class Splitter:
     def _next_byte(self) -> bytes:
         """The next byte that is no space, which comes next then; b'' at the end of the text."""
         while True:
-            space = _SPACE.match(self._buffer, self._at)
-            self._at = space.end() if space else self._at
+            self._at = self._space_end(self._at)
             if self._at < len(self._buffer):
                 return self._buffer[self._at : self._at + 1]
             if (self._is_in_head and self._at > AROUND_BYTES) or not self._more(0 if self._is_in_head else self._at):
                 return b""
+
+    def _space_end(self, start: int) -> int:
+        space = _SPACE.match(self._buffer, start)
+        return space.end() if space else start
 
     def _more(self, keep: int) -> bool:
         """Read on, as much again as is kept; drop what is before `keep`. False at the end of the text."""
@@ -193,45 +192,31 @@ class Splitter:
                 return self._broken("not JSON: it does not end", start) if start else None
         if end - self._at > ELEMENT_BYTES:
             return self._too_large()
-        if end == len(self._buffer) and not self._more(self._at) and (start := self._next_start(is_cut=True)):
+        is_last = self._space_end(end) == len(self._buffer) and not self._more(self._at)
+        if is_last and (start := self._next_start(is_cut=True)):
             return self._broken(
                 "not JSON: it does not end", start
             )  # it took the brackets of the array's end for its own
         end = end_of(self._buffer, self._at)
         text = self._buffer[self._at : end]
-        if self._opening is None or not text.startswith(self._opening):
-            pairs = zip(text[:OPENING_BYTES], self._opening or text, strict=False)
-            self._opening = bytes(ours for ours, theirs in takewhile(lambda pair: pair[0] == pair[1], pairs)) or b"{"
         try:
             return self._usable(text, decoder.decode(text))
         except DECODE_ERRORS:
             problem, is_closed = why_not(text)
             return self._broken(problem, end if is_closed else self._next_start() or end_of(self._buffer, self._at))
 
-    def _run(self) -> list[Element]:
-        """What is in the buffer up to the last element in it, at once; none where anything is out of the ordinary.
-
-        Where that begins is guessed by how elements begin. That it does is certain where the text before it is a list:
-        brackets and strings are right.
-        """
-        self._may_run = False
-        elements: list[Element] = []
-        last = len(self._buffer)
-        for _ in range(GUESSES):
-            last = self._buffer.rfind(self._opening or b"{", self._at + 1, last)
-            if last < 0:
-                break
-            try:
-                texts = list_decoder.decode(b"[" + self._buffer[self._at : last].rstrip(b", \t\r\n") + b"]")
-                for text in map(bytes, texts):
-                    self._at = _BETWEEN.match(self._buffer, self._at).end()  # type: ignore[union-attr]
-                    elements.append(self._usable(text, decoder.decode(text)))
-            except DECODE_ERRORS:
-                if elements:
-                    break  # what is wrong with the next one is looked at closely
-                continue
-            break
-        return elements
+    def _run(self) -> Generator[Element, None, bool]:
+        """The elements in the buffer up to the first that is out of the ordinary; whether there were any."""
+        if len(self._buffer) - self._at < CHUNK_BYTES:
+            self._more(self._at)
+        places = list(ordinary(self._buffer, self._at))
+        texts = [self._buffer[start:end] for start, end in places]
+        values = read(texts)
+        self._may_run = len(values) == len(texts)
+        for (start, _), text, value in zip(places, texts, values, strict=False):
+            self._at = start
+            yield self._usable(text, value)
+        return bool(values)
 
     def _usable(self, text: bytes, value: object) -> Element:
         """An element that is JSON, and comes next; the one after it does then."""
@@ -324,10 +309,10 @@ class Splitter:
         first, others, begin = self._names_of_object(start), set[str](), start
         while names := self._names_of_object(start):
             others |= names if start > begin else set()
-            end = _SPACE.match(self._buffer, end_of(self._buffer, start)).end()  # type: ignore[union-attr]
+            end = self._space_end(end_of(self._buffer, start))
             if self._buffer[end : end + 1] != b",":
                 rest = self._buffer[end:]
                 is_alike = not others or 4 * len(first & others) >= 3 * len(first)
                 return is_alike and self._has_ended and rest[:1] == b"]" and not self._why_no_end(rest)
-            start = _SPACE.match(self._buffer, end + 1).end()  # type: ignore[union-attr]
+            start = self._space_end(end + 1)
         return not self._has_ended and end_of(self._buffer, start) < 0

@@ -92,6 +92,33 @@ def test_many_broken_elements_leave_all_others(tmp_path):
     assert len([element for element in elements if element.problem]) == len(broken) * 3
 
 
+def test_ijson_reads_what_is_in_order_and_the_splitter_would_read_the_same(tmp_path, monkeypatch):
+    numbers = (
+        b'{"uid": "b-9", "numbers": [-0, 1E5, 15320.50, 1e400, 18446744073709551616, -0.0, 0.1e-7], "a": "\\u0416"}'
+    )
+    ordinary = [company(1), numbers, b"{}", company(2)] * 200
+    broken = [text for text in BROKEN if len(text) < 10_000 and not text.startswith((b"]", b"}"))]
+    for texts in ordinary, [text for pair in zip(broken, ordinary, strict=False) for text in pair] + ordinary:
+        document = BEFORE + b", ".join(texts) + AFTER
+        with monkeypatch.context() as patch:
+            if texts is ordinary:
+                patch.setattr(Splitter, "_element", None)
+            read, _ = split(tmp_path / "a.json", document)
+        with monkeypatch.context() as patch:
+            patch.setattr(json_split, "read", lambda texts: [])
+            assert split(tmp_path / "a.json", document)[0] == read
+        assert len(read) >= len(ordinary)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b" \r\n"])
+def test_an_element_that_takes_the_brackets_of_the_document_for_its_own_hides_nothing(tmp_path, end):
+    companies = [company(number) for number in range(6)]
+    companies[2] = companies[2].removesuffix(b'], "bank": {"bik": "044"}}')
+    elements, splitter = split(tmp_path / "a.json", BEFORE + b", ".join(companies) + AFTER + end)
+    assert uids(elements) == ["b-0", "b-1", "b-3", "b-4", "b-5"] and splitter.problem == ""
+    assert [element.text for element in elements if element.problem] == [companies[2]]
+
+
 def test_a_comma_too_few_or_too_many_costs_nothing(tmp_path):
     elements, splitter = split(
         tmp_path / "a.json", BEFORE + company(1) + company(2) + b",," + company(3) + b"," + AFTER
