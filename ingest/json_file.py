@@ -104,7 +104,7 @@ class JSONFile:
                 for batch in self._batches(splitter, position, landed.objects):
                     yield batch._replace(disk_position=text.disk_position)
                 header = splitter.header()
-                if header is None and not splitter.problem:
+                if header is None and splitter.problem != "is cut off":
                     splitter.problem = "has no JSON before its array"
             if text.stray_chunks:
                 self.warnings.append(
