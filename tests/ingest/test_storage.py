@@ -56,7 +56,7 @@ def test_a_warehouse_that_there_was_no_room_to_make_is_made_by_the_next_run(inge
     ended = in_a_small_disk(
         ingest, 'head -c 12m /dev/zero > "$0/other"; $land; echo "ended $?"; rm "$0/other"; $land; echo "ended $?"'
     )
-    assert ended.stdout == "ended 1\nhistory.json: 10 objects landed\ningest json: 10 objects landed\nended 0\n"
+    assert ended.stdout == "ended 1\nshop_b:history.json: 10 objects landed\ningest json: 10 objects landed\nended 0\n"
     assert "svod.duckdb cannot grow, 0.0 MB free there" in ended.stderr and "Traceback" not in ended.stderr
 
 

@@ -33,6 +33,7 @@ _CARDS = {"company": 100, "contact": 120, "lead": 80, "deal": 150, "activity": 1
           "requisite_link": 60}  # fmt: skip
 _TABLES = ("activity", "comment", "product_row", "requisite_link")
 _A_ROUND = {"reading": 15, "push": 20}
+_LONGEST = {"reading": 1.5, "push": 0.5}  # seconds of the processor until a kill; a step takes about as many
 _PATIENCE = 30  # runs that faults end, in a row
 _MOST_ROUNDS = 20
 
@@ -70,7 +71,7 @@ class Mover:
         failed = 0
         while True:
             process: ForkServerProcess = self.killer.start(program, *arguments)
-            if kills and self.killer.kill(process, self.dice.uniform(0.05, 2.0)):
+            if kills and self.killer.kill(process, self.dice.uniform(0.05, _LONGEST[step])):
                 kills -= 1
                 self.outcome.kills[step] += 1
                 self._look_at_what_is_left()
