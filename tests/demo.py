@@ -45,6 +45,7 @@ def main() -> None:
                 "SVOD_SHOP_B_FILES": str(sample / "shop_b" / "history-*.json*"),
                 "SVOD_SHOP_B_KAFKA": kafka.bootstrap,
                 "SVOD_KAFKA_API_VERSION": "2.0",
+                "SVOD_SHOP_A_RECONCILE_HOURS": "0",  # the embedded server sums no MD5s
                 "SVOD_REGISTRY_URL": registry.url,
                 "SVOD_REGISTRY_TOKEN": registry.token,
                 "SVOD_REGISTRY_RATE": "100",
