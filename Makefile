@@ -1,5 +1,5 @@
 # Svod: the pipeline as make targets. `make` lists them.
-# A recipe that fails ends make with "Error N": N is the step's own exit status (see README).
+# A recipe that fails ends make with "Error N": N is the step's own exit status (docs/operations.md).
 
 ifndef SVOD_RUN_ID
 export SVOD_RUN_ID := $(shell date -u +%Y%m%dT%H%M%S)-$(shell printf %04x $$$$)

@@ -86,7 +86,7 @@ def _say_where_period_begins(connection: duckdb.DuckDBPyConnection, *, moves_per
 def _period_is_old(begins: date, by_calendar: date) -> str:
     return (
         f"publish run: the period still begins on {begins}; `make full ARGS=--move-period` lets it begin on "
-        f"{by_calendar}, which changes the sums of most companies (README, The turn of a year)"
+        f"{by_calendar}, which changes the sums of most companies (docs/operations.md, The turn of a year)"
     )
 
 
