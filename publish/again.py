@@ -5,7 +5,7 @@ A push does so with the deleted parts that `publish retry` asked for, and a plan
 
 from collections.abc import Iterable, Iterator
 
-from publish.ledger import Ledger
+from publish.held import Held
 from publish.parts import Field, Link, Part
 
 
@@ -44,7 +44,7 @@ def untold(field: Field) -> str:
     return f"""'{{"{field.name}": null}}'"""
 
 
-def foresee(ledger: Ledger, parts: Iterable[Part]) -> int:
+def foresee(ledger: Held, parts: Iterable[Part]) -> int:
     """Let `portal_ledger` and `portal_deletions` be what the next push will plan with: without the parts that
     `publish retry` asked for. How many those are. Nothing is written; whether somebody has put one back is not known.
     """

@@ -15,7 +15,7 @@ from ingest.warehouse.errors import OperatorError
 from publish import changes
 from publish.awaited import awaited_creates
 from publish.changes import PartChanges
-from publish.ledger import Ledger
+from publish.held import Held
 from publish.parts import Part
 
 _CONFIRMED_HOURS = 48  # a confirmed plan that a break left unsent may go on for so long, if it has not grown
@@ -38,7 +38,7 @@ class ChangeLimitReached(OperatorError):
     exit_status = 3
 
 
-def check(ledger: Ledger, parts: Iterable[Part], limit: Limit, *, let_through: bool = False) -> None:
+def check(ledger: Held, parts: Iterable[Part], limit: Limit, *, let_through: bool = False) -> None:
     """Return when the plan may be sent. Call it after `plan.compute`, and `sent` when all of it has been sent.
 
     `let_through` confirms it; what a break leaves of a confirmed plan needs no second confirmation.
@@ -62,12 +62,12 @@ def check(ledger: Ledger, parts: Iterable[Part], limit: Limit, *, let_through: b
         )
 
 
-def sent(ledger: Ledger) -> None:
+def sent(ledger: Held) -> None:
     """The plan has been sent to its end: a confirmation holds no longer."""
     ledger.connection.execute("delete from sync.confirmed_plans where portal = ?", [ledger.portal])
 
 
-def _is_confirmed(ledger: Ledger, counts: dict[str, int]) -> bool:
+def _is_confirmed(ledger: Held, counts: dict[str, int]) -> bool:
     row = ledger.connection.execute(
         f"""select part_counts from sync.confirmed_plans
             where portal = $portal and abs(epoch($now::timestamp - confirmed_at)) < 3600 * {_CONFIRMED_HOURS}""",
@@ -77,7 +77,7 @@ def _is_confirmed(ledger: Ledger, counts: dict[str, int]) -> bool:
     return all(number <= confirmed.get(entity, 0) for entity, number in counts.items())
 
 
-def reason_to_stop(ledger: Ledger, parts: Sequence[Part], limit: Limit) -> str:
+def reason_to_stop(ledger: Held, parts: Sequence[Part], limit: Limit) -> str:
     """Why the plan exceeds the limit, as one line; '' when it does not."""
     kinds = changes.counted(ledger, parts)
     changed, published = sum(kind.total for kind in kinds), sum(kind.published for kind in kinds)
@@ -96,7 +96,7 @@ def reason_to_stop(ledger: Ledger, parts: Sequence[Part], limit: Limit) -> str:
     return f"{said}; {new_source or f'SVOD_FUSE_SHARE={limit.share:g} lets less through'}"
 
 
-def _portal_filling(ledger: Ledger) -> str:
+def _portal_filling(ledger: Held) -> str:
     """What a first filling of the portal means: 'going on' where nothing is to be asked, a line where it is to be
     confirmed, '' where the portal has been filled.
 
@@ -110,7 +110,7 @@ def _portal_filling(ledger: Ledger) -> str:
     return f"it looks like the first filling of {ledger.portal}; this warehouse has filled {', '.join(others)} before"
 
 
-def _fillings(ledger: Ledger) -> tuple[bool, bool, list[str]]:
+def _fillings(ledger: Held) -> tuple[bool, bool, list[str]]:
     """Whether a push has ever filled this portal, whether one has begun to, and the other portals that hold parts of
     ours."""
     holders = ledger.connection.execute(
@@ -128,7 +128,7 @@ def _fillings(ledger: Ledger) -> tuple[bool, bool, list[str]]:
     return filled is not None, ledger.portal in begun, others
 
 
-def _source_filling(ledger: Ledger, parts: Sequence[Part], kinds: Sequence[PartChanges], limit: Limit) -> str:
+def _source_filling(ledger: Held, parts: Sequence[Part], kinds: Sequence[PartChanges], limit: Limit) -> str:
     """A line where it is a source added later that makes the plan so large: without the cards that come from sources
     the portal has nothing of, no kind that tells its sources would exceed the limit. '' otherwise."""
     new_sources = _new_sources(ledger, parts)
@@ -156,7 +156,7 @@ def _source_filling(ledger: Ledger, parts: Sequence[Part], kinds: Sequence[PartC
     return f"it looks like the first filling from {', '.join(new_sources)}: {' and '.join(said)} come from there alone"
 
 
-def _new_sources(ledger: Ledger, parts: Sequence[Part]) -> list[str]:
+def _new_sources(ledger: Held, parts: Sequence[Part]) -> list[str]:
     """Sources in the marts that no card of the portal has ever been told of, where there are cards that tell."""
     known: set[str] = set()
     present: set[str] = set()
@@ -172,7 +172,7 @@ def _new_sources(ledger: Ledger, parts: Sequence[Part]) -> list[str]:
     return sorted(present - known) if known else []
 
 
-def _names(ledger: Ledger, texts: str) -> set[str]:
+def _names(ledger: Held, texts: str) -> set[str]:
     """The names in texts like `shop_a, shop_b`."""
     rows = ledger.connection.execute(f"select distinct unnest(string_split(named, ', ')) from ({texts})").fetchall()
     return {name for (name,) in rows if name}

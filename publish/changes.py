@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from publish.ledger import Ledger
+from publish.held import Held
 from publish.parts import Field, Part
 
 PATTERN = 20
@@ -57,7 +57,7 @@ class PartChanges:
         return self.create + self.update + self.remove + self.merge
 
 
-def counted(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
+def counted(ledger: Held, parts: Iterable[Part]) -> list[PartChanges]:
     """How much the plan changes, by kind, without a look at fields."""
     published = ledger.published()
     counts = []
@@ -69,7 +69,7 @@ def counted(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
     return counts
 
 
-def summary(ledger: Ledger, parts: Iterable[Part]) -> list[PartChanges]:
+def summary(ledger: Held, parts: Iterable[Part]) -> list[PartChanges]:
     """What the plan changes, by kind in the order of the parts; kinds that do not change are left out."""
     by_entity = {part.entity: part for part in parts}
     return [

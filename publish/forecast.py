@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from publish.ledger import Ledger
+from publish.held import Held
 from publish.parts import Link, Part, lanes
 
 
@@ -53,7 +53,7 @@ class Forecast:
         return not any(sum(actions.values()) for actions in self.counts.values())
 
 
-def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
+def summary(ledger: Held, parts: Iterable[Part], limits: Limits) -> Forecast:
     """Figures of the plan that `plan.compute` made."""
     parts = list(parts)
     counts: dict[str, dict[str, int]] = {}
@@ -106,7 +106,7 @@ def summary(ledger: Ledger, parts: Iterable[Part], limits: Limits) -> Forecast:
     )
 
 
-def _late(ledger: Ledger, link: Link) -> int:
+def _late(ledger: Held, link: Link) -> int:
     """New links that are sent by themselves: those of a holder that is itself new travel with it."""
     row = ledger.connection.execute(
         f"""select count(*) from plan_{link.entity} where action = 'create' and split_part(origin_id, '/', 1) not in (

@@ -1,13 +1,10 @@
-"""What a portal holds of ours and what was last sent; intents before sends; dead letters; conflicts: schema sync, or
-that of another job.
+"""What is written down of a portal: what it holds of ours and what was last sent; intents before sends; dead letters;
+conflicts.
 
-One warehouse may publish to several portals, so every row names its portal and everything here sees one portal only.
 The answer to one request and everything it settles is one transaction, so that a kill leaves either both or neither.
-The tables' columns are in `ingest/warehouse/schema.sql`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -15,40 +12,21 @@ import duckdb
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import current_run_id, utc_now
 from publish.entries import Conflict, Duplicates, Entry, Intent, Merge, Refusal
+from publish.held import Held
 from publish.parts import Key, Part
-from publish.portals import TABLES_OF
 
 _DELAYS_MINUTES = (15, 60, 240, 1440)
-# Of a dead letter at $now: it is not tried yet. One of a time to come is, for the clock has been put back since.
-WAITS = "(isinf(next_at) or (next_at > $now and last_at <= $now))"
 
 
-class Ledger:
-    """Reads and writes the tables of schema `sync`, or of another that has some of them, for one portal, `host` or
-    `host:port`.
-
-    Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
-    connection, without their portal, none of a table that the schema has not; `portal_held` is the ledger without what
-    somebody deleted there. Rows of a warehouse from before the portal was kept belong to the first portal that turns
-    out to hold them: `claim`. `push` is the number that the portal's mark has while this push goes on, `listed` are the
-    duplicates that it has found.
-    """
+class Ledger(Held):
+    """Writes what `Held` reads. `push` is the number that the portal's mark has while this push goes on, `listed` are
+    the duplicates that it has found."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync") -> None:
-        self.connection, self.portal, self.schema, self._tables = connection, portal, schema, TABLES_OF[schema]
+        super().__init__(connection, portal, schema)
         self.push = 0
         self.listed: set[Key] = set()
         self._run_id = current_run_id()
-        name = portal.replace("'", "''")
-        for table in TABLES_OF["sync"]:
-            rows = f"{schema}.{table} where portal = '{name}'" if table in self._tables else f"sync.{table} where false"
-            connection.execute(f"create or replace temp view portal_{table} as select * exclude (portal) from {rows}")
-        connection.execute(
-            """create or replace temp view portal_held as
-               select * from portal_ledger anti join portal_deletions using (entity, origin_id)"""
-        )
-
-    # Writing ----------------------------------------------------------------------------------------------------------
 
     def intend(self, intents: Iterable[Intent]) -> None:
         """Write down creates before they are sent; they stay open until `settle`."""
@@ -264,94 +242,3 @@ class Ledger:
                         [{delays}][least(attempts, {len(_DELAYS_MINUTES)})]) where last_at = ? and portal = ?""",
                 [now, self.portal],
             )
-
-    # Reading ----------------------------------------------------------------------------------------------------------
-
-    def open_intents(self) -> list[Intent]:
-        """Creates of unknown outcome."""
-        rows = self.connection.execute(
-            f"""select entity, origin_id, wanted::varchar, owner_id, links from {self.schema}.intents
-               where portal = ? order by entity, origin_id""",
-            [self.portal],
-        ).fetchall()
-        return [Intent(entity, key, wanted, owner_id, tuple(links)) for entity, key, wanted, owner_id, links in rows]
-
-    def ids(self, entity: str, origin_ids: Iterable[str]) -> Mapping[str, int]:
-        """Portal ids of parts by origin id; parts that the portal does not hold are missing."""
-        rows = self.connection.execute(
-            f"""select origin_id, bitrix_id from {self.schema}.ledger
-               where portal = ? and entity = ? and origin_id in (select unnest(?))""",
-            [self.portal, entity, list(origin_ids)],
-        ).fetchall()
-        return dict(rows)
-
-    def origins(self, entity: str, bitrix_ids: Iterable[int]) -> Mapping[int, str]:
-        """Origin ids of parts by portal id."""
-        rows = self.connection.execute(
-            f"""select bitrix_id, origin_id from {self.schema}.ledger
-               where portal = ? and entity = ? and bitrix_id in (select unnest(?))""",
-            [self.portal, entity, list(bitrix_ids)],
-        ).fetchall()
-        return dict(rows)
-
-    def deleted(self) -> dict[str, set[str]]:
-        """Origin ids of the parts that somebody deleted in the portal, by entity."""
-        rows = self.connection.execute(
-            f"select entity, list(origin_id) from {self.schema}.deletions where portal = ? group by 1", [self.portal]
-        ).fetchall()
-        return {entity: set(origin_ids) for entity, origin_ids in rows}
-
-    def is_any_wanted_again(self) -> bool:
-        """Whether an operator asked for a part that somebody deleted in the portal."""
-        sql = f"select 1 from {self.schema}.deletions where portal = ? and is_wanted_again limit 1"
-        return self.connection.execute(sql, [self.portal]).fetchone() is not None
-
-    def newest_ids(self) -> dict[str, int]:
-        """The highest portal id that the ledger holds, by entity."""
-        sql = f"select entity, max(bitrix_id) from {self.schema}.ledger where portal = ? group by all"
-        return {entity: number or 0 for entity, number in self.connection.execute(sql, [self.portal]).fetchall()}
-
-    def versions(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
-        """All that was ever sent of parts before the last time, as JSON texts, the newest first: a portal may be put
-        back to a time that was given up before."""
-        rows = self.connection.execute(
-            f"""with versions as (
-                   select origin_id, sent_at, unnest([sent, sent_before]) as sent, unnest([1, 0]) as place
-                   from {self.schema}.history where portal = ? and entity = ? and action in ('update', 'lost')
-                       and origin_id in (select unnest(?))
-               )
-               select origin_id, list(sent::varchar order by sent_at desc, place desc)
-               from versions where sent is not null group by 1""",
-            [self.portal, entity, list(origin_ids)],
-        ).fetchall()
-        return dict(rows)
-
-    def updates_under_way(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
-        """What may have been sent of parts, as JSON texts, the newest first."""
-        rows = self.connection.execute(
-            f"""select origin_id, list(sent::varchar order by sent_at desc) from {self.schema}.updates_under_way
-               where portal = ? and entity = ? and origin_id in (select unnest(?)) group by 1""",
-            [self.portal, entity, list(origin_ids)],
-        ).fetchall()
-        return dict(rows)
-
-    def published(self) -> dict[str, int]:
-        """How many parts the portal holds of ours, by entity."""
-        sql = f"select entity, count(*) from {self.schema}.ledger where portal = ? group by all"
-        return dict(self.connection.execute(sql, [self.portal]).fetchall())
-
-    def dead_letters(self, since: datetime | None = None) -> int:
-        """How many dead letters will be tried again; of these, those that were refused since then or are due."""
-        row = self.connection.execute(
-            f"""select count(*) from {self.schema}.dead_letters where portal = $portal and not isinf(next_at)
-               and ($since is null or last_at >= $since or not {WAITS})""",
-            {"portal": self.portal, "since": since, "now": utc_now()},
-        ).fetchone()
-        return int(row[0]) if row else 0
-
-    def count(self, table: str) -> int:
-        """Rows of one of `TABLES` for this portal."""
-        row = self.connection.execute(
-            f"select count(*) from {self.schema}.{table} where portal = ?", [self.portal]
-        ).fetchone()
-        return int(row[0]) if row else 0

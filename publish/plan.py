@@ -16,7 +16,7 @@ from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
 from publish import waiting
 from publish.again import with_owners
-from publish.ledger import WAITS, Ledger
+from publish.held import WAITS, Held
 from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
 
 Action = Literal["create", "update", "remove", "merge"]
@@ -48,7 +48,7 @@ class Example(NamedTuple):
     fields: dict[str, tuple[Any, Any]]
 
 
-def compute(ledger: Ledger, parts: Iterable[Part], *, merges: bool = False) -> None:
+def compute(ledger: Held, parts: Iterable[Part], *, merges: bool = False) -> None:
     """Fill `plan_<entity>` for each part: origin_id, action, wanted, sent, previous, bitrix_id; with `merges` also the
     cards of records that were merged into others, which the portal is to merge too.
 
@@ -80,7 +80,7 @@ def compute(ledger: Ledger, parts: Iterable[Part], *, merges: bool = False) -> N
         ) from None
 
 
-def no_longer_wanted(ledger: Ledger, parts: Iterable[Part]) -> Iterator[Key]:
+def no_longer_wanted(ledger: Held, parts: Iterable[Part]) -> Iterator[Key]:
     """Dead letters that stand for nothing any more: their record left the mart, or the portal has it by now, or the
     part is none of ours. Call it after `compute`."""
     parts = list(parts)

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 
 from ingest.warehouse import journal
-from publish.ledger import Ledger
+from publish.held import Held
 from publish.portals import portal_row
 
 # Names of companies and people stay in the warehouse: only keys, fields and errors are shown.
@@ -45,7 +45,7 @@ _NEXT = {
 }
 
 
-def tables(ledger: Ledger) -> Iterator[tuple[str, list[str], list[tuple[Any, ...]]]]:
+def tables(ledger: Held) -> Iterator[tuple[str, list[str], list[tuple[Any, ...]]]]:
     """Each table's title, its columns and its rows."""
     for title, sql in _STATUS.items():
         result = ledger.connection.execute(sql)

@@ -11,14 +11,14 @@ from typing import Any
 from ingest.bitrix24.client import Client
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
-from publish.ledger import Ledger
+from publish.held import Held
 from publish.parts import Field, canonical, decoded, same_value
 
 _PAGE = BATCH * PAGE
 EVER = datetime(1970, 1, 1)
 
 
-def shows_gaps(ledger: Ledger, parts: Sequence[Card | Detail | CardLink], surely_until: datetime | None) -> bool:
+def shows_gaps(ledger: Held, parts: Sequence[Card | Detail | CardLink], surely_until: datetime | None) -> bool:
     """Whether numbers of ours have gone to others, or the newest of two kinds are missing: a person who deletes a card
     takes what hangs on it away, and no more."""
     found = ledger.connection.execute(
@@ -47,7 +47,7 @@ def shows_gaps(ledger: Ledger, parts: Sequence[Card | Detail | CardLink], surely
     return bool(foreign or kinds > 1)
 
 
-async def shows_older(ledger: Ledger, client: Client, parts: Catalogue) -> bool:
+async def shows_older(ledger: Held, client: Client, parts: Catalogue) -> bool:
     """Whether the portal shows, of the changes sent last that it tells anything of, what was sent before them only."""
     rows = ledger.connection.execute(
         """with changes as (

@@ -13,7 +13,7 @@ import duckdb
 
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
-from publish.ledger import WAITS, Ledger
+from publish.held import WAITS, Held
 from publish.parts import Key, decoded
 from publish.settings import MOVED
 from publish.transfer.kinds import (
@@ -71,7 +71,7 @@ class Reference(NamedTuple):
 class Work:
     """What there is to do for one box; `entities` alone, and deletions only where `deletes`."""
 
-    ledger: Ledger
+    ledger: Held
     entities: Sequence[str]
     deletes: bool
 
@@ -231,7 +231,7 @@ class Work:
             yield page
 
 
-def no_longer_wanted(ledger: Ledger) -> list[Key]:
+def no_longer_wanted(ledger: Held) -> list[Key]:
     """Dead letters of records that the mart has nothing to send of any more."""
     rows = ledger.connection.execute(
         f"""select entity, origin_id from portal_dead_letters as letter
@@ -270,7 +270,7 @@ def replaced(value: Any, ids: Mapping[Reference, int]) -> Any:
     return [replaced(inner, ids) for inner in value] if isinstance(value, list) else value
 
 
-def ids_of(ledger: Ledger, references: Iterable[Reference]) -> dict[Reference, int]:
+def ids_of(ledger: Held, references: Iterable[Reference]) -> dict[Reference, int]:
     """Ids in the box of those records that are there: made by the move, or known by the models."""
     asked = sorted(set(references))
     rows = ledger.connection.execute(
@@ -285,7 +285,7 @@ def ids_of(ledger: Ledger, references: Iterable[Reference]) -> dict[Reference, i
     return {Reference(entity, source_id): target for entity, source_id, target in rows}
 
 
-def known_targets(ledger: Ledger, entity: str, ids: Iterable[int]) -> set[int]:
+def known_targets(ledger: Held, entity: str, ids: Iterable[int]) -> set[int]:
     """Those of some ids of the box that stand for a record already."""
     rows = ledger.connection.execute(
         f"""select unnest(?::bigint[]) as target_id intersect (

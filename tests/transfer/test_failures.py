@@ -10,7 +10,8 @@ __all__ = ["move"]
 
 
 def test_every_failure_that_is_documented_has_its_test():
-    _, failures = (ROOT / "docs" / "transfer.md").read_text("utf-8").split("## What can go wrong, and what happens then")
+    page = (ROOT / "docs" / "transfer.md").read_text("utf-8")
+    _, failures = page.split("## What can go wrong, and what happens then")
     rows = [line.split("|")[3] for line in failures.splitlines()
             if line.startswith("| ") and not line.startswith(("| failure", "| ---"))]  # fmt: skip
     named = [re.findall(r"`(\w+)`", row) for row in rows]
