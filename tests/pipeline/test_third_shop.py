@@ -1,7 +1,7 @@
 """A third shop in a scratch copy of the project: what has to be written for it, and that its records reach the marts.
 
-What is written is the row "a third shop" of the README's table of extensions: a line where sources are declared, a
-folder of staging models, an arm in each union and in the gate that nothing is lost.
+What is written is what docs/sources.md, "Your own shops", says: a line where sources are declared, a folder of staging
+models, an arm in each union and in the gate that nothing is lost.
 """
 
 import csv
@@ -109,8 +109,10 @@ def project(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Shops A and C, landed and built."""
     project = Project(tmp_path_factory.mktemp("third_shop"))
     project.declare_shop_c()
-    assert len(project.stage_shop_c()) == 4
-    assert len(project.add_shop_c_to_the_unions()) == 4
+    staged, unions = project.stage_shop_c(), project.add_shop_c_to_the_unions()
+    assert len(staged) == len(unions) == 4
+    page = (ROOT / "docs" / "sources.md").read_text()
+    assert [path.name for path in [*staged, *unions] if f"`{path.name}`" not in page] == []
     project.guard_shop_c()
     verdicts = project.folder / "verdicts.csv"
     with verdicts.open("w", newline="") as file:
