@@ -23,7 +23,8 @@ from ingest.warehouse.terminal import print_error
 from publish.settings import Settings
 
 BIN = Path(sys.executable).parent
-MODELS = Path(__file__).parents[1] / "dbt_project" / "passes.py"
+PROJECT = Path(__file__).parents[1] / "dbt_project"
+MODELS = PROJECT / "passes.py"
 GRAVEST_FIRST = (2, 3, 1, 4)  # exit statuses: which of several the cycle ends with
 
 
@@ -53,7 +54,21 @@ def environment(settings: Settings) -> dict[str, str]:
     """The environment with what only `.env` says: dbt reads no such file."""
     said = said_in_file()
     run_id = {"SVOD_RUN_ID": journal.current_run_id(), "SVOD_WAREHOUSE": str(settings.warehouse)}
-    return {name: value for name, value in said.items() if value is not None} | os.environ | run_id
+    return (
+        {name: value for name, value in said.items() if value is not None}
+        | _dbt_folders(settings)
+        | os.environ
+        | run_id
+    )
+
+
+def _dbt_folders(settings: Settings) -> dict[str, str]:
+    """Where dbt writes what it compiles, and its log: in a checkout as it always does; what is installed from a wheel lies
+    among packages, which a run leaves alone."""
+    if (PROJECT.parent / "pyproject.toml").exists():
+        return {}
+    beside = str(settings.warehouse.absolute().with_name(f"{settings.warehouse.name}.dbt"))
+    return {"DBT_TARGET_PATH": beside, "DBT_LOG_PATH": beside}
 
 
 @contextmanager
