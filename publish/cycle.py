@@ -63,8 +63,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _dbt_folders(settings: Settings) -> dict[str, str]:
-    """Where dbt writes what it compiles, and its log: in a checkout as it always does; what is installed from a wheel lies
-    among packages, which a run leaves alone."""
+    """Where dbt writes what it compiles, and its log: a checkout has folders for that; what is installed from a wheel
+    lies among packages, which a run leaves alone."""
     if (PROJECT.parent / "pyproject.toml").exists():
         return {}
     beside = str(settings.warehouse.absolute().with_name(f"{settings.warehouse.name}.dbt"))
