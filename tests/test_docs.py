@@ -1,0 +1,100 @@
+"""The pages name only what there is: targets of make, commands with their options, settings, files, links."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ingest.cli import app as ingest_app
+from ingest.warehouse import variables
+from publish.cli import app as publish_app
+from tests.installation import ROOT
+
+PAGES = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = {"ingest": typer.main.get_command(ingest_app), "publish": typer.main.get_command(publish_app)}
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def said(page: Path) -> Iterator[str]:
+    """What a page shows as typed: lines of code blocks, and code within the text."""
+    text = page.read_text("utf-8")
+    for block in FENCED.findall(text):
+        yield from block.splitlines()[1:-1]
+    prose = FENCED.sub("", text)
+    yield from (line.strip() for line in prose.splitlines() if line.startswith("    "))
+    yield from re.findall(r"`([^`\n]+)`", prose)
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Commands of the product and targets of make on a page, as words without what the shell does with them."""
+    for line in said(page):
+        words = shlex.split(line.replace("…", "").replace("'", '"') if line.count('"') % 2 == 0 else "", comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*|cd|&&|/\S+|\*\S*|docker|compose|run|--rm", words[0]):
+            words = words[1:]
+        is_output = any(word.endswith(":") for word in words[:3])
+        if words and not is_output and Path(words[0]).name in {"make", "ingest", "publish", "svod"}:
+            yield [Path(words[0]).name, *words[1:]]
+
+
+def wrong(program: str, words: list[str]) -> str:
+    """What there is not of a command line; '' when all of it is there."""
+    if program == "svod":
+        program = words[0] if words and words[0] in PROGRAMS else "publish"
+        words = words[1:] if words and words[0] == program else words
+    command: Any = PROGRAMS[program]
+    for word in words:
+        options = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
+        if word.startswith("--"):
+            if word.partition("=")[0] not in options | {"--help", "--version"}:
+                return word
+        elif hasattr(command, "commands") and re.fullmatch(r"[a-z0-9-]+", word):
+            if word not in command.commands:
+                return word
+            command = command.commands[word]
+    return ""
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_on_a_page_is_there(page: Path):
+    there_is_not = []
+    for program, *words in commands(page):
+        if program != "make":
+            missing = wrong(program, words)
+        else:
+            named = [word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)]
+            missing = " ".join(set(named) - targets())
+        if missing:
+            there_is_not.append(f"{program} {' '.join(words)}: {missing}")
+    assert there_is_not == []
+
+
+def test_the_pages_have_commands_to_look_at():
+    assert sum(1 for page in PAGES for _ in commands(page)) > 60
+    assert wrong("publish", ["push", "--let-trough"]) == "--let-trough"
+    assert wrong("svod", ["ingest", "mysqld"]) == "mysqld"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_on_a_page_is_one(page: Path):
+    named = set(re.findall(r"\bSVOD_[A-Z0-9_]*[A-Z0-9]\b", page.read_text("utf-8")))
+    of_sources = re.compile(rf"SVOD_[A-Z0-9]+(_[A-Z])?_({'|'.join(variables.SOURCE_FIELDS)})")
+    known = variables.SETTINGS | variables.OF_THE_CALLER
+    begun = {name for name in named if any(other.startswith(f"{name}_") for other in known)}  # `SVOD_KAFKA_*`
+    assert sorted(name for name in named - known - begun if not of_sources.fullmatch(name)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_file_on_a_page_leads_somewhere(page: Path):
+    text = page.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not link.startswith("http")]
+    files = [name for name in re.findall(r"`((?:docs|tests|dbt_project|publish|ingest)/[\w./]+\.\w+)`", text)]
+    places = [*((page.parent / link) for link in links), *((ROOT / name) for name in files)]
+    assert [str(place) for place in places if not place.exists()] == []
