@@ -1,63 +1,45 @@
 """`python dbt_project/passes.py`: the models up to the registry's queue, the registry's verdicts, all the other models;
-`python dbt_project/passes.py transfer`: those of the move alone.
+`python dbt_project/passes.py transfer`: those of the move alone. `--full` builds
+also where nothing landed since they were built.
 
-One process for all passes: dbt takes as long to start and to read the project as a sixth of all models. The registry
-is asked by a program of its own, for which dbt lets go of the warehouse. Whether what is built may be published, and
-if not why, `publish gate` says.
+The statements are those that dbt compiled (publish/models/). The registry is asked by a program of its own, for which
+this one lets go of the warehouse. Whether what is built may be published, and if not why, `publish gate` says.
 """
 
-import gc
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner, dbtRunnerResult
-
-from ingest.warehouse import journal, storage, terminal, variables
-from ingest.warehouse.errors import SettingsError
+from ingest.warehouse import journal, terminal, variables
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError
+from publish.models import building, compiled
 
 PROJECT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
 
-def main(is_move: bool) -> int:
+def main(*, is_move: bool, is_full: bool) -> int:
     """The exit status: 2 for a setting that no program reads, 1 when a pass did not end well, else the registry step's.
 
     A registry that fails keeps nobody from the second pass: companies without a verdict wait, all others go on.
     """
+    registry_status = 0
     try:
         variables.refuse_unknown()
-    except SettingsError as error:
+        project = compiled.project(PROJECT, is_move=is_move)
+        for step in project.passes:
+            if step == journal.DBT_AFTER_REGISTRY:
+                registry_status = ask_registry()
+            warehouse = Path(os.environ.get("SVOD_WAREHOUSE") or "warehouse/svod.duckdb")
+            with closing(open_warehouse(warehouse)) as connection:
+                building.build(connection, project, step, is_anew=is_full or is_move)
+    except OperatorError as error:
         terminal.print_error(error)
-        return error.exit_status
-    os.environ.setdefault("DBT_WRITE_JSON", "false")  # a manifest that nobody reads: `make docs` writes its own
-    gc.set_threshold(100_000)  # dbt makes many objects and few cycles: looking for some took a fortieth of the time
-    at = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
-    project = dbtRunner().invoke(["--quiet", "parse", *at])  # prints what it cannot read
-    if not project.success:
-        return 1
-    registry_status = 0
-    steps = (journal.DBT_TRANSFER,) if is_move else (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY)
-    for step in steps:
-        if step == journal.DBT_AFTER_REGISTRY:
-            registry_status = ask_registry()
-        build = ["--quiet", "build", *at, "--selector", step.removeprefix("dbt ")]
-        built = dbtRunner(manifest=project.result).invoke(build)
-        DuckDBConnectionManager.close_all_connections()
-        if not built.success:
-            tell_of_the_disk(built)
-            return 1
+        return 2 if error.exit_status == 2 else 1  # which gate, and whether anything may be published: `publish gate`
     return registry_status
-
-
-def tell_of_the_disk(built: dbtRunnerResult) -> None:
-    """Say once what a full disk or a damaged file made of every model after it: dbt says it of each, in its own way."""
-    results = getattr(built.result, "results", [])
-    texts = [str(built.exception), *(str(result.message) for result in results if result.message)]
-    if told := storage.told_of(texts):
-        terminal.print_error(told)
 
 
 def ask_registry() -> int:
@@ -67,4 +49,4 @@ def ask_registry() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(is_move=sys.argv[1:] == ["transfer"]))
+    sys.exit(main(is_move="transfer" in sys.argv[1:], is_full="--full" in sys.argv[1:]))

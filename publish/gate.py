@@ -66,7 +66,7 @@ def check_last_run(connection: duckdb.DuckDBPyConnection, last: Any, again: str 
         raise OperatorError(f"{step}: data quality gates did not pass: {tests}", hint=hint, exit_status=3)
     if status == "failed":
         broken = ", ".join(detail.get("broken", [])) or detail.get("error", "see dbt's log")
-        raise OperatorError(f"{step} failed: {broken}", hint="the models' log says why: dbt_project/logs/dbt.log")
+        raise OperatorError(f"{step} failed: {broken}", hint="why is said in the run's output, and in ops.steps")
     raise OperatorError(
         f"the models are half-way: the last step is `{step}`, {status}",
         hint=f"run {again} to the end",

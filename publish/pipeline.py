@@ -56,7 +56,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         for name, can_be_full in INGESTERS:
             kind = name.removeprefix("ingest ")
             cycle.step(name, BIN / "ingest", kind, *(["--full"] if is_full and can_be_full else []))
-        is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS)
+        is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS, *(["--full"] if is_full else []))
         if not is_open:  # of the models, or of the registry alone? The gate knows
             is_open = not cycle.step(GATE, BIN / "publish", "gate")
         is_copied = copy_for_readers(settings)  # a first push takes hours

@@ -1,6 +1,6 @@
 """ops.mart_stamps: is what would be published what a full pass left behind, with all its tests passed?
 
-dbt stamps each mart at the end of such a pass (dbt_project/macros/stamp_marts.sql): its number of rows and the sum of
+Each mart is stamped at the end of such a pass (dbt_project/macros/stamp_marts.sql): its number of rows and the sum of
 their hashes, in which their order does not matter. Whatever changed a mart since then, the sum tells.
 """
 
@@ -39,6 +39,13 @@ def check(connection: duckdb.DuckDBPyConnection, marts: Collection[str], hint: s
 def still_right(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The marts that are as their stamps say."""
     return [mart for mart, rows, hashes in _stamps(connection) if _content(connection, mart) == (rows, hashes)]
+
+
+def are_right(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether all marts that are published are as their stamps say."""
+    sql = "select 'marts.' || mart, row_count, row_hash from ops.mart_stamps where step <> ?"
+    stamped = connection.execute(sql, [journal.DBT_TRANSFER]).fetchall()
+    return all(_content(connection, mart) == (rows, hashes) for mart, rows, hashes in stamped)
 
 
 def stamp_again(connection: duckdb.DuckDBPyConnection, marts: Iterable[str]) -> None:

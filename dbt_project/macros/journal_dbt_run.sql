@@ -1,7 +1,8 @@
 {#- ops.steps for dbt: what was built, how it ended, which gates stopped it. `failed` = a model broke, `gated` = a
     data test of severity error did not pass; publish refuses after either, and knows the steps by the names that
     `dbt_step` makes (ingest/warehouse/journal.py). A full pass measures and stamps the marts (stamp_marts.sql): that is
-    what may be published. The tables are in ingest/warehouse/schema.sql. #}
+    what may be published. The tables are in ingest/warehouse/schema.sql. Runs of the pipeline, which execute what dbt
+    compiled, journal the same: publish/models/building.py. #}
 {% macro dbt_step() -%}
     {%- if invocation_args_dict.get('selector') -%} dbt {{ invocation_args_dict.selector }}
     {%- elif invocation_args_dict.get('select') or invocation_args_dict.get('exclude') -%} dbt selected
@@ -53,16 +54,20 @@
     update ops.steps
     set status = '{{ status }}', finished_at = {{ journal_now() }}, detail = '{{ tojson(detail) | replace("'", "''") }}'
     where run_id = '{{ svod_run_id() }}' and step = '{{ dbt_step() }}' and status = 'running';
-    {%- if is_full_pass %}
-    {%- for mart in mart_names() if dbt_step() != 'dbt transfer' %}
+    {%- if is_full_pass %}{{ end_of_pass(dbt_step()) }}{% endif %}
+    {%- endif %}
+{% endmacro %}
+
+{#- What a full pass leaves behind for the publisher and for the next pass: the sizes of the marts and their stamps. -#}
+{% macro end_of_pass(step) %}
+    {%- set marts = mart_names(step == 'dbt transfer') %}
+    {%- for mart in marts if step != 'dbt transfer' %}
     insert into ops.mart_sizes (mart, row_count, awaited_growth, period_start, run_id, measured_at)
     select
         '{{ mart }}', count(*), {{ awaited_growth() }}, {{ period_start() }}, '{{ svod_run_id() }}', {{ journal_now() }}
     from marts.{{ mart }};
     {%- endfor %}
-    {{ stamp_marts() }}
-    {%- endif %}
-    {%- endif %}
+    {{ stamp_marts(marts, step) }}
 {% endmacro %}
 
 {#- How many times the companies of now there would be, if all that wait for a verdict of the registry were active. -#}

@@ -34,9 +34,8 @@
 {% endmacro %}
 
 {#- Names of the marts that a full pass leaves behind for the publisher: of the move, or of all else. -#}
-{% macro mart_names() %}
+{% macro mart_names(is_move) %}
     {%- set names = [] %}
-    {%- set is_move = dbt_step() == 'dbt transfer' %}
     {%- for node in graph.nodes.values()
         if node.resource_type == 'model' and node.schema == 'marts' and is_of_the_move(node) == is_move
             and node.config.materialized == 'table' %}
@@ -46,13 +45,13 @@
 {% endmacro %}
 
 {#- ops.mart_stamps: how many rows each mart has, and the sum of their hashes. publish/stamps.py counts the same. -#}
-{% macro stamp_marts() %}
-    {%- for mart in mart_names() %}
+{% macro stamp_marts(marts, step) %}
+    {%- for mart in marts %}
     delete from ops.mart_stamps where mart = '{{ mart }}';
     insert into ops.mart_stamps
     select
         '{{ mart }}', count(*), coalesce(sum(hash(mart_row)), 0),
-        '{{ svod_run_id() }}', '{{ dbt_step() }}', {{ journal_now() }}
+        '{{ svod_run_id() }}', '{{ step }}', {{ journal_now() }}
     from marts.{{ mart }} as mart_row;
     {%- endfor %}
 {% endmacro %}

@@ -66,7 +66,7 @@ def cycle(tmp_path, monkeypatch, capfd):
 
 def test_a_cycle_reads_all_sources_builds_the_models_and_pushes(cycle):
     assert cycle()[:2] == (0, ALL)
-    assert cycle("--full")[1] == ["ingest mysql --full", "ingest json --full", *ALL[2:]]
+    assert cycle("--full")[1] == ["ingest mysql --full", "ingest json --full", ALL[2], "passes.py --full", *ALL[4:]]
 
 
 @pytest.mark.parametrize("failing", ["ingest mysql", "ingest json", "ingest kafka"])

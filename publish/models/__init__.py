@@ -1,0 +1,16 @@
+"""The models, built: dbt compiles the project once, this executes what it compiled.
+
+    project = compiled.project(folder, environment)       # seconds the first time, then milliseconds, from a cache
+    with opened(warehouse) as connection:                  # publish.cycle.opened, or any connection that may write
+        building.build(connection, project, journal.DBT_BEFORE_REGISTRY)
+    ...                                                    # the registry's step lands its verdicts
+    with opened(warehouse) as connection:
+        building.build(connection, project, journal.DBT_AFTER_REGISTRY)
+
+Each call is one step of the journal and one transaction: readers see all of it or nothing. `build` raises OperatorError
+with exit status 3 when a data test of severity error did not pass (the marts of before stay), 1 when a statement broke;
+it builds nothing, and says so, where nothing landed since the last pass that passed all its tests. A process that stays
+calls `compiled.project` in every cycle: it looks at the files and answers the same object while none has changed.
+
+dbt itself remains for people (`dbt build`, `make docs`), and proves this: tests/models/test_building.py.
+"""

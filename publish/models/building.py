@@ -1,0 +1,236 @@
+"""One pass over the models: the statements that dbt compiled, in the order of its graph, in one transaction.
+
+What dbt does with a table, a view, an incremental model, a seed, a contract and a data test is done here as dbt does
+it (dbt_project/macros/materializations.sql), on one connection, which has all cores within a statement.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import duckdb
+
+from ingest.warehouse import journal, storage
+from ingest.warehouse.connection import transaction
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.terminal import say
+from publish.models import landed
+from publish.models.compiled import RUN_ID, Node, Pass, Project
+
+
+class Failing(NamedTuple):
+    """A data test with rows, and the table that has them."""
+
+    test: Node
+    rows: int
+
+
+@dataclass
+class Built:
+    """What a pass did: how many models and seeds it built, how many tests it asked, which of them have rows."""
+
+    models: int = 0
+    tests: int = 0
+    gates: list[Failing] = field(default_factory=list)
+    warnings: list[Failing] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    failing_rows: dict[str, Any] = field(default_factory=dict)  # of gates, as Arrow tables
+
+    def detail(self, basis: str, *, is_full_pass: bool) -> dict[str, Any]:
+        """As the journal keeps it, and `publish gate` and dbt's own macros read it."""
+        return {
+            "command": "build",
+            "is_full_pass": is_full_pass,
+            "models": self.models,
+            "tests": self.tests,
+            "broken": self.broken,
+            "gates": [{"test": test.name, "rows": rows} for test, rows in self.gates],
+            "warnings": [{"test": test.name, "rows": rows} for test, rows in self.warnings],
+            "basis": basis,
+        }
+
+
+def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *, is_anew: bool = False) -> journal.Step:
+    """Build one pass as a step of the journal, in one transaction, and say what was done.
+
+    Where nothing landed since a pass that passed all its tests, and the project is what it was, nothing is built;
+    `is_anew` builds all the same. Rows that fail a test are in schema `failures`, also when the pass is rolled back.
+
+    Raises OperatorError with exit status 3 when a test of severity error has rows, with 1 when a statement breaks.
+    """
+    for name, value in project.settings.items():
+        connection.execute(f"set {name} = '{value}'")
+    with journal.step(connection, step) as current:
+        connection.execute(project.first_sql)
+        basis = landed.basis(connection, project)
+        if not is_anew and landed.is_built(connection, basis):
+            current.detail = Built().detail(basis, is_full_pass=False) | {"nothing_new": True}
+            say(f"{step}: nothing landed since the last pass, nothing to build")
+            return current
+        built = Built()
+        try:
+            _build(connection, project, project.passes[step], current.run_id, built)
+        finally:
+            current.detail = built.detail(basis, is_full_pass=False)
+            status = "failed" if built.broken else "gated" if built.gates else "done"
+            say(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}")
+        current.detail["is_full_pass"] = bool(project.passes[step].last_sql)
+        _tell_of_dirty_sources(built)
+    return current
+
+
+def _build(connection: duckdb.DuckDBPyConnection, project: Project, of_pass: Pass, run_id: str, built: Built) -> None:
+    try:
+        with transaction(connection):
+            kinds = _kinds(connection)
+            for unique_id in of_pass.node_ids:
+                node = project.nodes[unique_id]
+                with _naming(node, built):
+                    if node.kind == "test":
+                        _ask(connection, node, kinds, built)
+                    else:
+                        _put_in_place(connection, node, kinds, run_id)
+                        built.models += 1
+            if built.gates:
+                for test, _ in built.warnings:
+                    built.failing_rows[test.relation] = _rows(connection, test)
+                raise _gated(built)
+            connection.execute(of_pass.last_sql.replace(RUN_ID, run_id))
+    except OperatorError:  # all of it is as it was before, but the rows are for people to look at
+        with transaction(connection):
+            for relation, rows in built.failing_rows.items():
+                connection.register("failing_rows", rows)
+                connection.execute(f"create schema if not exists {relation.partition('.')[0]}")
+                connection.execute(f"create or replace table {relation} as from failing_rows")
+                connection.unregister("failing_rows")
+        raise
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, test: Node) -> Any:
+    """Of a test, as they outlive a transaction that is rolled back."""
+    return connection.sql(f"from {test.relation}").to_arrow_table()
+
+
+@contextmanager
+def _naming(node: Node, built: Built) -> Iterator[None]:
+    """What DuckDB says of a statement, with the name of the model. After a gate that has rows, a statement that breaks
+    on what the gate found is no news."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if built.gates:
+            raise _gated(built) from error
+        built.broken.append(node.name)
+        if told := storage.told(error):
+            raise told from None
+        what = str(error).partition("\n\nLINE ")[0]
+        raise OperatorError(f"{node.kind} {node.name} broke: {what}", hint="nothing of this pass was kept") from error
+
+
+def _gated(built: Built) -> OperatorError:
+    tests = ", ".join(f"{test.name} ({rows} rows)" for test, rows in built.gates)
+    hint = f"the rows: `make inspect`, then from {built.gates[0].test.relation}"
+    return OperatorError(f"data tests did not pass: {tests}", hint=hint, exit_status=3)
+
+
+def _tell_of_dirty_sources(built: Built) -> None:
+    if built.warnings:
+        counts = ", ".join(f"{test.name} {rows}" for test, rows in built.warnings)
+        table = built.warnings[0].test.relation
+        say(f"  dirty sources, for their owners: {counts}; the rows: `make inspect`, then from {table}")
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """`table` or `view` of each relation that is there."""
+    return dict(
+        connection.execute(
+            """select schema_name || '.' || table_name, 'table' from duckdb_tables()
+               where database_name = current_database()
+               union all
+               select schema_name || '.' || view_name, 'view' from duckdb_views()
+               where database_name = current_database() and not internal"""
+        ).fetchall()
+    )
+
+
+def _put_in_place(connection: duckdb.DuckDBPyConnection, node: Node, kinds: dict[str, str], run_id: str) -> None:
+    schema = node.relation.partition(".")[0]
+    kind, there = "view" if node.materialized == "view" else "table", kinds.get(node.relation)
+    if there is None:
+        connection.execute(f"create schema if not exists {schema}")
+    elif there != kind:
+        connection.execute(f"drop {there} {node.relation}")
+    sql = node.sql.replace(RUN_ID, run_id)
+    if node.kind == "seed":
+        columns = ", ".join(f"{column.name} {column.data_type}" for column in node.columns)
+        connection.execute(f"create or replace table {node.relation} ({columns})")
+        connection.execute(f"copy {node.relation} from '{sql}' (format csv, header true, delimiter ',')")
+    elif node.materialized == "incremental" and there == "table":
+        _merge(connection, node, sql)
+    elif node.materialized == "incremental":
+        connection.execute(f"create table {node.relation} as (\n{node.first_sql.replace(RUN_ID, run_id)}\n)")
+    elif node.has_contract:
+        _create_by_contract(connection, node, sql)
+    else:
+        connection.execute(f"create or replace {kind} {node.relation} as (\n{sql}\n)")
+    kinds[node.relation] = kind
+    connection.execute(_comments(node, kind))
+
+
+def _merge(connection: duckdb.DuckDBPyConnection, node: Node, sql: str) -> None:
+    connection.execute(f"create or replace temporary table changed as (\n{sql}\n)")
+    connection.execute(
+        f"delete from {node.relation} where {node.unique_key} in (select {node.unique_key} from changed)"
+    )
+    connection.execute(f"insert into {node.relation} by name from changed")
+    connection.execute("drop table temp.changed")
+
+
+def _create_by_contract(connection: duckdb.DuckDBPyConnection, node: Node, sql: str) -> None:
+    """Raises duckdb.Error where the statement has other columns than the contract, or a null where it allows none."""
+    names = ", ".join(column.name for column in node.columns)
+    columns = (f"{column.name} {column.data_type}{' not null' * column.is_required}" for column in node.columns)
+    connection.execute(f"create or replace table {node.relation} ({', '.join(columns)})")
+    described = "select column_name, column_type from (describe {})"
+    promised, made = (
+        dict(connection.execute(described.format(what)).fetchall()) for what in (node.relation, f"(\n{sql}\n)")
+    )
+    if promised != made:
+        differing = sorted(name for name, _ in promised.items() ^ made.items())
+        raise duckdb.BinderException(f"the contract has other columns or types: {', '.join(dict.fromkeys(differing))}")
+    connection.execute(f"insert into {node.relation} ({names}) select {names} from (\n{sql}\n)")
+
+
+def _comments(node: Node, kind: str) -> str:
+    told = [f"comment on {kind} {node.relation} is {_quoted(node.description)};"] if node.description else []
+    told += [
+        f"comment on column {node.relation}.{column.name} is {_quoted(column.description)};"
+        for column in node.columns
+        if column.description
+    ]
+    return "\n".join(told)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, test: Node, kinds: dict[str, str], built: Built) -> None:
+    """Count the rows of a test; they become a table where there are any, and that table goes when there are none."""
+    is_kept = test.relation in kinds
+    if is_kept:
+        connection.execute(f"create or replace table {test.relation} as (\n{test.sql}\n)")
+    rows_of = test.relation if is_kept else f"(\n{test.sql}\n)"
+    ((rows,),) = connection.execute(f"select count(*) from {rows_of}").fetchall()
+    if rows and not is_kept:
+        connection.execute(f"create schema if not exists {test.relation.partition('.')[0]}")
+        connection.execute(f"create table {test.relation} as (\n{test.sql}\n)")
+    elif is_kept and not rows:
+        connection.execute(f"drop table {test.relation}")
+    built.tests += 1
+    if rows and test.is_warning:
+        built.warnings.append(Failing(test, rows))
+    elif rows:
+        built.gates.append(Failing(test, rows))
+        built.failing_rows[test.relation] = _rows(connection, test)
