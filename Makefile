@@ -87,9 +87,8 @@ inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run hold
 forget: $(READY) ## erases a person for good (ARGS="--phone … --yes", or --email, --inn, --id; --cards delete)
 	@$(PUBLISH) forget $(ARGS)
 
-status: $(READY) ## what ran, how far each source has been read, what waits, what was refused; also while a run goes on
-	@$(INGEST) status
-	@$(PUBLISH) status
+status: $(READY) ## whether all is well, what goes on, what the last runs did, what waits (ARGS=--details, --json)
+	@$(PUBLISH) status $(ARGS)
 
 transfer-backup: $(READY) ## fetches the parts of a portal's backup and proves them; goes on where it stopped
 	@$(INGEST) backup

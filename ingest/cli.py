@@ -169,7 +169,7 @@ def kafka_command(source_name: SourceName = None) -> None:
                 land_topic(work.connection, topic, work.step, on_progress=advance)
         if sources:
             refused = work.step.rows_in - work.step.rows_out
-            dead_lettered = f", {refused} refused as dead letters: `make status` says why" if refused else ""
+            dead_lettered = f", {refused} refused as dead letters: `ingest status` says why" if refused else ""
             say(f"{work.step.name}: {work.step.rows_out} messages landed{dead_lettered}")
 
 

@@ -1,67 +1,40 @@
-"""`publish run | plan | push | status | gate | sandbox`; with `pipeline` the only module here that prints."""
+"""`publish run | push | retry | discard | forget | gate | sandbox`, and the commands of rooms of their own."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import duckdb
 import typer
-from pydantic import SecretStr
-from rich.table import Table
 
 from ingest.bitrix24 import pacing
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal, terminal
-from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError
-from ingest.warehouse.terminal import console, say, say_aside
-from publish import again, change_limit, changes, forecast, forget, gate, pipeline, set_aside, setting_names
-from publish import plan as plans
-from publish import status as statuses
-from publish.bitrix24 import costs, trial
+from ingest.warehouse.terminal import say
+from publish import after_run, forget, gate, pipeline, set_aside, setting_names
 from publish.bitrix24 import push as pushes
+from publish.bitrix24 import trial
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
-from publish.change_limit import Limit
-from publish.changes import PartChanges
 from publish.ledger import Ledger
-from publish.parts import shown
+from publish.looking import held_of
 from publish.people import Asked
-from publish.portals import is_unclaimed, last_portal
-from publish.screen import MEMORY_LIMIT, PushProgress, warehouse
+from publish.plan_command import plan_command
+from publish.screen import PushProgress, warehouse
 from publish.settings import Settings, read_settings
+from publish.status_command import status_command
 from publish.transfer import command as transfer
 
 app = typer.Typer(
     help="Bring the marts to Bitrix24, only what changed.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 app.add_typer(transfer.app, name="transfer")
-
-
-@contextmanager
-def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The warehouse to look into: while a step holds it, the copy of it, and how old that is is said."""
-    connection, note = open_for_reading(settings.warehouse)
-    try:
-        if note:
-            say_aside(note)
-        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-        yield connection
-    finally:
-        connection.close()
-
-
-def ledger_of(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Ledger:
-    """To read: what the portal of the settings holds of ours; without a webhook, the portal published to last.
-
-    A ledger of before portals were kept is read as it is: only a push that the portal answers says whose it is.
-    """
-    return Ledger(connection, "" if is_unclaimed(connection) else settings.portal or last_portal(connection))
+app.command("plan")(plan_command)
+app.command("status")(status_command)
 
 
 @app.command("run")
@@ -73,96 +46,12 @@ def run_command(
     let_through: Annotated[bool, typer.Option("--let-through", help="Let a large plan through, this once.")] = False,
 ) -> None:
     """One cycle of everything: sources, registry, models, gates, portal. What fails stops nothing else."""
-    settings = pipeline.read_settings()
-    setting_names.check_fields(settings, PARTS)
-    if problem := trial.problem_of(settings):
-        terminal.warn_once(problem)
-    pipeline.run(settings, is_full=full, moves_period=move_period, let_through=let_through)
-
-
-@app.command()
-def plan(
-    show: Annotated[
-        int, typer.Option("--show", min=0, max=10_000, help="Changes of each kind to show, field by field.")
-    ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Show what push would create, update and leave; sends nothing and asks the portal nothing."""
-    settings = read_settings(to_send=False)
-    setting_names.check_fields(settings, PARTS)
-    with reading(settings) as connection:
-        ledger = ledger_of(connection, settings)
-        wanted_again = again.foresee(ledger, PARTS)
-        plans.compute(ledger, PARTS, merges=settings.bitrix24_merge_cards)
-        setting_names.check_statuses(settings, connection, PARTS)
-        limits = costs.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
-        figures = forecast.summary(ledger, PARTS, limits)
-        examples = list(plans.examples(connection, PARTS, show))
-        summary = changes.summary(ledger, PARTS)
-        limit = change_limit.reason_to_stop(ledger, list(PARTS), Limit(settings.fuse_share, settings.fuse_floor))
-        stopped = gate.reason_to_stop(connection, PARTS, settings.source_max_age_hours)
-    if as_json:
-        told = _as_json(figures, summary, limit, examples) | {"gate": stopped, "wanted_again": wanted_again}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
-        return
-    _print_plan(figures, ledger.portal)
-    if wanted_again:
-        say(f"{wanted_again:,} of these were deleted in the portal and are made again: `publish retry` asked for that")
-    for line in changes.lines(summary):
-        say(line)
-    if limit:
-        say(f"the change limit will stop a push: {limit}; if it is meant, `publish push --let-through`")
-    if stopped:
-        say(f"nothing of it may be published now: {stopped}")
-    for change in examples:
-        say(f"{change.action} {change.entity} {change.origin_id}")
-        for name, (old, new) in change.fields.items():
-            say(f"    {name}: {shown(old) or '(empty)'} -> {shown(new) or '(empty)'}")
-
-
-def _as_json(
-    figures: forecast.Forecast, summary: list[PartChanges], limit: str, examples: list[plans.Example]
-) -> dict[str, Any]:
-    return {
-        "counts": figures.counts,
-        "published": figures.published,
-        "dead_letters": figures.dead_letters,
-        "commands": figures.commands,
-        "requests": figures.requests,
-        "requests_least": figures.requests_least,
-        "seconds": round(figures.seconds, 1),
-        "summary": {kind.entity: asdict(kind) for kind in summary},
-        "change_limit": limit,
-        "changes": [change._asdict() for change in examples],
-    }
-
-
-def _print_plan(figures: forecast.Forecast, portal: str) -> None:
-    title = f"plan for {portal or 'a portal that holds nothing of ours yet'}"
-    table = Table("part", "published", "create", "update", "remove", "merge", title=title, title_justify="left")
-    for entity, actions in figures.counts.items():
-        numbers = [
-            figures.published.get(entity, 0),
-            *(actions.get(name, 0) for name in ("create", "update", "remove", "merge")),
-        ]
-        table.add_row(entity, *(f"{number:,}" for number in numbers))
-    console.print(table)
-    if figures.is_empty:
-        say("nothing to send")
-    else:
-        say(
-            f"about {figures.requests:,} requests (the least possible: {figures.requests_least:,}), "
-            f"about {_duration(figures.seconds)} under both limits of the portal"
-        )
-        say("cards that managers have typed in are looked for when pushing; this plan counts them as new")
-    if figures.dead_letters:
-        say(f"{figures.dead_letters:,} records are dead-lettered in sync.dead_letters: `publish status` says why")
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+    with after_run.telling_of_its_end():
+        settings = pipeline.read_settings()
+        setting_names.check_fields(settings, PARTS)
+        if problem := trial.problem_of(settings):
+            terminal.warn_once(problem)
+        pipeline.run(settings, is_full=full, moves_period=move_period, let_through=let_through)
 
 
 @app.command()
@@ -174,16 +63,17 @@ def push(
 ) -> None:
     """Send the changes to the portal. May be stopped at any moment and run again."""
     settings = read_settings()
-    webhook = settings.webhook()
-    with warehouse(settings) as connection:
+    with (
+        warehouse(settings) as connection,
+        journal.step(connection, journal.PUBLISH_PUSH) as step,  # keeps what refuses a push, whatever it is
+        terminal.progress_bars() as bars,
+    ):
+        settings.webhook()
         gate.check(connection, PARTS, settings.source_max_age_hours)
-        with journal.step(connection, journal.PUBLISH_PUSH) as step, terminal.progress_bars() as bars:
-            progress = PushProgress(bars)
-            result = asyncio.run(
-                _push(connection, settings, webhook, progress, let_through=let_through, take_over=take_over)
-            )
-            step.rows_out = sum(result.created.values()) + sum(result.updated.values())
-            step.detail |= asdict(result)
+        progress = PushProgress(bars)
+        result = asyncio.run(_push(connection, settings, step, progress, let_through=let_through, take_over=take_over))
+        step.rows_out = sum(result.created.values()) + sum(result.updated.values())
+        step.detail |= asdict(result)
     _print_result(result)
     if result.dead_letters_now:
         raise OperatorError(
@@ -201,7 +91,7 @@ def push(
 async def _push(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
-    webhook: SecretStr,
+    step: journal.Step,
     progress: PushProgress,
     *,
     let_through: bool,
@@ -209,11 +99,14 @@ async def _push(
 ) -> Result:
     pace = pacing.Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
     pace.on_wait, pace.on_pause = progress.waiting, progress.pausing
-    async with Client(webhook, pace) as client:
+    async with Client(settings.webhook(), pace) as client:
         ledger = Ledger(connection, settings.portal)
-        return await pushes.push(
-            ledger, client, settings, let_through=let_through, take_over=take_over, progress=progress
-        )
+        try:
+            return await pushes.push(
+                ledger, client, settings, let_through=let_through, take_over=take_over, progress=progress
+            )
+        finally:
+            step.detail["requests"] = client.requests
 
 
 def _print_result(result: Result) -> None:
@@ -277,7 +170,7 @@ def _chosen(
     settings = read_settings()
     choice = set_aside.Choice(list(PARTS), entity, tuple(origin_ids or ()), everything)
     with warehouse(settings) as connection:
-        yield ledger_of(connection, settings), choice
+        yield Ledger(connection, held_of(connection, settings).portal), choice
 
 
 @app.command("forget")
@@ -295,18 +188,6 @@ def forget_command(
     settings = read_settings()
     asked = Asked(phone, email, inn, tuple(ids or ()))
     forget.run(settings, asked, is_sure=yes, everyone=everyone, cards=cards)
-
-
-@app.command()
-def status() -> None:
-    """What is published, what waits, what was refused, what was left to managers."""
-    settings = read_settings()
-    with reading(settings) as connection:
-        ledger = ledger_of(connection, settings)
-        say(f"portal: {ledger.portal or 'none yet'}")
-        say(statuses.known_of(connection, ledger.portal))
-        for title, names, rows in statuses.tables(ledger):
-            terminal.print_table(title, names, rows)
 
 
 @app.command("gate")

@@ -2,7 +2,7 @@
 
 Each step is a program of its own, so that what ends it ends nothing else: a source that is down, a damaged file, a
 registry whose quota is spent fail their step, and everything else goes on to the portal with what there is. Only what
-the gate says stops the cycle before the portal.
+the gate says stops the cycle before the portal: the push asks it first, and ops.steps has its answer.
 """
 
 import sys
@@ -13,17 +13,18 @@ from pathlib import Path
 import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
-from ingest.warehouse import compaction, journal, period, reads, retention
+from ingest.warehouse import compaction, journal, period, reads, retention, running
 from ingest.warehouse.environment import read_all
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import confirm_snapshot, is_outdated
 from ingest.warehouse.terminal import print_error, say
+from publish import after_run
 from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
 from publish.settings import Settings
 from publish.settings import read_settings as read_publish_settings
 
-MODEL_STEPS, GATE = "the models", "publish gate"
+NAME, MODEL_STEPS = "publish run", "the models"
 
 # How each kind of source is read, and whether a full run reads more of it.
 INGESTERS = ((journal.INGEST_MYSQL, True), (journal.INGEST_JSON, True), (journal.INGEST_KAFKA, False))
@@ -39,14 +40,17 @@ def read_settings() -> Settings:
 def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: bool) -> None:
     """One cycle. Settings that are wrong are told before anything runs.
 
-    Raises OperatorError at its end when a step did not end well, which names those; its exit status is the gravest of
-    theirs (2, 3, 1, 4 in this order). Raises it at once, with status 75, when another cycle runs on this warehouse.
+    Raises RunFailed at its end when a step did not end well, which names those; its exit status is the gravest of
+    theirs (2, 3, 1, 4 in this order). Raises OperatorError at once, with status 75, when another cycle runs on this
+    warehouse.
     """
     since = read_ingest_settings().general.since
     if moves_period and since:
         raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
-    with only_run(settings.warehouse) as lock, stopped_by_sigterm():
-        cycle = Cycle(lock, environment(settings), {})
+    surroundings = environment(settings)
+    going_on = running.told.step(settings.warehouse, NAME, surroundings["SVOD_RUN_ID"])
+    with only_run(settings.warehouse) as lock, stopped_by_sigterm(), going_on:
+        cycle = Cycle(lock, surroundings, {})
         is_copy_old = is_outdated(settings.warehouse)  # opening it to write touches the file
         with opened(settings.warehouse) as connection:
             if not since:
@@ -56,20 +60,19 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         for name, can_be_full in INGESTERS:
             kind = name.removeprefix("ingest ")
             cycle.step(name, BIN / "ingest", kind, *(["--full"] if is_full and can_be_full else []))
-        is_open = not cycle.step(MODEL_STEPS, sys.executable, MODELS, *(["--full"] if is_full else []))
-        if not is_open:  # of the models, or of the registry alone? The gate knows
-            is_open = not cycle.step(GATE, BIN / "publish", "gate")
+        cycle.step(MODEL_STEPS, sys.executable, MODELS, *(["--full"] if is_full else []))
         is_copied = copy_for_readers(settings)  # a first push takes hours
-        if is_open:
-            arguments = ["--let-through"] if let_through else []
-            cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
-        has_changed = is_open and _has_asked(cycle, settings.warehouse)
+        arguments = ["--let-through"] if let_through else []
+        # Also after models that failed: it may have been the registry alone. The gate knows, and the push asks it.
+        cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
+        has_changed = _has_asked(cycle, settings.warehouse)
         if settings.retention_days:
             has_changed |= _let_old_versions_go(settings)
         if has_changed:
             copy_for_readers(settings)
         elif is_copied:  # but for the journal, the copy of before the push has all there is
             confirm_snapshot(settings.warehouse)
+        after_run.tell(settings)
         _raise_what_failed(cycle, settings.warehouse)
 
 
@@ -94,8 +97,8 @@ def _has_asked(cycle: Cycle, warehouse: Path) -> bool:
     """Whether the push of this cycle asked its portal anything, or may have."""
     with suppress(OperatorError), opened(warehouse) as connection:
         idle = connection.execute(
-            """select 1 from ops.steps where run_id = ? and step = ? and status = 'done'
-                   and (detail ->> '$.requests')::bigint = 0""",
+            """select 1 from ops.steps where run_id = ? and step = ? and status <> 'running'
+                   and coalesce((detail ->> '$.requests')::bigint, 0) = 0""",
             [cycle.environment["SVOD_RUN_ID"], journal.PUBLISH_PUSH],
         ).fetchone()
         return idle is None
@@ -133,10 +136,10 @@ def _raise_what_failed(cycle: Cycle, warehouse: Path) -> None:
     told = [f"failed: {', '.join(failed)}"] if failed else []
     if gated:
         told.append(f"stopped before the portal by a gate: {', '.join(gated)}")
-    elif journal.PUBLISH_PUSH not in cycle.statuses:
+    elif cycle.statuses[journal.PUBLISH_PUSH] and not _has_asked(cycle, warehouse):
         told.append("nothing was sent")
     hint = "why is said above" if gated else "why is said above; the next run goes on from there"
-    raise OperatorError(f"this run {'; '.join(told)}", hint=hint, exit_status=gravest)
+    raise after_run.RunFailed(f"this run {'; '.join(told)}", hint=hint, exit_status=gravest)
 
 
 def _failed_and_gated(cycle: Cycle, warehouse: Path) -> tuple[list[str], list[str]]:
@@ -153,10 +156,11 @@ def _failed_and_gated(cycle: Cycle, warehouse: Path) -> tuple[list[str], list[st
             (failed if status == "failed" else gated).add(name)
         for failing in reads.failing(connection):
             sources.setdefault(f"ingest {failing.kind.lower()}", []).append(failing.source)
-    if (failed | gated) - cycle.statuses.keys():  # the journal knows which step of the models it was
-        failed -= {MODEL_STEPS, GATE}
-    if gated - {GATE}:
-        gated -= {GATE}
+    if models := {name for name in failed | gated if name.startswith(journal.DBT_ALL)}:  # which step of them it was
+        failed -= {MODEL_STEPS, journal.PUBLISH_PUSH} if models & failed else {MODEL_STEPS}
+        gated -= {journal.PUBLISH_PUSH}
+    elif (failed | gated) - cycle.statuses.keys():  # it was the registry's
+        failed -= {MODEL_STEPS}
     return [f"{name} ({', '.join(sources[name])})" if name in sources else name for name in sorted(failed)], sorted(
         gated
     )

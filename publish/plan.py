@@ -20,6 +20,7 @@ from publish.held import WAITS, Held
 from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
 
 Action = Literal["create", "update", "remove", "merge"]
+SHOWN_FIRST: tuple[Action, ...] = ("update", "remove", "merge", "create")
 MERGE = "merge"  # the field under which a pair of cards is listed that the portal could not merge
 
 
@@ -266,15 +267,19 @@ def page(connection: duckdb.DuckDBPyConnection, entity: str, action: Action, abo
 
 
 def examples(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], limit: int) -> Iterator[Example]:
-    """The first `limit` changes of each part."""
+    """The first `limit` changes of each part: of all parts the updates first, which a person has to look at, then what
+    is taken away, merged and created."""
+    found = []
     for part in parts:
         rows = connection.execute(
-            f"select origin_id, action, previous, wanted from plan_{part.entity} order by action, origin_id limit ?",
+            f"""select origin_id, action, previous, wanted from plan_{part.entity}
+                order by list_position({list(SHOWN_FIRST)}, action), origin_id limit ?""",
             [limit],
         ).fetchall()
         for origin_id, action, previous, wanted in rows:
             fields = changed_fields(part.fields, decoded(previous), decoded(wanted))
-            yield Example(part.entity, origin_id, action, fields)
+            found.append(Example(part.entity, origin_id, action, fields))
+    yield from sorted(found, key=lambda example: SHOWN_FIRST.index(example.action))
 
 
 def changed_fields(

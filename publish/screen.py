@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 from rich.progress import Progress, TaskID
 
-from ingest.warehouse import journal
+from ingest.warehouse import journal, running
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.terminal import say
 from publish.settings import Settings
@@ -33,6 +33,7 @@ class PushProgress:
     def __init__(self, bars: Progress, name: str = journal.PUBLISH_PUSH) -> None:
         self._bars, self._name = bars, name
         self._tasks: dict[str, TaskID] = {}
+        self._expected: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._said_at = time.monotonic()
         self._waits: dict[str, float] = {}
@@ -40,11 +41,14 @@ class PushProgress:
     def expect(self, entity: str, number: int) -> None:
         if number:
             self._tasks[entity] = self._bars.add_task(entity, total=number)
+            self._expected[entity] = number
 
     def settled(self, entity: str, number: int) -> None:
         self._done[entity] = self._done.get(entity, 0) + number
         if entity in self._tasks:
             self._bars.advance(self._tasks[entity], number)
+        done = sum(min(self._done.get(name, 0), total) for name, total in self._expected.items())
+        running.told.progress("parts", done, sum(self._expected.values()))
         if self._bars.disable and time.monotonic() - self._said_at > 10:
             self._said_at = time.monotonic()
             say(f"{self._name}: " + ", ".join(f"{name} {count:,}" for name, count in self._done.items()))

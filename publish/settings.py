@@ -60,6 +60,9 @@ class Settings(EnvironmentSettings):
     transfer_winner: Literal["cloud", "box", "list"] = "list"
     transfer_users: Path | None = None
     transfer_fallback_user: int | None = Field(None, ge=1)
+    publish_max_age_hours: float = Field(26, ge=0, le=87_600)  # without a push for longer, all is not well; 0: never
+    metrics_file: Path | None = None  # figures for Prometheus' node exporter
+    notify_url: SecretStr | None = None  # who is told when something is wrong, and when it is well again
     fuse_floor: int = Field(100, ge=0)  # so many changed parts, of a kind and in all, are always let through
 
     @field_validator("bitrix24_webhook", "cloud_webhook", "box_webhook", mode="before")
@@ -69,6 +72,13 @@ class Settings(EnvironmentSettings):
             return None
         if not has_its_form(str(value)):
             raise ValueError(f"is not of the form {FORM}")
+        return value
+
+    @field_validator("notify_url")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value.get_secret_value()):
+            raise ValueError("is not of the form https://host/…")
         return value
 
     @field_validator("transfer_entities", mode="before")
@@ -155,7 +165,7 @@ class Settings(EnvironmentSettings):
 # What a plan is made without: nothing is sent, and nobody moves.
 _OF_SENDING = {
     "readers_group", "retention_days", "forget_key", "allow_http", "lang", "machine", "bitrix24_request_limit",
-    "inn_field", "cloud_webhook", "box_webhook", "box_rate", "transfer_entities", "transfer_deletions",
+    "inn_field", "notify_url", "cloud_webhook", "box_webhook", "box_rate", "transfer_entities", "transfer_deletions",
 }  # fmt: skip
 
 
@@ -167,8 +177,12 @@ def read_settings(*, to_send: bool = True) -> Settings:
     but = () if to_send else _OF_SENDING
     settings: Settings
     _, settings = read_all(variables.refuse_unknown, partial(read_environment, Settings, but=but))
-    webhooks = {"BITRIX24": settings.bitrix24_webhook, "BOX": settings.box_webhook} if to_send else {}
-    for name, webhook in webhooks.items():
-        if webhook and not settings.allow_http:
-            refuse_plain_http(f"{PREFIX}{name}_WEBHOOK", webhook.get_secret_value())
+    addresses = {
+        "BITRIX24_WEBHOOK": settings.bitrix24_webhook,
+        "BOX_WEBHOOK": settings.box_webhook,
+        "NOTIFY_URL": settings.notify_url,
+    }
+    for name, address in addresses.items() if to_send else ():
+        if address and not settings.allow_http:
+            refuse_plain_http(f"{PREFIX}{name}", address.get_secret_value())
     return settings

@@ -1,6 +1,6 @@
 """Opens the warehouse, brings its schemas up to date, and says so when another process holds it."""
 
-import re
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,13 +10,17 @@ from typing import NamedTuple, TypeAlias
 
 import duckdb
 
-from ingest.warehouse import private, storage
+from ingest.warehouse import private, running, storage
+from ingest.warehouse.clock import duration
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from ingest.warehouse.schema import ensure_schema, is_current
 from ingest.warehouse.snapshot import snapshot_path
+from ingest.warehouse.terminal import say_aside
 
 STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
-PATIENCE_S = 5.0  # a step waits so long for somebody who only looks: `make status`, a copy being made
+PATIENCE_S = 5.0  # a step waits so long for another one that is about to end
+PATIENCE_WITH_READERS_S = 30.0  # and so long for whoever only looks: `make plan`, a copy being made, a shell
+SAY_AFTER_S = 3.0
 LOOK_AGAIN_S = 0.1
 Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
 _IN_TRANSACTION: set[int] = set()  # connections, by id
@@ -34,18 +38,22 @@ def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PAT
     write makes files for himself alone from then on, for DuckDB makes its log when it is first needed.
 
     Raises WarehouseBusy when another process holds the file (DuckDB allows one writer) and still does after `patience`
-    seconds, OperatorError when the file is absent (read only), damaged, or cannot grow.
+    seconds, longer where that only reads; OperatorError when the file is absent (read only), damaged, or cannot grow.
     """
     if read_only and not (path.exists() and path.stat().st_size):
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
-    until = time.monotonic() + patience
+    began_at, is_said = time.monotonic(), False
     while True:
         try:
             connection = _connect(path, read_only=read_only)
             break
-        except WarehouseBusy:
-            if time.monotonic() > until:
+        except WarehouseBusy as error:
+            waited, is_read = time.monotonic() - began_at, storage.is_only_read(path)
+            if waited > (PATIENCE_WITH_READERS_S if patience and is_read else patience):
                 raise
+            if waited > SAY_AFTER_S and is_read and not is_said:
+                is_said = True
+                say_aside(f"{error.problem}, which reads it: waiting for it, {PATIENCE_WITH_READERS_S:g} s at the most")
             time.sleep(LOOK_AGAIN_S)
     connection.execute("set timezone = 'UTC'")
     if storage.is_cut_off(connection, path):
@@ -57,11 +65,15 @@ def open_warehouse(path: Path, *, read_only: bool = False, patience: float = PAT
 
 
 def open_for_reading(path: Path) -> Reading:
-    """Open the warehouse to read, or the copy of it while a step holds it. Nobody is waited for.
+    """Open the warehouse to read, or the copy of it while a step or a run goes on, which is not to be disturbed between
+    two steps either, and for whoever may read the copy alone. Nobody is waited for.
 
     Raises OperatorError when there is no warehouse, WarehouseBusy when it is held and there is no copy that this
     program can read.
     """
+    under_way = running.seen(path)
+    if under_way and under_way.is_alive and (reading := _copy(path, f"{under_way.step} goes on")):
+        return reading
     try:
         connection = open_warehouse(path, read_only=True, patience=0)
         if is_current(connection):
@@ -71,18 +83,30 @@ def open_for_reading(path: Path) -> Reading:
         return Reading(open_warehouse(path, read_only=True, patience=0), "")
     except WarehouseBusy as error:
         busy = error
+    except OperatorError:
+        if os.access(path, os.R_OK) or not path.exists():
+            raise
+        busy = WarehouseBusy(f"{path} is for its owner alone")
+    if reading := _copy(path, busy.problem):
+        return reading
+    raise WarehouseBusy(
+        f"{busy.problem}, and there is no copy of it yet that could be read",
+        hint="a run makes one before its first step and before it publishes: try again then; who may read it, "
+        "SVOD_READERS_GROUP says",
+    )
+
+
+def _copy(path: Path, why: str) -> Reading | None:
+    """The copy that readers use, and why it is read; None when there is none that this program can read."""
     copy = snapshot_path(path)
     with suppress(OperatorError):
         connection = open_warehouse(copy, read_only=True, patience=0)
         if is_current(connection):
             made_at = datetime.fromtimestamp(copy.stat().st_mtime, UTC)
-            age = _duration((datetime.now(UTC) - made_at).total_seconds())
-            return Reading(connection, f"{busy.problem}: this is its copy of {made_at:%Y-%m-%d %H:%M} UTC, {age} old")
+            age = duration((datetime.now(UTC) - made_at).total_seconds())
+            return Reading(connection, f"{why}: this is its copy of {made_at:%Y-%m-%d %H:%M} UTC, {age} old")
         connection.close()
-    raise WarehouseBusy(
-        f"{busy.problem}, and there is no copy of it yet that could be read",
-        hint="a run makes one before its first step and before it publishes: try again then",
-    )
+    return None
 
 
 @contextmanager
@@ -120,9 +144,8 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise OperatorError(f"{path.parent} cannot be made: {error.strerror}", hint="check SVOD_WAREHOUSE") from None
     except duckdb.Error as error:
         if storage.is_held(error):
-            holder = re.search(r"PID (\d+)", str(error))
             raise WarehouseBusy(
-                f"{path} is open in {'process ' + holder[1] if holder else 'another process'}",
+                f"{path} is open in {storage.holder(error)}",
                 hint="wait for the running step, or close that notebook or shell, and start again",
             ) from None
         raise storage.told(error, path) or error from None
@@ -148,11 +171,3 @@ def _connect_to_write(path: Path, config: Config) -> duckdb.DuckDBPyConnection:
             raise
     path.unlink()
     return duckdb.connect(str(path.absolute()), config=config)
-
-
-def _duration(seconds: float) -> str:
-    """For people: 40 s, 12 min, 3 h 05 min, 2 days."""
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if days > 1:
-        return f"{days} days"
-    return f"{hours} h {minutes % 60:02} min" if hours else f"{minutes} min" if minutes else f"{max(0, int(seconds))} s"

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import duckdb
 import msgspec
 
-from ingest.warehouse import clock, storage
+from ingest.warehouse import clock, running, storage
 from ingest.warehouse.errors import OperatorError
 
 # Names of steps, as ops.steps keeps them. dbt's are made of its selector: see macros/journal_dbt_run.sql.
@@ -67,7 +68,7 @@ class Step:
             self.status = "done"
         except OperatorError as error:
             self.status = "gated" if error.exit_status == 3 else "failed"
-            self.detail["error"] = error.problem
+            self.detail |= {"error": error.problem, "hint": error.hint}
             raise
         except BaseException as error:
             self.status = "failed"
@@ -82,12 +83,19 @@ def step(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[Step]:
     current = Step(current_run_id(), name)
     begin(connection, current)
     try:
-        with current.going_on():
+        with running.told.step(file_of(connection), name, current.run_id), current.going_on():
             yield current
     finally:
         with suppress(duckdb.TransactionException):  # a failed insert leaves its transaction open
             connection.rollback()
         update(connection, current)
+
+
+def file_of(connection: duckdb.DuckDBPyConnection) -> Path | None:
+    """The file of a warehouse; None of one in memory."""
+    sql = "select path from duckdb_databases() where database_name = current_database()"
+    ((path,),) = connection.execute(sql).fetchall()
+    return Path(path) if path else None
 
 
 def begin(connection: duckdb.DuckDBPyConnection, current: Step) -> None:

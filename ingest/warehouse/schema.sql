@@ -97,6 +97,14 @@ create table if not exists ops.gaps (
 );
 comment on table ops.gaps is 'Messages that a topic no longer has and that were never read.';
 
+create table if not exists ops.notices (
+    problem varchar primary key, -- the step, or the source, by which it is known again
+    text varchar not null,
+    told_at timestamp not null
+);
+comment on table ops.notices is
+    'What SVOD_NOTIFY_URL was told of and is not well yet: it is told once, and once when all is well again.';
+
 create table if not exists ops.period (
     starts_on date not null, -- in Moscow
     decided_at timestamp not null

@@ -5,6 +5,7 @@ texts decide. What is none of this is an error of ours.
 """
 
 import errno
+import os
 import re
 import shutil
 import struct
@@ -33,6 +34,31 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def is_held(error: duckdb.Error) -> bool:
     """Whether DuckDB could not open a file because another process has it open."""
     return bool(_HELD.search(str(error)))
+
+
+def holder(error: duckdb.Error) -> str:
+    """Which process has the file open, as a person would look for it: its number, its program and whose it is."""
+    named = re.search(r"PID (\d+)", str(error))
+    if not named:
+        return "another process"
+    process = Path("/proc") / named[1]
+    try:
+        told = f"{(process / 'comm').read_text(encoding='utf-8').strip()}, {process.owner()}"
+    except (OSError, KeyError):
+        return f"process {named[1]}"
+    return f"process {named[1]} ({told})"
+
+
+def is_only_read(file: Path) -> bool:
+    """Whether all who hold the file only read it: a step may wait for them. By the kernel's list of locks, proc(5)."""
+    try:
+        status = file.stat()
+        locks = [line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return False
+    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    kinds = {lock[3] for lock in locks if len(lock) > 5 and lock[1] == "POSIX" and lock[5] == inode}
+    return kinds == {"READ"}
 
 
 def is_full(text: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +25,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ingest.warehouse import storage
+from ingest.warehouse import running, storage
 from ingest.warehouse.errors import OperatorError
 
 WARNED = "SVOD_WARNED"  # of what was warned, for the programs that this one starts
 SLOW_S = 8.0
+SAY_EVERY_S = 30.0  # how far something is, where no bar can be shown
 LOG_WIDTH = 160  # a log file has no width to fold tables to
 
 console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
@@ -90,10 +92,23 @@ def progress_bars(*counters: ProgressColumn) -> Progress:
 def progress_of(
     what: str, total: int | None = None, unit: Literal["records", "bytes"] = "records"
 ) -> Iterator[Callable[[int], None]]:
-    """One bar; what is yielded moves it on by a number of records or bytes."""
+    """One bar, or a line every half minute where there is no terminal; what is yielded moves it on by a number of records
+    or bytes, and `make status` is told."""
+    done, said_at = 0, time.monotonic()
+
+    def advance(number: int) -> None:
+        nonlocal done, said_at
+        done += number
+        bars.advance(task, number)
+        running.told.progress(what if unit == "records" else f"{what}, bytes", done, total or 0)
+        if bars.disable and time.monotonic() - said_at > SAY_EVERY_S:
+            said_at = time.monotonic()
+            say_aside(f"{what}: {done:,}{f' of {total:,}' if total else ''} {unit}")
+
     with progress_bars(*((TaskProgressColumn(), TimeElapsedColumn()) if unit == "bytes" else ())) as bars:
         task = bars.add_task(what, total=total)
-        yield lambda number: bars.advance(task, number)
+        running.told.progress(what, 0, total or 0)
+        yield advance
 
 
 @contextmanager

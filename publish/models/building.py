@@ -4,6 +4,7 @@ What dbt does with a table, a view, an incremental model, a seed, a contract and
 it (dbt_project/macros/materializations.sql), on one connection, which has all cores within a statement.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import duckdb
 from ingest.warehouse import journal, storage
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
-from ingest.warehouse.terminal import say
+from ingest.warehouse.terminal import progress_of, say
 from publish.models import landed
 from publish.models.compiled import RUN_ID, Node, Pass, Project
 
@@ -62,6 +63,7 @@ def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *,
     for name, value in project.settings.items():
         connection.execute(f"set {name} = '{value}'")
     with journal.step(connection, step) as current:
+        dirty_before = _dirty_before(connection, current)
         connection.execute(project.first_sql)
         basis = landed.basis(connection, project)
         if not is_anew and landed.is_built(connection, basis):
@@ -76,7 +78,7 @@ def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *,
             status = "failed" if built.broken else "gated" if built.gates else "done"
             say(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}")
         current.detail["is_full_pass"] = bool(project.passes[step].last_sql)
-        _tell_of_dirty_sources(built)
+        _tell_of_dirty_sources(built, dirty_before)
     return current
 
 
@@ -84,14 +86,16 @@ def _build(connection: duckdb.DuckDBPyConnection, project: Project, of_pass: Pas
     try:
         with transaction(connection):
             kinds = _kinds(connection)
-            for unique_id in of_pass.node_ids:
-                node = project.nodes[unique_id]
-                with _naming(node, built):
-                    if node.kind == "test":
-                        _ask(connection, node, kinds, built)
-                    else:
-                        _put_in_place(connection, node, kinds, run_id)
-                        built.models += 1
+            with progress_of("models and tests", len(of_pass.node_ids)) as advance:
+                for unique_id in of_pass.node_ids:
+                    node = project.nodes[unique_id]
+                    with _naming(node, built):
+                        if node.kind == "test":
+                            _ask(connection, node, kinds, built)
+                        else:
+                            _put_in_place(connection, node, kinds, run_id)
+                            built.models += 1
+                    advance(1)
             if built.gates:
                 for test, _ in built.warnings:
                     built.failing_rows[test.relation] = _rows(connection, test)
@@ -134,8 +138,20 @@ def _gated(built: Built) -> OperatorError:
     return OperatorError(f"data tests did not pass: {tests}", hint=hint, exit_status=3)
 
 
-def _tell_of_dirty_sources(built: Built) -> None:
-    if built.warnings:
+def _dirty_before(connection: duckdb.DuckDBPyConnection, current: journal.Step) -> dict[str, int]:
+    """Tests that warned in the last pass of this kind that built anything, and their rows."""
+    row = connection.execute(
+        """select detail -> '$.warnings' from ops.steps
+           where step = ? and status = 'done' and detail ->> '$.nothing_new' is null and started_at < ?
+           order by started_at desc limit 1""",
+        [current.name, current.started_at],
+    ).fetchone()
+    return {warning["test"]: warning["rows"] for warning in json.loads(row[0])} if row and row[0] else {}
+
+
+def _tell_of_dirty_sources(built: Built, before: dict[str, int]) -> None:
+    """Once: what is as dirty as it was the last time is no news."""
+    if built.warnings and {test.name: rows for test, rows in built.warnings} != before:
         counts = ", ".join(f"{test.name} {rows}" for test, rows in built.warnings)
         table = built.warnings[0].test.relation
         say(f"  dirty sources, for their owners: {counts}; the rows: `make inspect`, then from {table}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from ingest.warehouse import journal
+from ingest.warehouse import journal, running
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.terminal import say
@@ -142,8 +142,9 @@ def stage(settings: Settings, name: str, word: Word, steps: Steps | None = None)
         raise SettingsError("SVOD_CLOUD_WEBHOOK is not set", hint="see .env.example")
     settings.box()
     users_file.check(settings.transfer_users)
-    with only_run(settings.warehouse) as lock, stopped_by_sigterm():
-        surroundings = environment(settings)
+    surroundings = environment(settings)
+    going_on = running.told.step(settings.warehouse, name, surroundings["SVOD_RUN_ID"])
+    with only_run(settings.warehouse) as lock, stopped_by_sigterm(), going_on:
         current = journal.Step(surroundings["SVOD_RUN_ID"], name)
         under_way = Stage(
             settings, steps or Programs(settings, Cycle(lock, surroundings, {}), word.gone), current, word

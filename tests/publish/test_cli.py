@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ingest.warehouse import connection as connections
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.snapshot import make_snapshot, snapshot_path
 from publish import cli
@@ -222,7 +223,8 @@ def test_dead_letters_are_exit_status_4_and_the_step_is_done(publish):
     assert status == 4
     assert "1 records are dead-lettered" in err
     assert journal_of(publish, "select status from ops.steps where step = 'publish push'") == [("done",)]
-    out = publish("status")[1]
+    status, out, _ = publish("status", "--details")
+    assert status == 1 and out.startswith("NOT OK: the portal refused 1 record")
     assert "CRM_FIELD_ERROR_VALUE_NOT_VALID" in out
     assert "Петров1" not in out
 
@@ -262,7 +264,7 @@ def test_what_a_manager_deleted_is_listed_and_made_again_by_its_id(publish, sand
     journal_of(publish, "update marts.crm_contacts set post = 'директор'")
     status, out, _ = publish("push")
     assert status == 0 and "1 parts were deleted in the portal" in out
-    assert marts.contact_id(1) in publish("status")[1]
+    assert marts.contact_id(1) in publish("status", "--details")[1]
     assert publish("retry", "--all")[0] == 1  # a manager's decision is undone by its name, or when that is asked for
     assert "1 deleted parts will be made again" in publish("retry", "--all", "--deleted")[1]
     assert "created contact 1" in publish("push")[1]
@@ -290,7 +292,7 @@ def test_plan_and_status_tell_of_the_portal_published_to_last(publish, sandbox, 
     monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
     assert "nothing to send" in publish("plan")[1]
     out = publish("status")[1]
-    assert f"portal: {sandbox.webhook.split('/')[2]}" in out
+    assert f"\nportal     {sandbox.webhook.split('/')[2]}, known for " in out
 
 
 @pytest.fixture
@@ -327,15 +329,18 @@ def test_status_and_plan_answer_from_the_copy_while_a_step_holds_the_warehouse(p
         for command, told in (("status", "company"), ("plan", "nothing to send"), ("plan --json", '"requests": 0')):
             status, out, err = publish(*command.split())
             assert (status, told in out) == (0, True), err
-            assert "is open in process" in err and "this is its copy of" in err and "1 h 01 min old" in err
+            said = out.replace("…", "is its copy of 1 h 01 min old") if command == "status" else err
+            assert "is open in process" in said and "is its copy of" in said and "1 h 01 min old" in said
 
 
 def test_without_a_copy_status_and_plan_say_so_in_one_line(publish, held):
     with held():
-        for command in ("status", "plan"):
-            status, out, err = publish(command)
-            assert (status, out) == (1, "")
-            assert "there is no copy of it yet" in err and len(err.splitlines()) == 2
+        status, out, err = publish("plan")
+        assert (status, out) == (1, "")
+        assert "there is no copy of it yet" in err and len(err.splitlines()) == 2
+        status, out, err = publish("status")
+        assert (status, err, len(out.splitlines())) == (1, "", 1)
+        assert out.startswith("NOT OK: ") and "there is no copy of it yet" in out
 
 
 def test_plan_leaves_the_warehouse_as_it_is(publish):
@@ -344,6 +349,36 @@ def test_plan_leaves_the_warehouse_as_it_is(publish):
     before = publish.path.read_bytes()
     assert "company" in publish("plan", "--show", "2")[1]
     assert publish.path.read_bytes() == before
+
+
+def test_plan_begins_with_updates_and_names_cards_with_links(publish, sandbox):
+    publish("push")
+    with open_warehouse(publish.path) as connection:
+        marts.fill(connection, 8, 12, 6)
+        connection.execute("update marts.crm_companies set kpp = '1' where company_id = ?", [marts.company_id(2)])
+    out = publish("plan", "--show", "9")[1]
+    shown = [line for line in out.splitlines() if line.split(" ", 1)[0] in ("update", "create")]
+    assert [line.split()[0] for line in shown] == sorted((line.split()[0] for line in shown), reverse=True)
+    (card,) = [item["id"] for item in sandbox.portal.items("company") if item["originId"] == marts.company_id(2)]
+    name = 'ООО "Ромашка & Ко" № 2'
+    root = sandbox.webhook.split("/rest/")[0]
+    told = f"update requisite {marts.company_id(2)}  {name} {root}/crm/company/details/{card}/"
+    assert told in out, out
+    assert f"create company {marts.company_id(7)}  " in out and "№ 7" in out
+
+
+def test_who_keeps_a_step_waiting_with_a_shell_is_named(publish, monkeypatch):
+    reader = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); input()"
+    monkeypatch.setattr(connections, "PATIENCE_WITH_READERS_S", 0.4)
+    monkeypatch.setattr(connections, "SAY_AFTER_S", 0.1)
+    command = [sys.executable, "-c", reader, str(publish.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        status, _, err = publish("push")
+        other.stdin.close()
+    owner = Path(publish.path).owner()
+    assert status == 1 and f"is open in process {other.pid} (python" in err and f", {owner})" in err
+    assert "which reads it: waiting for it, 0.4 s at the most" in err
 
 
 def test_a_step_waits_for_somebody_who_only_looks(publish):
@@ -391,7 +426,8 @@ def test_status_names_the_portal_since_when_it_is_known_and_how_many_pushes_it_h
     assert "no push has reached it" in publish("status")[1]
     publish("push")
     out = publish("status")[1]
-    assert f"portal: {sandbox.webhook.split('/')[2]}" in out
+    assert f"portal     {sandbox.webhook.split('/')[2]}, known for " in out and "1 push that sent" in out
+    out = publish("status", "--details")[1]
     assert "known since 20" in out and "marked " in out and "1 pushes that sent, first filled 20" in out
 
 
@@ -416,7 +452,7 @@ def test_every_line_of_a_push_that_asks_something_of_a_person_ends_with_the_next
 
 
 def test_status_says_in_the_title_of_a_list_what_a_person_may_do(publish):
-    assert "refused (sync.dead_letters): nothing" in publish("status")[1]
+    assert "refused (sync.dead_letters): nothing" in publish("status", "--details")[1]
     publish("push")
     journal_of(
         publish,
@@ -424,7 +460,7 @@ def test_status_says_in_the_title_of_a_list_what_a_person_may_do(publish):
            select portal, 'contact', 'p-1', 'E', 'text', 1, now(), now(), '{}' from sync.portals""",
     )
     told = "refused (sync.dead_letters): tried again at next_at, or with the next push by `publish retry --id`"
-    assert told in publish("status")[1]
+    assert told in publish("status", "--details")[1]
 
 
 def test_a_disk_that_fills_while_a_push_sends_is_named_and_the_next_push_goes_on(publish, sandbox):

@@ -1,0 +1,293 @@
+"""How things stand: the verdict, the screen, the figures for a monitor; and who is told, once."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from pydantic import SecretStr
+
+from ingest.warehouse import clock, journal, running
+from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.snapshot import make_snapshot
+from publish import after_run, cli, notify
+from publish.settings import read_settings
+from publish.standing import Problem
+from tests.publish import marts
+
+SECRET = "s3cr3tw0rd"
+
+
+@pytest.fixture
+def svod(tmp_path, monkeypatch, capsys):
+    """Runs `publish` on a warehouse with marts and no portal: (exit status, output, errors)."""
+    path = tmp_path / "svod.duckdb"
+    with open_warehouse(path) as connection:
+        marts.prepare(connection)
+        marts.fill(connection, 3, 3, 3)
+        connection.execute("update ops.steps set started_at = started_at - interval 1 day, finished_at = started_at")
+    for name in list(os.environ):
+        if name.startswith("SVOD_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SVOD_ENV_FILE", os.devnull)
+    monkeypatch.setenv("SVOD_WAREHOUSE", str(path))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["publish", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err and SECRET not in printed.out + printed.err
+        return ended.value.code or 0, printed.out, printed.err
+
+    run.path = path
+    return run
+
+
+def ended(svod, step: str, status: str = "done", minutes: int = 12, **detail) -> None:
+    """A step that ended so many minutes ago."""
+    at = journal.utc_now() - timedelta(minutes=minutes)
+    with open_warehouse(svod.path) as connection:
+        connection.execute(
+            "insert into ops.steps values (?, ?, ?, ?, ?, 5, 177, ?)",
+            [f"r-{minutes}", step, at - timedelta(seconds=7), None if status == "running" else at, status,
+             json.dumps(detail)],
+        )  # fmt: skip
+
+
+def test_the_first_line_says_that_all_is_well_and_the_screen_fits_a_terminal(svod):
+    for step in ("ingest mysql", "dbt before_registry", "ingest registry", "dbt after_registry"):
+        ended(svod, step)
+    ended(svod, "ingest json", skipped="SVOD_SHOP_B_FILES is not set")
+    ended(svod, "publish push", requests=3)
+    status, out, err = svod("status")
+    lines = out.splitlines()
+    assert (status, err) == (0, "")
+    assert lines[0] == "OK: last publish 12 minutes ago, 177 changes, 0 refused"
+    assert len(lines) <= 40 and max(map(len, lines)) <= 100
+    assert any(line.startswith("ingest json") and "skipped: SVOD_SHOP_B_FILES" in line for line in lines)
+    assert any(line.startswith("ingest mysql") and "7 s" in line and "177" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "detail", "verdict"),
+    [
+        ("publish push", "gated", {"error": "too much would change", "hint": "`publish push --let-through`"},
+         "NOT OK: publish push was stopped 3 minutes ago: too much would change; `publish push --let-through`"),
+        ("publish push", "running", {},
+         "NOT OK: publish push was killed 3 minutes ago; `make incremental` goes on from there"),
+        ("dbt after_registry", "gated", {"gates": [{"test": "inn_is_unique", "rows": 2}]},
+         "NOT OK: dbt after_registry was stopped 3 minutes ago: did not pass: inn_is_unique; "
+         "`publish gate` shows the rows"),
+        ("ingest mysql", "failed", {"error": "MySQL is down", "hint": "is it up?"},
+         "NOT OK: ingest mysql failed 3 minutes ago: MySQL is down; is it up?"),
+        ("publish push", "done", {"dead_letters_now": 2},
+         "NOT OK: the portal refused 2 records 3 minutes ago; `publish status --details` says why; they are tried "
+         "again by themselves"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_the_first_line_with_what_to_do(svod, step, status, detail, verdict):
+    ended(svod, "dbt after_registry")
+    ended(svod, "publish push")
+    ended(svod, step, status, 3, **detail)
+    exit_status, out, _ = svod("status")
+    assert (exit_status, out.splitlines()[0]) == (1, verdict)
+    assert svod("status", "--json")[0] == 1
+
+
+def test_what_keeps_everything_from_the_portal_comes_before_what_keeps_some_of_it(svod):
+    ended(svod, "ingest mysql", "failed", error="down")
+    ended(svod, "publish push", "gated", error="too much")
+    _, out, _ = svod("status")
+    assert out.startswith("NOT OK: publish push was stopped") and "(and 1 more, see below)" in out.splitlines()[0]
+    assert "\nalso: ingest mysql failed" in out
+
+
+def test_a_cron_that_has_stopped_is_not_well(svod, monkeypatch):
+    ended(svod, "publish push", minutes=27 * 60)
+    assert svod("status")[1].startswith("NOT OK: nothing was published for 27 hours; does cron run")
+    monkeypatch.setenv("SVOD_PUBLISH_MAX_AGE_HOURS", "0")
+    assert svod("status")[:1] == (0,)
+
+
+def test_a_push_that_is_refused_for_whatever_reason_has_its_row(svod, monkeypatch):
+    """That there is no webhook, that the models never ran: it is in the journal, and in the status."""
+    assert svod("push")[0] == 2
+    assert "publish push failed 0 seconds ago: SVOD_BITRIX24_WEBHOOK is not set" in svod("status")[1]
+    monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", f"http://127.0.0.1:9/rest/1/{SECRET}/")
+    with open_warehouse(svod.path) as connection:
+        connection.execute("update marts.crm_companies set title = 'x'")
+    assert svod("push")[0] == 3
+    assert svod("status")[1].startswith("NOT OK: publish push was stopped")
+
+
+def test_machines_get_all_of_it(svod):
+    ended(svod, "publish push")
+    told = json.loads(svod("status", "--json")[1])
+    assert told["ok"] and told["last_publish"]["changes"] == 177 and told["last_publish"]["age"] in range(700, 760)
+    assert {step["step"]: step["status"] for step in told["steps"]} == {
+        "dbt after_registry": "done",
+        "publish push": "done",
+    }
+
+
+def test_the_file_for_the_monitor_is_whole_readable_by_it_and_says_what_the_status_says(svod, monkeypatch, tmp_path):
+    file = tmp_path / "svod.prom"
+    monkeypatch.setenv("SVOD_METRICS_FILE", str(file))
+    ended(svod, "publish push", "failed", error="down")
+    svod("status")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert "svod_ok 0" in lines and 'svod_step_ok{step="publish push"} 0' in lines
+    samples = [line for line in lines if not line.startswith("#")]
+    assert all(len(line.rsplit(" ", 1)) == 2 and float(line.rsplit(" ", 1)[1]) >= 0 for line in samples)
+    assert file.stat().st_mode & 0o777 == 0o644 and [path.name for path in tmp_path.glob("*.prom*")] == ["svod.prom"]
+    monkeypatch.setenv("SVOD_METRICS_FILE", str(tmp_path / "nowhere" / "svod.prom"))
+    assert "check SVOD_METRICS_FILE" in svod("status")[2]
+
+
+def test_while_a_step_goes_on_the_status_says_which_since_when_and_how_far(svod):
+    ended(svod, "publish push")
+    make_snapshot(svod.path)
+    program = """if True:
+        import pathlib, sys
+        from ingest.warehouse import running
+        from ingest.warehouse.connection import open_warehouse
+        connection = open_warehouse(pathlib.Path(sys.argv[1]))
+        with running.told.step(pathlib.Path(sys.argv[1]), "publish push", "r"):
+            running.told._written_at = 0.0
+            running.told.progress("parts", 1200, 2400)
+            print("begun", flush=True)
+            sys.stdin.read()"""
+    command = [sys.executable, "-c", program, str(svod.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as step:
+        assert step.stdout.readline() == "begun\n"
+        status, out, _ = svod("status")
+        assert status == 0 and "running    publish push for " in out and "parts: 1,200 of 2,400 (50 %)" in out
+        assert "read from  publish push goes on: this is its copy of" in out
+        assert json.loads(svod("status", "--json")[1])["running"]["done"] == 1200
+        step.kill()
+        step.wait()
+    assert running.seen(svod.path).step == "publish push"  # it could not take it back
+    assert "running " not in svod("status")[1]
+    ended(svod, "publish push", "running", 1)
+    assert svod("status")[1].startswith("NOT OK: publish push was killed")
+
+
+def test_a_step_within_a_run_gives_its_place_back(tmp_path):
+    file = tmp_path / "svod.duckdb"
+    with running.told.step(file, "publish run", "r"):
+        with running.told.step(file, "ingest mysql", "r"):
+            assert running.seen(file).step == "ingest mysql"
+        assert running.seen(file).step == "publish run" and running.seen(file).is_alive
+    assert running.seen(file) is None
+
+
+def test_ages_are_told_by_the_one_unit_that_says_most():
+    told = {0: "0 seconds ago", 59: "59 seconds ago", 61: "1 minute ago", 720: "12 minutes ago", 90000: "25 hours ago",
+            200000: "2 days ago", -5: "0 seconds ago"}  # fmt: skip
+    assert {seconds: clock.ago(timedelta(seconds=seconds)) for seconds in told} == told
+
+
+# Messages -------------------------------------------------------------------------------------------------------------
+
+
+class Messages(list):
+    """Those that a webhook was sent, as JSON; `status` is what it answers."""
+
+    status, url = 200, ""
+
+
+@contextmanager
+def chat():
+    messages = Messages()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(messages.status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    messages.url = f"http://127.0.0.1:{server.server_port}/bot{SECRET}/sendMessage?chat_id=7"
+    try:
+        yield messages
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def messages(svod, monkeypatch):
+    with chat() as messages:
+        monkeypatch.setenv("SVOD_NOTIFY_URL", messages.url)
+        yield messages
+
+
+def test_one_message_says_what_is_wrong_and_one_that_it_is_well_again(svod, messages):
+    ended(svod, "publish push")
+    after_run.tell(read_settings())
+    assert messages == []
+    ended(svod, "ingest mysql", "failed", 4, error="MySQL is down", hint="is it up?")
+    after_run.tell(read_settings())
+    ended(svod, "ingest mysql", "failed", 3, error="MySQL is still down", hint="is it up?")
+    after_run.tell(read_settings())  # the next night: nothing new
+    assert [message["chat_id"] for message in messages] == ["7"]
+    assert messages[0]["text"].startswith("Svod: NOT OK\n- ingest mysql failed 4 minutes ago: MySQL is down; is it up?")
+    ended(svod, "publish push", "gated", 2, error="too much")
+    after_run.tell(read_settings())  # one more thing: that one is told
+    assert "too much" in messages[1]["text"] and "MySQL" not in messages[1]["text"]
+    ended(svod, "publish push", minutes=1)
+    ended(svod, "ingest mysql", minutes=1)
+    after_run.tell(read_settings())
+    after_run.tell(read_settings())
+    assert len(messages) == 3 and messages[2]["text"].startswith("Svod: well again. OK: last publish 1 minute ago")
+
+
+def test_a_message_that_is_not_taken_fails_nothing_and_is_sent_by_the_next_run(svod, messages, capsys):
+    ended(svod, "publish push", "failed", error="down")
+    messages.status = 500
+    after_run.tell(read_settings())
+    said = capsys.readouterr().err
+    assert "was not taken by SVOD_NOTIFY_URL: HTTP 500" in said and SECRET not in said
+    messages.status = 200
+    after_run.tell(read_settings())
+    after_run.tell(read_settings())
+    assert len(messages) == 2
+    with pytest.raises(notify.NotSent, match="ConnectError") as caught:
+        notify.send(SecretStr(f"http://127.0.0.1:9/{SECRET}"), "x")
+    assert SECRET not in str(caught.value) and caught.value.__suppress_context__
+
+
+def test_what_ends_a_run_before_it_begins_is_told_once_too(svod, messages, monkeypatch):
+    monkeypatch.setenv("SVOD_FUSE_SHARE", "many")
+    assert svod("run")[0] == 2
+    assert svod("run")[0] == 2
+    assert len(messages) == 1 and "SVOD_FUSE_SHARE" in messages[0]["text"]
+    with pytest.raises(OperatorError), after_run.telling_of_its_end():
+        raise OperatorError("another run holds it", exit_status=75)
+    assert len(messages) == 1
+
+
+def test_a_chat_of_bitrix24_gets_the_text_as_it_wants_it(messages):
+    url = messages.url.replace("/sendMessage?chat_id=7", "/im.message.add.json?DIALOG_ID=chat7")
+    notify.send(SecretStr(url), notify.wrong([Problem("k", "it is down", "look")]))
+    assert messages[0]["DIALOG_ID"] == "chat7" and "- it is down; look" in messages[0]["MESSAGE"]
+
+
+@pytest.mark.parametrize("url", [f"ftp://x/{SECRET}", SECRET, f"http://example.com/{SECRET}"])
+def test_an_address_that_would_give_the_secret_away_is_a_wrong_setting(svod, monkeypatch, url):
+    monkeypatch.setenv("SVOD_NOTIFY_URL", url)
+    status, _, err = svod("push")
+    assert status == 2 and "SVOD_NOTIFY_URL" in err
