@@ -92,7 +92,7 @@ def progress_bars(*counters: ProgressColumn) -> Progress:
 def progress_of(
     what: str, total: int | None = None, unit: Literal["records", "bytes"] = "records"
 ) -> Iterator[Callable[[int], None]]:
-    """One bar, or a line every half minute where there is no terminal; what is yielded moves it on by a number of records
+    """One bar, or a line every half minute where there is no terminal; what is yielded moves it on by so many records
     or bytes, and `make status` is told."""
     done, said_at = 0, time.monotonic()
 
@@ -103,7 +103,7 @@ def progress_of(
         running.told.progress(what if unit == "records" else f"{what}, bytes", done, total or 0)
         if bars.disable and time.monotonic() - said_at > SAY_EVERY_S:
             said_at = time.monotonic()
-            say_aside(f"{what}: {done:,}{f' of {total:,}' if total else ''} {unit}")
+            say_aside(f"{what}: {done:,}{f' of {total:,}' if total else ''}{' bytes' if unit == 'bytes' else ''}")
 
     with progress_bars(*((TaskProgressColumn(), TimeElapsedColumn()) if unit == "bytes" else ())) as bars:
         task = bars.add_task(what, total=total)

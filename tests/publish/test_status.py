@@ -8,15 +8,17 @@ import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 
-from ingest.warehouse import clock, journal, running
+from ingest.warehouse import clock, journal, running, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
 from publish import after_run, cli, notify
+from publish.models import building
 from publish.settings import read_settings
 from publish.standing import Problem
 from tests.publish import marts
@@ -291,3 +293,25 @@ def test_an_address_that_would_give_the_secret_away_is_a_wrong_setting(svod, mon
     monkeypatch.setenv("SVOD_NOTIFY_URL", url)
     status, _, err = svod("push")
     assert status == 2 and "SVOD_NOTIFY_URL" in err
+
+
+def test_dirty_sources_are_told_of_when_they_changed(tmp_path, capsys):
+    """The line of every night is read by nobody."""
+    test = SimpleNamespace(name="inns_that_fail", relation="failures.inns_that_fail")
+    with open_warehouse(tmp_path / "svod.duckdb") as connection:
+        told = []
+        for rows in (3, 3, 4):
+            with journal.step(connection, "dbt after_registry") as step:
+                before = building._dirty_before(connection, step)
+                built = building.Built(warnings=[building.Failing(test, rows)])
+                step.detail = built.detail("basis", is_full_pass=True)
+                building._tell_of_dirty_sources(built, before)
+            told.append("inns_that_fail" in capsys.readouterr().out)
+    assert told == [True, False, True]
+
+
+def test_what_takes_long_says_how_far_it_is_where_there_is_no_bar(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "SAY_EVERY_S", -1)
+    with terminal.progress_of("models and tests", 9) as advance:
+        advance(2)
+    assert "models and tests: 2 of 9\n" in capsys.readouterr().err
