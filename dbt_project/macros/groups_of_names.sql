@@ -3,6 +3,10 @@
     name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known
 {%- endmacro %}
 
+{% macro is_named() -%} (last_key is not null and first_key is not null) {%- endmacro %}
+
+{% macro is_bare() -%} (last_key is null and second_initial is null) {%- endmacro %}
+
 {#- CTEs that part the records of each set (what they share: a phone, a chain of pairs) into groups of names that may be
     one person's. `sets` names a CTE with record_key, name_columns() and the columns `by` that tell a set; the last of
     the CTEs made here is `grouped`: those columns, record_key, name_kind, second_key, and
@@ -10,8 +14,11 @@
     - head_number: the number of the name that the group is judged by, so that two misspellings of it need not be alike.
       A form belongs to the one head that it agrees with; where two would do, or none, it stays alone;
     - is_head: the record has that name itself; is_head_full, is_head_named: the head has all three parts, or at least
-      surname and given name; group_count: groups in the set.
-    Of a set with more than 64 forms, a hub, only equal forms are together: nobody is written in so many ways. -#}
+      surname and given name; is_head_bare: it is a given name and nothing else;
+    - fits_several: a short name that fuller ones lay claim to, so that two who have it may be two people;
+    - group_count: groups in the set.
+    Of a set with more than 64 forms, a hub, only equal forms are together: nobody is written in so many ways, and any
+    short name may fit several. -#}
 {% macro groups_of_names(sets, by) -%}
 forms as (
     select {{ by }}, {{ name_columns() }}, list(record_key) as record_keys, count(*) as giver_count
@@ -46,20 +53,24 @@ agreeing as materialized (
 heads as (
     select
         {{ by }}, form_number as earlier_number,
-        name_kind = 'full' as is_full, last_key is not null and first_key is not null as is_named
+        name_kind = 'full' as is_full, {{ is_named() }} as is_named, {{ is_bare() }} as is_bare
     from numbered
     where form_count > 1
         and ({{ by }}, form_number) not in (select ({{ by }}, later_number) from agreeing)
 ),
 
-fitting as (
+claimed as ( -- forms that agree with fuller ones, and how many of these are heads
     select
-        {{ by }}, later_number as form_number,
-        any_value(earlier_number) as head_number, any_value(is_full) as is_full, any_value(is_named) as is_named
+        {{ by }}, later_number as form_number, count(is_full) as head_count,
+        any_value(earlier_number) filter (is_full is not null) as head_number,
+        any_value(is_full) as is_full, any_value(is_named) as is_named, any_value(is_bare) as is_bare
     from agreeing
-    inner join heads using ({{ by }}, earlier_number)
+    left join heads using ({{ by }}, earlier_number)
     group by {{ by }}, later_number
-    having count(*) = 1
+),
+
+fitting as (
+    select * from claimed where head_count = 1
 ),
 
 at_odds as ( -- "Иван Петрович" and "Иван Ильич" both fit "Сидоров Иван", which cannot be both
@@ -78,16 +89,21 @@ placed as (
         numbered.*,
         coalesce(fitting.head_number, form_number) as head_number,
         coalesce(fitting.is_full, name_kind = 'full') as is_head_full,
-        coalesce(fitting.is_named, last_key is not null and first_key is not null) as is_head_named
+        coalesce(fitting.is_named, {{ is_named() }}) as is_head_named,
+        coalesce(fitting.is_bare, {{ is_bare() }}) as is_head_bare,
+        name_kind <> 'full' and (form_count > 64 or coalesce(claimed.head_count <> 1, false)) as fits_several
     from numbered
+    left join claimed using ({{ by }}, form_number)
     left join (from fitting anti join at_odds using ({{ by }}, form_number)) as fitting using ({{ by }}, form_number)
 ),
 
 grouped as (
     select
         {{ by }}, unnest(record_keys) as record_key, name_kind, second_key,
-        form_number, head_number, form_number = head_number as is_head, is_head_full, is_head_named,
-        count(*) filter (form_number = head_number) over (partition by {{ by }}) as group_count
+        form_number, head_number, form_number = head_number as is_head,
+        is_head_full, is_head_named, is_head_bare, fits_several,
+        -- with `filter` it takes the square of the time
+        count(case when form_number = head_number then 1 end) over (partition by {{ by }}) as group_count
     from placed
 )
 {%- endmacro %}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.models.compiled_models import CompiledModels
 from tests.models.phone_countries import SEED, national_patterns
-from tests.models.sql_rules import model_sql
+from tests.models.sql_rules import PROJECT, model_sql
 
 NEIGHBOURS = ("KZ", "KZ", "BY", "BY", "UA", "UZ", "KG", "AM", "GE", "AZ")
 RUSSIAN_CODES = ("495", "499", "812", "343", "383", "846", "863", "843", "351", "391", "473", "342", "347", "800")
@@ -316,3 +316,12 @@ def test_a_name_is_read_in_any_order_and_any_case_and_what_is_none_stays_whole(m
                left join intermediate.int_contacts__named using (record_key) order by source_contact_id::integer"""
         ).fetchall()
     assert dict(zip(READ_NAMES, names, strict=True)) == READ_NAMES
+
+
+def test_no_window_has_a_filter_for_it_takes_the_square_of_its_rows():
+    """In DuckDB 2.0, of 400,000 names behind one telephone: 33 s of processor time, with `case` inside 0.2 s."""
+    texts = {path.name: path.read_text() for path in PROJECT.glob("m*/**/*.sql")}
+    assert "int_contacts__name_groups.sql" in texts and "groups_of_names.sql" in texts
+    assert [
+        name for name, text in texts.items() if re.search(r"filter \([^()]*(?:\([^()]*\)[^()]*)*\)\s+over\b", text)
+    ] == []

@@ -8,25 +8,34 @@ groups as (
     select * from {{ ref('int_contacts__name_groups') }}
 ),
 
-personal as ( -- all names beside it may be one person's
-    select kind, match_key from groups where within = '' and group_count = 1 group by all
+weighed as ( -- all names beside it may be one person's; "Анна" at a telephone of two companies need not be
+    select
+        *,
+        kind <> 'name' and within = '' and group_count = 1
+        and (belongs_to = 'a person' or not is_head_bare) as is_personal
+    from groups
+),
+
+personal as (
+    select kind, match_key from weighed where is_personal group by all
 ),
 
 ruled as (
     select
         record_key, match_key, within, is_head, head_number as group_number,
         case
-            when group_count = 1 then 'same_' || kind
+            when is_personal then 'same_' || kind
             -- what others give too proves somebody by surname and given name; a hub of many names proves nobody
-            when belongs_to = 'a person' and is_head_named and group_count <= 12 then 'same_shared_' || kind
+            when belongs_to = 'a person' and is_head_named and not fits_several and group_count <= 12
+                then 'same_shared_' || kind
         end as rule
-    from groups
+    from weighed
     where kind <> 'name' and within = '' and name_kind <> 'text'
     union all
     select record_key, match_key, within, is_head, head_number, 'same_' || kind || '_in_company'
     from groups
     anti join personal using (kind, match_key)
-    where kind <> 'name' and within <> ''
+    where kind <> 'name' and within <> '' and not fits_several
     union all
     select record_key, match_key, within, true, 0, 'same_' || kind || '_in_company'
     from keys
@@ -44,7 +53,8 @@ ruled as (
 starred as (
     select
         *,
-        min(record_key) filter (is_head) over (partition by rule, match_key, within, group_number) as left_key
+        min(case when is_head then record_key end)
+            over (partition by rule, match_key, within, group_number) as left_key
     from ruled
     where rule is not null
 ),

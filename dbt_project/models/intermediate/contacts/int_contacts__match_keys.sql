@@ -23,9 +23,22 @@ employed as materialized (
 ),
 
 given as materialized (
-    select communications.*, coalesce(name_kind, 'none') as name_kind, last_key
+    select
+        communications.*, coalesce(name_kind, 'none') as name_kind, last_key,
+        name_kind in ('full', 'part') and last_key is not null and first_key is not null as is_named
     from communications
     inner join contacts using (record_key)
+),
+
+own_of_named as (
+    select kind, value from given where belongs_to = 'a person' and is_named
+),
+
+told as ( -- short names that meet a named one by a value of their own: what is everybody's might name another
+    select distinct record_key
+    from given
+    semi join own_of_named using (kind, value)
+    where name_kind = 'part' and not is_named
 ),
 
 keys as (
@@ -38,6 +51,7 @@ keys as (
     select record_key, kind, value, company_id, belongs_to
     from given
     inner join employed using (record_key)
+    anti join told using (record_key)
     where belongs_to <> 'a person' and name_kind in ('full', 'part')
     union all
     -- so does what stands beside no name, or beside one text

@@ -73,7 +73,8 @@ numbered as (
         is_event, is_deletion,
         changed_at,
         row_number() over newest_first as version_number,
-        case when not is_deletion then count(*) filter (not is_deletion) over newest_first end as content_number,
+        case when not is_deletion then count(case when not is_deletion then 1 end) over newest_first end
+            as content_number,
         source_position, run_id, ingested_at
     from versions
     where company_uid is not null
