@@ -35,18 +35,17 @@ extracted as (
         coalesce(ingested_at <= gone_at, false) as is_deleted,
         {{ utc_from_moscow('ordered.created_at') }} as ordered_at,
         {{ utc_from_moscow('ordered.updated_at') }} as changed_at,
-        coalesce(ingested_at > gone_at, false) as is_back,
         source_position, run_id, ingested_at
     from landed
     left join gone using (source_key)
     where ordered.id is not null
 ),
 
-latest as ( -- raw is append-only: a changed order is there once per version
-    select * exclude (is_back) from extracted
+latest as ( -- as it was when it was last read: a time of change may have been set back, or was of the future
+    select * from extracted
     qualify row_number() over (
         partition by source_order_id
-        order by is_back desc, changed_at desc nulls last, ingested_at desc, source_position desc
+        order by ingested_at desc, changed_at desc nulls last, source_position desc
     ) = 1
 )
 
