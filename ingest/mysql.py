@@ -4,6 +4,7 @@ DECIMAL and temporal types come as strings (also `0000-00-00`), whole and floati
 columns in base64, NULL as null. TIMESTAMP columns come in the server's time zone.
 """
 
+import base64
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,12 @@ class MySQLServer:
     def quoted(self, name: str) -> str:
         """A name quoted for MySQL."""
         return "`" + name.replace("`", "``") + "`"
+
+    def literal(self, value: str, column: Column) -> str:
+        """A value of a payload for MySQL: a number, bytes that were in base64, or a text."""
+        if column.lands_as == "bytes":
+            return f"x'{base64.b64decode(value).hex()}'"
+        return value if column.lands_as == "json" else f"_utf8mb4 x'{value.encode().hex()}'"
 
     def columns(self, table: str, charsets: dict[str, str]) -> list[Column]:
         """The columns as information_schema describes them."""

@@ -9,19 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import duckdb
 import msgspec
 
 from ingest import raw
-from ingest.relational import Pauses, ServerLost, Table, land_rows, read_last_versions, sql_text
+from ingest.relational import Column, Pauses, ServerLost, Table, land_rows, read_last_versions, sql_text
 from ingest.warehouse import journal
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 
 RANGE_ROWS = 50_000  # compared by one statement
 READ_ROWS = 2_000  # a range that differs is divided until it has no more of ours
+ASKED_KEYS = 500  # in one statement
 PAUSE_S = 5.0  # at most, after a statement
 LARGE_TABLE, SHARE_GONE = 100, 0.5  # rows; of those, more than this share at once is looked at by a person first
 
@@ -76,6 +78,8 @@ class Reconciliation:
         self._gather_landed()
         for keys in list(self._divided(Range(), RANGE_ROWS)):
             self._settle(keys)
+        if self.since is not None:
+            self._find_older()
         ((landed, gone),) = self.connection.execute(
             "select (select count(*) from landed_now), (select count(*) from vanished)"
         ).fetchall()
@@ -90,8 +94,7 @@ class Reconciliation:
 
     def _gather_landed(self) -> None:
         """Temp table `landed_now`: of each key that is there, the sum of its row as the server would compute it."""
-        names = [column.name for column in self.table.columns if column.compared]
-        pointers = ", ".join(sql_text("/" + name.replace("~", "~0").replace("/", "~1")) for name in names)
+        pointers = ", ".join(pointer(column) for column in self.table.columns if column.compared)
         texts = ", ".join(
             f"hex(from_base64(fields[{number}]))" if column.lands_as == "bytes" else f"fields[{number}]"
             for number, column in enumerate((c for c in self.table.columns if c.compared), 1)
@@ -154,18 +157,44 @@ class Reconciliation:
         """Read a range again, land its new and changed rows, note which of ours it no longer has."""
         connection = self.connection
         in_range = keys.where("try_cast(source_key as hugeint)") if self._key else "true"
-        read_last_versions(connection, self._raw_name, in_range)
+        self._land(in_range, self._theirs(keys))
+        connection.execute(
+            f"""insert into vanished
+                select source_key from landed_now anti join seen using (source_key) where {self._ours(keys)}"""
+        )
+
+    def _land(self, ours: str, theirs: str) -> None:
+        """Land rows of the server that differ from ours, and note the keys of all of them in temp table `seen`."""
+        connection = self.connection
+        read_last_versions(connection, self._raw_name, ours)
         connection.execute("create or replace temp table seen (source_key varchar)")
-        for batch in raw.read_ahead(self.table.batches(self._theirs(keys))):
+        for batch in raw.read_ahead(self.table.batches(theirs)):
             with transaction(connection):
                 self.outcome.rows_landed += land_rows(connection, self.table, self._raw_name, batch, self.step)
                 with raw.visible(connection, "batch", batch.rows):
                     connection.execute(f"insert into seen select source_key from ({self.table.records_query()})")
             self.outcome.rows_read += len(batch.rows)
-        connection.execute(
-            f"""insert into vanished
-                select source_key from landed_now anti join seen using (source_key) where {self._ours(keys)}"""
-        )
+
+    def _find_older(self) -> None:
+        """Land rows whose time of change was set back before the period: they only seem to be gone."""
+        key, server = self.table.key, self.table.server
+        keys = self.connection.execute(
+            f"""select json_extract_string(payload, [{", ".join(pointer(column) for column in key)}])
+                from {self._raw_name} where rowid in (
+                    select max(rowid) from {self._raw_name} semi join vanished using (source_key)
+                    where payload is not null group by source_key)"""
+        ).fetchall()
+        for start in range(0, len(keys), ASKED_KEYS):
+            # a list of rows, `(a, b) in (…)`, is not found by MariaDB 10.11 where a column has another charset
+            where = " or ".join(
+                " and ".join(
+                    f"{server.quoted(column.name)} = {server.literal(value, column)}"
+                    for value, column in zip(values, key, strict=True)
+                )
+                for (values,) in keys[start : start + ASKED_KEYS]
+            )
+            self._asked(partial(self._land, "source_key in (from vanished)", where))
+            self.connection.execute("delete from vanished where source_key in (from seen)")
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:
         """An answer of the server, however often it is lost, and the pause after it."""
@@ -188,6 +217,11 @@ class Reconciliation:
         select = f"select null::json, source_key, {now}::timestamp, {position} || source_key || '@gone' from batch"
         with transaction(self.connection):
             raw.append_selected(self.connection, self._raw_name, gone, select, self.step.run_id)
+
+
+def pointer(column: Column) -> str:
+    """Where a column is in a payload, as a DuckDB literal."""
+    return sql_text("/" + column.name.replace("~", "~0").replace("/", "~1"))
 
 
 def reconcile(

@@ -65,6 +65,10 @@ class Server(Protocol):
         """A name of a table or column, quoted."""
         ...
 
+    def literal(self, value: str, column: Column) -> str:
+        """A value of a payload as the server reads it in a condition on its column."""
+        ...
+
     def columns(self, table: str, charsets: dict[str, str]) -> list[Column]:
         """The columns of a table in their order, none when there is no such table. `charsets` is what the bytes of a
         table (`clients`) or a column (`clients.name`) really are, where the declaration is wrong."""
@@ -194,7 +198,7 @@ class Table:
     def _position(self, row: Sequence[Any]) -> str:
         """Where a row is, as `records_query` writes it."""
         text = {
-            column.name: (row[number] or b"").decode() for number, column in enumerate(self.columns) if column.is_key
+            c.name: (row[n] or b"").decode(errors="backslashreplace") for n, c in enumerate(self.columns) if c.is_key
         }
         changed = (row[self.columns.index(self.changed)] or b"").decode()
         return f"{self.name}/{','.join(text)}={','.join(text.values())}@{changed}"
@@ -222,7 +226,11 @@ class Table:
         """The DuckDB query that makes payload, source_key, source_at and source_position of a batch."""
         of_batch = {column.name: f"c{number}" for number, column in enumerate(self.columns)}
         members = ", ".join(f"{sql_text(c.name)}, {c.json_value(of_batch[c.name])}" for c in self.columns)
-        key = " || ',' || ".join(f"{of_batch[column.name]}::varchar" for column in self.key)
+        # ('1,2', '3') is not ('1', '2,3')
+        escaped = r"replace(replace({}, '\', '\\'), ',', '\,')" if len(self.key) > 1 else "{}"
+        forms = [escaped if column.lands_as == "text" else "{}" for column in self.key]
+        parts = [form.format(f"{of_batch[column.name]}::varchar") for form, column in zip(forms, self.key, strict=True)]
+        key = " || ',' || ".join(parts)
         changed = of_batch[self.changed.name]
         prefix = sql_text(f"{self.name}/{','.join(column.name for column in self.key)}=")
         return f"""select json_object({members}) as payload, {key} as source_key,

@@ -359,6 +359,14 @@ def test_of_a_value_too_large_the_beginning_lands_and_a_dead_letter_says_so(shop
     ]
 
 
+def test_a_value_too_large_beside_a_key_of_bytes_hides_no_row(shop):
+    shop.execute("create table notes (id binary(2) primary key, text longtext, updated_at datetime not null)")
+    shop.execute("insert into notes values (x'ff41', repeat('b', 2000000), '2026-01-01'), (x'0000', '', '2026-01-01')")
+    assert shop.ingest("notes") == (2, 2)
+    ((position,),) = shop.warehouse.execute("select source_position from raw.dead_letters").fetchall()
+    assert position == r"notes/id=\xffA@2026-01-01 00:00:00"
+
+
 def test_batches_are_bounded_by_bytes(shop, monkeypatch):
     monkeypatch.setattr(mysql, "BATCH_BYTES", 1 << 20)
     fill(shop, 20_000)

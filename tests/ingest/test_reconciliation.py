@@ -141,6 +141,45 @@ def test_what_is_older_than_the_period_is_no_concern(shop):
 
 
 @pytest.mark.usefixtures("small_ranges")
+def test_a_row_whose_time_was_set_back_before_the_period_is_not_gone(shop, monkeypatch):
+    monkeypatch.setattr(reconciliation, "ASKED_KEYS", 2)
+    since = datetime(2025, 1, 1)
+    shop.execute(CLIENTS)
+    shop.execute("insert into clients (id, name, updated_at) select seq, 'as it was', '2026-01-01' from seq_1_to_9")
+    shop.execute(
+        """create table pairs (
+            a varchar(9) character set cp1251, b varbinary(16), updated_at datetime not null, primary key (a, b)
+        )"""
+    )
+    shop.execute("insert into pairs values ('Ёж', x'00ff', '2026-01-01'), ('ёж', x'27', '2026-01-01')")
+    for table in ("clients", "pairs"):
+        shop.ingest(table, since=since)
+    shop.execute("update clients set name = 'corrected', updated_at = '2024-01-01' where id <= 5")
+    shop.execute("delete from clients where id = 6")
+    shop.execute("update pairs set updated_at = '2024-01-01' where b = x'00ff'")
+    shop.execute("delete from pairs where b = x'27'")
+    outcome = shop.reconcile(since=since)
+    assert (outcome.rows_landed, outcome.rows_gone) == (5, 1)
+    current = shop.current()
+    assert [key for key, row in current.items() if row is None] == ["6"]
+    assert {current[str(number)]["name"] for number in range(1, 6)} == {"corrected"}
+    outcome = shop.reconcile("pairs", since=since)
+    assert (outcome.rows_landed, outcome.rows_gone) == (1, 1)
+    assert [key for key, row in shop.current("pairs").items() if row is None] == [r"ёж,\x27"]
+    again = shop.reconcile(since=since)
+    assert (again.rows_landed, again.rows_gone) == (0, 0)
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_keys_of_several_texts_are_told_apart_whatever_is_in_them(shop):
+    shop.execute("create table pairs (a varchar(9), b varchar(9), updated_at datetime not null, primary key (a, b))")
+    shop.execute(r"insert into pairs values ('1,2', '3', '2026-01-01'), ('1', '2,3', '2026-01-01')")
+    assert shop.ingest("pairs") == (2, 2)
+    assert shop.ingest("pairs") == (2, 0)
+    assert shop.reconcile("pairs") == Outcome(ranges=1)
+
+
+@pytest.mark.usefixtures("small_ranges")
 def test_an_emptied_table_marks_nothing_as_gone_unless_somebody_asks_for_it(shop):
     fill(shop, 500)
     shop.ingest()
