@@ -47,6 +47,8 @@ class Settings(EnvironmentSettings):
     deal_stages: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     deal_departed_stage: str = ""  # where a deal goes whose order left the sources; '': it stays in its stage
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
+    # Users who answer for new cards, by the region of an INN, '' for all others; {}: the webhook's user.
+    responsible: Annotated[Mapping[str, Sequence[int]], NoDecode] = Field(default_factory=dict)
     fuse_share: float = Field(0.2, ge=0)
     # A source may fail so long before nothing is published; 0: for ever.
     source_max_age_hours: float = Field(72, ge=0, le=87_600)
@@ -101,6 +103,21 @@ class Settings(EnvironmentSettings):
         if any(not sign for _, sign, _ in pairs):
             raise ValueError("is not a list of name=value pairs with commas between them")
         return {name.strip(): wanted.strip() for name, _, wanted in pairs}
+
+    @field_validator("responsible", mode="before")
+    @classmethod
+    def _users(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        users: dict[str, list[int]] = {}
+        for entry in filter(None, map(str.strip, value.split(","))):
+            told = re.fullmatch(r"(?:(\d\d)\s*=\s*)?([1-9]\d{0,9})", entry)
+            if told is None:
+                raise ValueError(
+                    "is not a list like 7,12 or 77=7,78=12,3: users, with the region of an INN before them"
+                )
+            users.setdefault(told[1] or "", []).append(int(told[2]))
+        return users
 
     @property
     def operating_limit(self) -> float:
@@ -165,7 +182,8 @@ class Settings(EnvironmentSettings):
 # What a plan is made without: nothing is sent, and nobody moves.
 _OF_SENDING = {
     "readers_group", "retention_days", "forget_key", "allow_http", "lang", "machine", "bitrix24_request_limit",
-    "inn_field", "notify_url", "cloud_webhook", "box_webhook", "box_rate", "transfer_entities", "transfer_deletions",
+    "inn_field", "responsible", "notify_url", "cloud_webhook", "box_webhook", "box_rate", "transfer_entities",
+    "transfer_deletions",
 }  # fmt: skip
 
 

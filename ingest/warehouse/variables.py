@@ -58,6 +58,7 @@ SETTINGS = frozenset(
         f"{PREFIX}MACHINE",
         f"{PREFIX}READERS_GROUP",
         f"{PREFIX}FORGET_KEY",
+        f"{PREFIX}RESPONSIBLE",
         f"{PREFIX}RETENTION_DAYS",
         f"{PREFIX}ALLOW_HTTP",
         f"{PREFIX}TRANSFER_BACKUP_LINKS",

@@ -14,7 +14,7 @@ from ingest.bitrix24.client import LOST, Outcome
 from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import BATCH
 from publish import plan
-from publish.bitrix24 import links
+from publish.bitrix24 import links, responsible
 from publish.bitrix24.kinds import Card, Detail, Translations, origin
 from publish.bitrix24.recovery import LookUp, created, recover
 from publish.bitrix24.run import END, Attempt, Lines, Run, settle, until_executed
@@ -63,7 +63,9 @@ async def create_cards(run: Run) -> None:
 def _new_cards(run: Run, card: Card, changes: Sequence[Change]) -> list[NewCard]:
     """Cards with references to cards of the ledger; one that must have a reference or a link and has none waits."""
     link = run.parts.travelling(card.entity)
-    linked = links.companions(run, link, [change.origin_id for change in changes]) if link else {}
+    origin_ids = [change.origin_id for change in changes]
+    linked = links.companions(run, link, origin_ids) if link else {}
+    responsible_of = responsible.of_new_cards(run.connection, run.settings, card, origin_ids)
     wanted = [decoded(change.wanted) for change in changes]
     translations = {**run.reference.of(card), **run.ids_referred_to(card, wanted)}
     cards = []
@@ -88,7 +90,8 @@ def _new_cards(run: Run, card: Card, changes: Sequence[Change]) -> list[NewCard]
         text = encoded(known) if untold else change.wanted
         intent = Intent(*change.key, text, links=tuple(other.origin_id for other in others))
         told = {name: value for name, value in fields.items() if value is not None}
-        cards.append(NewCard(intent, origin(change.origin_id) | told, partial(_created, run, intent)))
+        told |= origin(change.origin_id) | responsible_of.get(change.origin_id, {})
+        cards.append(NewCard(intent, told, partial(_created, run, intent)))
     return cards
 
 

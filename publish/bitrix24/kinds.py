@@ -44,10 +44,12 @@ class OwnKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card(Part):
     """A card of `crm.item.*`, known by our own key. `user_fields` is the family of methods for its custom fields;
-    `mark_field` is the one whose external code may carry the portal's mark."""
+    `mark_field` is the one whose external code may carry the portal's mark; `companies` is SQL of the company that each
+    record belongs to (`origin_id`, `company_id`)."""
 
     type_id: int
     user_fields: str = ""
+    companies: str = ""
     known_by: OwnKey = OwnKey()
     mark_field: str = ""
     add: str = "crm.item.batchImport"

@@ -24,6 +24,7 @@ COMPANY = Card(
     key="company_id",
     type_id=COMPANY_TYPE_ID,
     user_fields="crm.company.userfield",
+    companies="select company_id as origin_id, company_id from marts.crm_companies",
     mark_field=STATE.name,
     departed=Departed("marts.departed_companies", STATE.name),
     fields=(
@@ -106,6 +107,7 @@ CONTACT = Card(
     key="contact_id",
     type_id=CONTACT_TYPE_ID,
     user_fields="crm.contact.userfield",
+    companies="select contact_id as origin_id, company_id from marts.crm_company_contacts where is_primary",
     departed=Departed("marts.departed_contacts", STATE.name),
     is_about_people=True,
     fields=(
@@ -137,6 +139,7 @@ DEAL = Card(
     key="deal_id",
     type_id=DEAL_TYPE_ID,
     user_fields="crm.deal.userfield",
+    companies="select deal_id as origin_id, company_id from marts.crm_deals",
     departed=Departed("marts.departed_deals", STATE.name, choice_field="stageId"),
     fields=(
         Field("title", "title"),

@@ -11,7 +11,7 @@ import dataclasses
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
 from publish import change_limit, plan, portals, set_aside, setting_names, waiting
-from publish.bitrix24 import adoption, deletions, identity, reference, returning, signing
+from publish.bitrix24 import adoption, deletions, identity, reference, responsible, returning, signing
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.holding import empty_one, hold_back, list_moving
@@ -122,6 +122,7 @@ async def _prepare(run: Run, *, let_through: bool) -> Run:
     limit = Limit(run.settings.fuse_share, run.settings.fuse_floor)
     change_limit.check(run.ledger, run.parts, limit, let_through=let_through)
     lists = await reference.prepare(run.client, run.ledger, run.parts, run.settings)
+    await responsible.check(run.client, run.settings)
     if lists.is_refilling:  # an administrator deleted a custom field: all of its values are to be sent again
         _plan(run)
         change_limit.check(run.ledger, run.parts, limit, let_through=let_through)
