@@ -27,7 +27,7 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
 
-.PHONY: help setup services demo test lint full incremental plan forget inspect status docs bench compare lock quality chaos clean \
+.PHONY: help setup services demo test lint full incremental check plan forget inspect status docs bench compare lock quality chaos clean \
 	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-report transfer-demo
 .DEFAULT_GOAL := help
 
@@ -75,6 +75,9 @@ full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish 
 
 incremental: $(READY) ## the same from the watermarks and offsets; for cron
 	@$(PUBLISH) run $(ARGS)
+
+check: $(READY) ## validates every setting, tries every source, the registry and the portal (ARGS=--notify)
+	@$(PUBLISH) check $(ARGS)
 
 plan: $(READY) ## what publish would create, update and leave; sends nothing (ARGS="--show 20")
 	@$(PUBLISH) plan $(ARGS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from ingest.check_command import check_command
 from ingest.landing import Landing, landing
 from ingest.settings import portals_of, read_settings
 from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 people = typer.Typer(help="What people do for a move, with its times.", no_args_is_help=True)
 app.add_typer(people, name="journal")
+app.command("check")(check_command)
 
 SourceName: TypeAlias = Annotated[
     str | None, typer.Option("--source", help="Just this source; all that are set unless named.")

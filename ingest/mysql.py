@@ -41,11 +41,16 @@ IDENTITY = ("hostname", "port", "server_id", "server_uid", "server_uuid")
 class MySQLServer:
     """A connection to one database, which may be made anew: what `ingest.relational` needs of a server."""
 
-    def __init__(self, login: "Callable[[], pymysql.Connection[SSCursor]]", source: MySQLSource) -> None:
+    def __init__(
+        self,
+        login: "Callable[[], pymysql.Connection[SSCursor]]",
+        source: MySQLSource,
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
         self._login, self._source, self.database = login, source, source.address.database
         place = f"MySQL {source.address}"
-        self._wait = f"{place}: waiting for rows, {READ_TIMEOUT_S} s at the most"
-        self._wait_for_login = f"{place}: waiting for the server to log us in, {READ_TIMEOUT_S} s at the most"
+        self._wait = f"{place}: waiting for rows, {timeout_s:g} s at the most"
+        self._wait_for_login = f"{place}: waiting for the server to log us in, {timeout_s:g} s at the most"
         self._connect()
 
     def _connect(self) -> None:
@@ -190,8 +195,8 @@ class MySQLServer:
 
 
 @contextmanager
-def connect(source: MySQLSource) -> Iterator[MySQLServer]:
-    """Log in. Texts come as UTF-8 bytes, every value as the server printed it.
+def connect(source: MySQLSource, *, timeout_s: float = READ_TIMEOUT_S) -> Iterator[MySQLServer]:
+    """Log in. Texts come as UTF-8 bytes, every value as the server printed it; nothing is waited for longer.
 
     Raises OperatorError when the server cannot be reached or refuses, now or in the middle of the work.
     """
@@ -211,11 +216,11 @@ def connect(source: MySQLSource) -> Iterator[MySQLServer]:
             conv=dict[Any, Any](encoders),  # of what is sent; what comes stays as it is
             cursorclass=SSCursor,
             connect_timeout=10,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=timeout_s,
             ssl=ssl.create_default_context(cafile=source.ca_file) if source.ca_file else None,
         )
 
-    server = MySQLServer(login, source)
+    server = MySQLServer(login, source, timeout_s)
     try:
         yield server
     finally:

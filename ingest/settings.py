@@ -62,10 +62,11 @@ class RegistrySettings(EnvironmentSettings):
     file: Path | None = Field(None, description="a path")
     url: str = Field("https://suggestions.dadata.ru", pattern=r"^https?://\S+$", description="https://host")
     token: SecretStr | None = Field(None, description="the key as its owner's page shows it, without spaces")
+    secret: SecretStr | None = None  # DaData's second key: `make check` tells what is left of today
     rate: float = Field(30, gt=0, description="requests per second, more than 0")
     ttl_days: int = Field(30, ge=0, description="a whole number of days, 0 or more")
 
-    @field_validator("token")
+    @field_validator("token", "secret")
     @classmethod
     def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
         if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):

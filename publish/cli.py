@@ -20,6 +20,7 @@ from publish.bitrix24 import push as pushes
 from publish.bitrix24 import trial
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Result
+from publish.check_command import check_command
 from publish.ledger import Ledger
 from publish.looking import held_of
 from publish.people import Asked
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(transfer.app, name="transfer")
 app.command("plan")(plan_command)
 app.command("status")(status_command)
+app.command("check")(check_command)
 
 
 @app.command("run")

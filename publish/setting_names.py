@@ -4,14 +4,15 @@ from collections.abc import Iterable
 
 import duckdb
 
-from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.errors import SettingsError, all_of
 from ingest.warehouse.variables import known_names_hint
 from publish.parts import Part
 from publish.settings import Settings
 
 
 def check_fields(settings: Settings, parts: Iterable[Part]) -> None:
-    """Raise SettingsError for a field of SVOD_FIELD_OWNERS that no part has."""
+    """Raise SettingsError for each field of SVOD_FIELD_OWNERS that no part has."""
+    wrong = []
     fields = {part.entity: [field.name for field in part.fields] for part in parts}
     for name in settings.field_owners:
         entity, _, field = name.partition(".")
@@ -21,12 +22,15 @@ def check_fields(settings: Settings, parts: Iterable[Part]) -> None:
             problem, hint = f"{entity} has no field {field}", known_names_hint(field, fields[entity])
         else:
             continue
-        raise SettingsError(f"SVOD_FIELD_OWNERS: {problem}", hint=hint)
+        wrong.append(SettingsError(f"SVOD_FIELD_OWNERS: {problem}", hint=hint))
+    if wrong:
+        raise all_of(wrong)
 
 
 def check_statuses(settings: Settings, connection: duckdb.DuckDBPyConnection, parts: Iterable[Part]) -> None:
-    """Raise SettingsError for a status of SVOD_DEAL_STAGES that the models do not know. The marts must be there; the
+    """Raise SettingsError for each status of SVOD_DEAL_STAGES that the models do not know. The marts must be there; the
     stages are the portal's, and checked when it is asked for them."""
+    wrong = []
     for part in parts:
         for field in part.fields:
             chosen = settings.stages_of(part.entity)
@@ -37,4 +41,6 @@ def check_statuses(settings: Settings, connection: duckdb.DuckDBPyConnection, pa
             for status in chosen:
                 if status not in statuses:
                     problem = f"SVOD_{part.entity.upper()}_STAGES: no {part.entity} has the status {status}"
-                    raise SettingsError(problem, hint=known_names_hint(status, statuses))
+                    wrong.append(SettingsError(problem, hint=known_names_hint(status, statuses)))
+    if wrong:
+        raise all_of(wrong)

@@ -1,5 +1,6 @@
 """Who may read the files that personal data is in: the warehouse, its log, its copies, locks, the key, settings."""
 
+import grp
 import os
 import shutil
 import stat
@@ -32,6 +33,14 @@ def close_to_others(path: Path) -> None:
 def is_open_to_others(path: Path) -> bool:
     """Whether everybody on this machine may read a file."""
     return path.is_file() and bool(path.stat().st_mode & stat.S_IROTH)
+
+
+def check_group(group: str) -> None:
+    """Raises SettingsError when there is no such group."""
+    try:
+        grp.getgrnam(group)
+    except KeyError:
+        raise SettingsError(f"there is no group {group}", hint="check SVOD_READERS_GROUP") from None
 
 
 def give_to_readers(path: Path, group: str) -> None:

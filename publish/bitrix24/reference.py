@@ -16,6 +16,7 @@ from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.variables import known_names_hint
 from publish.bitrix24.kinds import Card, Catalogue, Translations
 from publish.bitrix24.parts import CURRENCIES, PRESETS
+from publish.held import Held
 from publish.ledger import Ledger
 from publish.parts import Choices, Field, Part
 from publish.settings import Settings
@@ -46,22 +47,22 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
     """
     fields = [(part, field, field.choices) for part in parts for field in part.fields if field.choices]
     custom = [(card, field) for card in parts.cards for field in card.fields if field.custom_type]
-    lists, custom_lists = [_list_of(choices) for _, _, choices in fields], [_look_up(*of) for of in custom]
+    lists, custom_lists = [list_of(choices) for _, _, choices in fields], [look_up(*of) for of in custom]
     # Currencies are told to those who may read CRM's settings; without them the portal judges each deal itself.
     answers = await client.read([*lists, *custom_lists], optional=(_CURRENCY_LIST,))
     choices_of: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (part, field, choices), answer in zip(fields, answers, strict=False):
         if choices is CURRENCIES:
-            _check_currencies(answer, _used(ledger, part, field))
+            check_currencies(answer, used(ledger, part, field))
         else:
-            values = _translations(ledger, part, field, choices, answer, settings)
+            values = translations(ledger, part, field, choices, answer, settings)
             choices_of.setdefault(part.entity, {})[field.name] = values
-    _check_types(custom, answers[len(lists) :])
+    check_types(custom, answers[len(lists) :])
     is_refilling = await _create_fields(client, ledger, custom, answers[len(lists) :])
     return Reference(choices_of, is_refilling)
 
 
-def _list_of(choices: Choices) -> Command:
+def list_of(choices: Choices) -> Command:
     if choices is PRESETS:
         select = ["ID", "XML_ID", "NAME", "ACTIVE"]
         return Command(f"{choices.name}.list", {"order": {"ID": "ASC"}, "select": select})
@@ -70,25 +71,25 @@ def _list_of(choices: Choices) -> Command:
     return Command(_STATUS_LIST, {"filter": {"ENTITY_ID": choices.name}, "order": {"SORT": "ASC"}})
 
 
-def _translations(
-    ledger: Ledger, part: Part, field: Field, choices: Choices, answer: Any, settings: Settings
+def translations(
+    ledger: Held, part: Part, field: Field, choices: Choices, answer: Any, settings: Settings
 ) -> Mapping[str, Any]:
     """Our value -> the portal's, for one field of a part."""
     if choices is PRESETS:
         sql = f"select distinct requisite_preset, requisite_name from {part.mart} order by 1"
         return _presets(rows_of(f"{choices.name}.list", answer), ledger.connection.execute(sql).fetchall())
-    used = _used(ledger, part, field)
+    values = used(ledger, part, field)
     candidates = dict(ledger.connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
     there = [text_of(_STATUS_LIST, row, "STATUS_ID") for row in rows_of(_STATUS_LIST, answer)]
-    if used and not there:
+    if values and not there:
         raise OperatorError(
             f"the portal names no {part.entity} stages ({choices.name})",
             hint="open the pipeline in CRM, and give the webhook's user the right to read it",
         )
-    return _stages(there, candidates, used, part.entity, settings)
+    return _stages(there, candidates, values, part.entity, settings)
 
 
-def _used(ledger: Ledger, part: Part, field: Field) -> list[str]:
+def used(ledger: Held, part: Part, field: Field) -> list[str]:
     """Our values of a field that the part's mart has."""
     sql = f"select distinct {field.column} from {part.mart} where {field.column} is not null order by 1"
     return [value for (value,) in ledger.connection.execute(sql).fetchall()]
@@ -109,7 +110,7 @@ def _presets(rows: list[dict[str, Any]], kinds: Sequence[tuple[str, str]]) -> di
     return presets
 
 
-def _check_currencies(answer: Any, used: Sequence[str]) -> None:
+def check_currencies(answer: Any, used: Sequence[str]) -> None:
     """Raises OperatorError for a currency that the portal lacks; `answer` is None where it does not tell them."""
     if answer is None:
         return
@@ -148,18 +149,26 @@ def _stages(
     }
 
 
+def check_chosen(there: Sequence[str], entity: str, settings: Settings) -> None:
+    """Raises SettingsError for a stage of the settings that the portal has not."""
+    for stage in settings.stages_of(entity).values():
+        _there(stage, there, f"SVOD_{entity.upper()}_STAGES", entity)
+    for stage in settings.departed_stages_of(entity).values():
+        _there(stage, there, f"SVOD_{entity.upper()}_DEPARTED_STAGE", entity)
+
+
 def _there(stage: str, there: Sequence[str], setting: str, entity: str) -> str:
     if stage not in there:
         raise SettingsError(f"{setting}: the portal has no {entity} stage {stage}", hint=known_names_hint(stage, there))
     return stage
 
 
-def _look_up(card: Card, field: Field) -> Command:
+def look_up(card: Card, field: Field) -> Command:
     """The list of a card's custom fields, narrowed to one: a portal may have hundreds, and shows fifty at a time."""
     return Command(f"{card.user_fields}.list", {"filter": {"FIELD_NAME": field.name}})
 
 
-def _check_types(custom: Sequence[tuple[Card, Field]], answers: Sequence[Any]) -> None:
+def check_types(custom: Sequence[tuple[Card, Field]], answers: Sequence[Any]) -> None:
     """Raises SettingsError for fields that hold something else than what we send: every card would be refused."""
     wrong = []
     for (card, field), answer in zip(custom, answers, strict=True):
@@ -201,7 +210,7 @@ async def _create_fields(
                 is_final = outcome.error.reaction in (Reaction.STOP, Reaction.RIGHTS)
                 raise outcome.error.stop() if is_final else _not_created(outcome.error)
         # Read again: an answer may have been lost before or after its field was created.
-        answers = await client.read([_look_up(*of) for of in custom])
+        answers = await client.read([look_up(*of) for of in custom])
     raise _not_created(PortalError("", "they are not in its lists"))
 
 
