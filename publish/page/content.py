@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,21 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing of a table's own numbers: those of `series` (numbers of columns) over the column `label`. Bars that lie
+    (`is_lying`) have room for long labels."""
+
+    kind: Literal["bar", "line"]
+    label: int
+    series: Sequence[int]
+    is_lying: bool = False
+    is_stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table that can be searched, sorted and saved. `more` is what there is to say of rows that it does not show; one
-    that `is_folded` is opened by the reader."""
+    that `is_folded` is opened by the reader. A `chart` shows its numbers above it, and nothing else."""
 
     name: str  # of the saved file, and of the place in the page
     title: str
@@ -40,6 +53,7 @@ class Table:
     note: str = ""
     more: str = ""
     is_folded: bool = False
+    chart: Chart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +66,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: its verdict first, then what it rests on."""
+    """A page: its verdict first, then what it rests on. `sign` stands before the verdict."""
 
     title: str
     verdict: str
     is_good: bool
+    sign: str = ""
     points: Sequence[tuple[str, str]] = ()  # (what is to be looked at, name of its place in the page)
     facts: Sequence[tuple[str, str]] = ()
     sections: Sequence[Section] = field(default_factory=tuple)
+
+    @property
+    def has_charts(self) -> bool:
+        return any(table.chart and table.rows for section in self.sections for table in section.tables)

@@ -6,16 +6,15 @@ transfer_differences, transfer_counts, transfer_sums, transfer_links and transfe
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
 from ingest.warehouse.errors import OperatorError
-from publish.page.content import Cell, Column, Page, Row, Section, Table
+from publish.page.content import Cell, Page, Section, Table
+from publish.page.selects import Selects, Values
 from publish.page.texts import Texts
-from publish.transfer.report_cells import Cells, Sides, Values
+from publish.transfer.report_cells import Cells, Sides
 
-MOST_ROWS = 1000  # of a list in the page; the rest is named with the select that shows it
 _POINTS = {
     "missing": "missing_count",
     "different": "different_count",
@@ -40,9 +39,10 @@ def page(connection: duckdb.DuckDBPyConnection, texts: Texts, schemes: Sides, en
     Raises OperatorError when the models of the move have not been built.
     """
     try:
-        (verdict,) = _rows(connection, "select * from marts.transfer_verdict")
+        selects = Selects(connection, texts, "transfer")
+        (verdict,) = selects.rows("select * from marts.transfer_verdict")
         hosts = (f"{schemes.cloud}://{verdict['cloud_host']}", f"{schemes.box}://{verdict['box_host']}")
-        sections = _Sections(connection, texts, Cells(texts, Sides(*hosts)))
+        sections = _Sections(selects, texts, Cells(texts, Sides(*hosts)))
         return Page(
             title=texts("transfer_title"),
             verdict=_verdict(texts, verdict),
@@ -62,12 +62,6 @@ def page(connection: duckdb.DuckDBPyConnection, texts: Texts, schemes: Sides, en
             "there is nothing to compare: the models of the move have not been built",
             hint="dbt build --selector transfer, once both portals have been read",
         ) from None
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    result = connection.execute(sql)
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 # The verdict ----------------------------------------------------------------------------------------------------------
@@ -111,7 +105,7 @@ def _facts(texts: Texts, verdict: Values, entities: Sequence[str]) -> list[tuple
 
 @dataclass(frozen=True, slots=True)
 class _Sections:
-    connection: duckdb.DuckDBPyConnection
+    selects: Selects
     texts: Texts
     cells: Cells
 
@@ -314,21 +308,13 @@ class _Sections:
         is_marked: Callable[[Values], bool] = lambda row: False,
         is_folded: bool = False,
     ) -> Table:
-        """A table of a select, as far as the page shows it; a column of numbers begins with `#`."""
-        sql = " ".join(sql.split())
-        ((number,),) = self.connection.execute(f"select count(*) from ({sql})").fetchall()
-        shown = _rows(self.connection, f"{sql} limit {MOST_ROWS}")
-        counted = {"shown": self.texts.number(len(shown)), "all": self.texts.number(number)}
-        return Table(
-            name=name,
-            title=f"{self.texts(title)}: {self.texts.number(number)}"
-            if title.startswith("transfer_list")
-            else self.texts(title),
-            columns=[
-                Column(self.texts(f"transfer_column_{column.removeprefix('#')}"), column.startswith("#"))
-                for column in columns
-            ],
-            rows=[Row(list(cells(row)), is_marked(row)) for row in shown],
-            more=self.texts("more_rows", select=sql, **counted) if number > len(shown) else "",
+        return self.selects.table(
+            name,
+            self.texts(title),
+            sql,
+            columns,
+            cells,
+            is_marked=is_marked,
+            is_counted=title.startswith("transfer_list"),
             is_folded=is_folded,
         )

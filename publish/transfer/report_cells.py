@@ -1,17 +1,15 @@
 """Cells of the comparison's page: rows of the marts in the reader's language, keys as links to the cards."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from publish.page.content import Cell
+from publish.page.selects import Values
 from publish.page.texts import Texts
 from publish.parts import decoded
 from publish.transfer.kinds import CARD_TYPES
 
 _OWNER_LETTERS = {"D": "deal", "L": "lead"}
-
-Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from ingest.warehouse import private
 from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.terminal import say, say_aside
-from publish.page.rendering import render
+from publish.page import files
 from publish.page.texts import Texts
 from publish.settings import read_settings
 from publish.transfer.report import page
@@ -31,11 +30,7 @@ def report_command(
         verdict = page(connection, texts, schemes, settings.transfer_entities)
     finally:
         connection.close()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    private.keep_new_files_private()  # names, phones and e-mails are in it
-    half = file.with_name(f"{file.name}.part")
-    half.write_text(render(verdict, texts), encoding="utf-8")
-    half.replace(file)
+    files.write(verdict, texts, file)
     say(f"publish transfer report: {verdict.verdict}")
     for text, _ in verdict.points:
         say(f"  {text}")

@@ -25,6 +25,7 @@ from publish.ledger import Ledger
 from publish.sandbox import Faults, Limits, Portal, create_app
 from publish.settings import Settings
 from tests.publish import marts
+from tests.servers import HINT, ServerMissing, binary
 
 WEBHOOK = "http://portal.test/rest/1/sandbox/"
 
@@ -178,3 +179,52 @@ def published(office: Office) -> Office:
     marts.fill(office.connection, 4, 8, 4)
     office.push()
     return office
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright  # what most tests need no browser for
+
+    chromium = binary("chromium")
+    if not chromium:
+        raise ServerMissing(f"Chromium is not installed: {HINT}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def watched(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page of a file; at the end it has said nothing to the console and asked for nothing but itself."""
+    said, asked, contexts = [], [], []
+
+    def open_page(file: Path, **how: Any) -> Any:
+        context = browser.new_context(**how)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert len(asked) == len(contexts) and all(address.startswith("file:") for address in asked)
+
+
+@pytest.fixture
+def cells() -> Callable[[Any, str], list[list[str]]]:
+    """The texts of a table of a page, row by row."""
+
+    def read(page: Any, table: str) -> list[list[str]]:
+        texts: list[list[str]] = page.eval_on_selector_all(
+            f"#{table}-rows tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        return texts
+
+    return read

@@ -4,20 +4,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from ingest.warehouse.errors import OperatorError
+from publish.page import selects
 from publish.page.rendering import render
 from publish.page.texts import Texts
 from publish.transfer import report
 from publish.transfer.report_cells import Sides
-from tests.servers import HINT, ServerMissing, binary
 
 MODELS = Path(__file__).parents[3] / "dbt_project" / "models" / "transfer" / "_transfer__models.yml"
 COLUMNS = {
@@ -121,46 +121,13 @@ def file(marts, tmp_path_factory) -> Callable[[str], Path]:
     return written
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = binary("chromium")
-    if not chromium:
-        raise ServerMissing(f"Chromium is not installed: {HINT}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser, file) -> Iterator[Callable[..., Page]]:
-    """Opens the page; at the end it has said nothing to the console and asked for nothing but itself."""
-    said, asked, contexts = [], [], []
-
-    def open_page(language: str = "ru", **how) -> Page:
-        context = browser.new_context(**how)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(file(language).as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert len(asked) == len(contexts) and all(address.startswith("file:") for address in asked)
+def opened(watched, file) -> Callable[..., Page]:
+    """Opens the page in a language."""
+    return lambda language="ru", **how: watched(file(language), **how)
 
 
-def cells(page: Page, table: str) -> list[list[str]]:
-    return page.eval_on_selector_all(
-        f"#{table}-rows tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
-    )
-
-
-def test_the_verdict_comes_first_and_every_number_is_that_of_the_marts(opened, marts):
+def test_the_verdict_comes_first_and_every_number_is_that_of_the_marts(opened, marts, cells):
     page = opened()
     assert page.locator("h1").inner_text() == "≠ Есть расхождения"
     points = page.locator(".points li").all_inner_texts()
@@ -181,15 +148,15 @@ def test_the_verdict_comes_first_and_every_number_is_that_of_the_marts(opened, m
     assert cells(page, "unproven") == [["user", "17", "1", "замещающий пользователь"]]
 
 
-def test_a_long_list_is_cut_and_the_select_that_shows_the_rest_works(opened, marts):
+def test_a_long_list_is_cut_and_the_select_that_shows_the_rest_works(opened, marts, cells):
     page = opened()
-    assert len(cells(page, "missing")) == report.MOST_ROWS
+    assert len(cells(page, "missing")) == selects.MOST_ROWS
     told = page.locator("#missing .more").inner_text()
     assert told.startswith("Показано 1\u00a0000 из 1\u00a0200.")
     assert len(marts.execute(told.partition("Все: ")[2]).fetchall()) == 1200
 
 
-def test_what_people_typed_is_text_and_cards_of_both_portals_are_links(opened):
+def test_what_people_typed_is_text_and_cards_of_both_portals_are_links(opened, cells):
     page = opened()
     (row,) = [row for row in cells(page, "different") if row[0] == "сделки"]
     assert row[3] == f"title: {TITLE} → {FORMULA} (ещё не отправлено)"
@@ -200,7 +167,7 @@ def test_what_people_typed_is_text_and_cards_of_both_portals_are_links(opened):
     assert "https://box.test/crm/contact/details/4/" in targets
 
 
-def test_a_list_is_searched_and_sorted_by_keyboard_and_saved_without_formulas(opened):
+def test_a_list_is_searched_and_sorted_by_keyboard_and_saved_without_formulas(opened, cells):
     page = opened()
     page.locator("#missing input").fill("119")
     assert page.locator("#missing output").inner_text() == "показано 1 из 1000", "1119 and others are cut"
@@ -235,7 +202,7 @@ def test_a_cell_that_begins_like_a_formula_is_saved_as_text(opened, marts):
 
 @pytest.mark.parametrize(("language", "scheme"), [("ru", "light"), ("en", "dark")])
 def test_nobody_is_shut_out_and_a_phone_shows_it_whole(opened, monkeypatch, language, scheme):
-    monkeypatch.setattr(report, "MOST_ROWS", 20)
+    monkeypatch.setattr(selects, "MOST_ROWS", 20)
     page = opened(language, viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert page.locator("html").get_attribute("lang") == language
     assert page.evaluate("document.documentElement.scrollWidth") == 390, "the page itself does not scroll sideways"
