@@ -25,9 +25,9 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
 # A worker has servers of its own and takes whole files; in the order of their names, the long ones are not the last.
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-LINTED_SQL := dbt_project/models dbt_project/tests dbt_project/analyses
+LINTED_SQL := dbt_project/models dbt_project/tests
 
-.PHONY: help setup services demo test lint full incremental check plan forget inspect status docs bench compare lock quality chaos clean \
+.PHONY: help setup services demo test lint full incremental check plan forget inspect status report docs bench compare lock quality chaos clean \
 	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-report transfer-demo
 .DEFAULT_GOAL := help
 
@@ -92,6 +92,9 @@ forget: $(READY) ## erases a person for good (ARGS="--phone … --yes", or --ema
 
 status: $(READY) ## whether all is well, what goes on, what the last runs did, what waits (ARGS=--details, --json)
 	@$(PUBLISH) status $(ARGS)
+
+report: $(READY) ## one page for director, data steward and operator (SVOD_LANG=en: in English; ARGS="--out FILE")
+	@$(PUBLISH) report $(ARGS)
 
 transfer-backup: $(READY) ## fetches the parts of a portal's backup and proves them; goes on where it stopped
 	@$(INGEST) backup

@@ -68,6 +68,7 @@
     from marts.{{ mart }};
     {%- endfor %}
     {{ stamp_marts(marts, step) }}
+    {%- if step != 'dbt transfer' %}{{ remember_dirty_fields() }}{% endif %}
 {% endmacro %}
 
 {#- How many times the companies of now there would be, if all that wait for a verdict of the registry were active. -#}
@@ -77,3 +78,11 @@
         from marts.crm_companies
     )
 {%- endmacro %}
+
+{#- ops.dirty_fields: one row per day, shop and field; of a day the last full pass counts. -#}
+{% macro remember_dirty_fields() %}
+    delete from ops.dirty_fields where day = {{ moscow_day(utc_now()) }};
+    insert into ops.dirty_fields
+    select {{ moscow_day(utc_now()) }}, source, field, filled_count, dirty_count
+    from analysis.dirty_fields_by_shop;
+{% endmacro %}

@@ -50,6 +50,17 @@ create table if not exists ops.mart_stamps (
 comment on table ops.mart_stamps is
     'The marts as the last full pass left them, all its tests passed: nothing else may be published.';
 
+create table if not exists ops.dirty_fields (
+    day date not null, -- in Moscow
+    source varchar not null,
+    field varchar not null,
+    filled_count bigint not null,
+    dirty_count bigint not null,
+    primary key (day, source, field)
+);
+comment on table ops.dirty_fields is
+    'How often each field of each shop was filled and wrong on each day with a full pass: analysis.dirty_fields_by_shop as it was.';
+
 create table if not exists ops.source_reads (
     source varchar not null,
     kind varchar not null,

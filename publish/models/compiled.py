@@ -184,7 +184,11 @@ class _Compiler:
             is_last = step == _PASSES[is_move][-1]
             passes[step] = Pass(tuple(_in_order(nodes, chosen)), last_sql if is_last else "")
         sources = {source for node in whole for source in node.depends_on_nodes}
-        tables = [source for source in self._manifest.sources.values() if source.unique_id in sources]
+        tables = [
+            source
+            for source in self._manifest.sources.values()
+            if source.unique_id in sources and source.schema == "raw"
+        ]
         profile = yaml.safe_load((self._folder / "profiles.yml").read_text(encoding="utf-8"))["svod"]
         return Project(
             digest,

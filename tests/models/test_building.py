@@ -26,7 +26,8 @@ from tests.models.sql_rules import PROJECT
 
 SCHEMAS = ("staging", "intermediate", "marts", "failures", "ops")
 MOMENTS = ("minted_at", "minted_run_id", "measured_at", "stamped_at")  # differ from run to run
-OWN = ("ops.steps", "ops.warehouse", "ops.mart_sizes", "ops.mart_stamps")
+# What tells of the runs themselves.
+OWN = ("ops.steps", "ops.warehouse", "ops.mart_sizes", "ops.mart_stamps", "marts.report_steps", "marts.report_totals")
 
 
 @pytest.fixture(scope="module", autouse=True)

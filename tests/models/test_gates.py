@@ -69,10 +69,10 @@ class Warehouse:
         command = [sys.executable, PROJECT / "passes.py"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    def publish(self, command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def publish(self, command: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """`publish gate`, `publish plan` …"""
         environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_ENV_FILE": os.devnull} | settings
-        program = [Path(sys.executable).with_name("publish"), command]
+        program = [Path(sys.executable).with_name("publish"), command, *arguments]
         return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
 
     def sql(self, statement: str) -> None:

@@ -1,4 +1,3 @@
-{{ config(materialized='view') }}
 -- The name as entered taken apart: legal form, the rest, and the one canonical title made of both: ООО "Ромашка", also
 -- from 'Ромашка, ООО', «Общество с ограниченной ответственностью ""Ромашка""' and the like. A rest with a quoted part
 -- and words beside it keeps its structure. A title has the words of the name, no more and no fewer.
