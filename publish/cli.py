@@ -25,6 +25,7 @@ from publish.ledger import Ledger
 from publish.looking import held_of
 from publish.people import Asked
 from publish.plan_command import plan_command
+from publish.report.command import report_command
 from publish.screen import PushProgress, warehouse
 from publish.settings import Settings, read_settings
 from publish.status_command import status_command
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(transfer.app, name="transfer")
 app.command("plan")(plan_command)
+app.command("report")(report_command)
 app.command("status")(status_command)
 app.command("check")(check_command)
 

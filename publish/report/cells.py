@@ -1,0 +1,77 @@
+"""Cells of the report: values of the models as people of the page's language read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from publish.page.content import Cell
+from publish.page.selects import Values
+from publish.page.texts import Texts
+
+_LONGEST = 120  # characters of a value that people typed
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    texts: Texts
+
+    def number(self, value: Any, places: int = 0) -> Cell:
+        return Cell(self.texts.number(value, places), "" if value is None else str(value))
+
+    def share(self, value: float | None) -> Cell:
+        """A share of one, in per cent; sorted and drawn as per cent."""
+        percent = None if value is None else round(100 * value, 2)
+        return Cell("" if percent is None else f"{self.texts.number(percent, 1)}\u00a0%", str(percent or 0))
+
+    def day(self, value: date | None) -> Cell:
+        if value is None:
+            return Cell()
+        return Cell(f"{value:%d.%m.%Y}" if self.texts.language == "ru" else f"{value:%Y-%m-%d}", f"{value:%Y%m%d}")
+
+    def moment(self, value: datetime | None) -> Cell:
+        """A time of the warehouse, which is UTC."""
+        if value is None:
+            return Cell()
+        return Cell(f"{self.day(value).text} {value:%H:%M} UTC", f"{value:%Y%m%d%H%M%S}")
+
+    def seconds(self, value: float | None) -> Cell:
+        """A duration in seconds as people say it."""
+        if value is None:
+            return Cell()
+        whole = round(value)
+        minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+        if days > 1:
+            text = self.texts("report_days", number=self.texts.number(days))
+        elif hours:
+            text = self.texts("report_hours", hours=hours, minutes=minutes % 60)
+        elif minutes:
+            text = self.texts("report_minutes", minutes=minutes, seconds=whole % 60)
+        else:
+            text = self.texts("report_seconds", seconds=self.texts.number(value, 1 if value < 10 else 0))
+        return Cell(text, f"{value:.3f}")
+
+    def reason(self, row: Values, name: str = "reason") -> Cell:
+        return Cell(row[f"{name}_{self.texts.language}"] or row[name] or "")
+
+    def entity(self, name: str) -> Cell:
+        return Cell(self.texts.known("report_entity", name))
+
+    def typed(self, value: Any) -> Cell:
+        """What people typed, as far as a table has room for it."""
+        text = "" if value is None else str(value)
+        return Cell(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+    def several(self, values: Sequence[Any] | None) -> Cell:
+        return Cell("\n".join(str(value) for value in values or ()))
+
+    def counted(self, counts: Mapping[str, Any]) -> str:
+        """Parts by kind: companies 12, contacts 30."""
+        return ", ".join(
+            f"{self.texts.known('report_entity', entity)} {self.texts.number(int(number))}"
+            for entity, number in counts.items()
+        )
+
+    def cards(self, ids: Sequence[int], urls: Sequence[str]) -> Cell:
+        """Numbers of cards as links to them."""
+        return Cell("", str(ids[0]) if ids else "", [(str(i), url) for i, url in zip(ids, urls, strict=True)])

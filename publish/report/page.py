@@ -1,0 +1,85 @@
+"""The report as a page: how many one can sell to first, then what is to be looked at, then a part for each reader."""
+
+import duckdb
+
+from ingest.warehouse.errors import OperatorError
+from publish.page.content import Page
+from publish.page.selects import Selects, Values
+from publish.page.texts import Texts
+from publish.report.cells import Cells
+from publish.report.director import Director
+from publish.report.operations import Operations
+from publish.report.steward import Steward
+
+_WAITING = ("conflict", "duplicate", "refused", "deleted")
+
+
+def page(connection: duckdb.DuckDBPyConnection, texts: Texts) -> Page:
+    """The report of the warehouse as it is. Raises OperatorError when its models have not been built."""
+    try:
+        return _page(Selects(connection, texts, "report"), Cells(texts))
+    except duckdb.CatalogException:
+        raise OperatorError(
+            "there is nothing to report: the models have not been built, or by an older version",
+            hint="`make full` or `make incremental` first",
+        ) from None
+
+
+def _page(selects: Selects, cells: Cells) -> Page:
+    texts = selects.texts
+    totals = {row["entity"]: row for row in selects.rows("select * from marts.report_totals order by place")}
+    sources = [row["source"] for row in selects.rows("select source from marts.report_freshness order by source")]
+    points = _points(selects)
+    director, steward = Director(selects, cells, sources), Steward(selects, cells, sources)
+    return Page(
+        title=texts("report_title"),
+        verdict=texts(
+            "report_verdict",
+            companies=texts.number(totals["company"]["total_count"]),
+            people=texts.number(totals["contact"]["total_count"]),
+        ),
+        is_good=True,
+        sign="→",
+        points=points,
+        facts=[*(_fact(cells, row) for row in totals.values()), *_last_sent(selects, cells)],
+        sections=[*director.sections(), *steward.sections(), Operations(selects, cells).section()],
+    )
+
+
+def _fact(cells: Cells, total: Values) -> tuple[str, str]:
+    """How many there are now, and how many more or fewer than a month ago."""
+    texts = cells.texts
+    now = texts.number(total["total_count"])
+    if total["earlier_count"] is not None:
+        change = total["total_count"] - total["earlier_count"]
+        signed = f"{'+' if change > 0 else '−' if change < 0 else '±'}{texts.number(abs(change))}"
+        now = texts("report_since", now=now, change=signed, day=cells.day(total["earlier_at"]).text)
+    return texts(f"report_fact_{total['entity']}"), texts(
+        "report_with_cards", told=now, cards=texts.number(total["card_count"])
+    )
+
+
+def _last_sent(selects: Selects, cells: Cells) -> list[tuple[str, str]]:
+    rows = selects.rows(
+        "select max(finished_at) as sent_at from marts.report_runs where status = 'done' having sent_at is not null"
+    )
+    return [(selects.texts("report_fact_sent"), cells.moment(row["sent_at"]).text) for row in rows]
+
+
+def _points(selects: Selects) -> list[tuple[str, str]]:
+    """What is worth a look, and where on the page it is."""
+    texts = selects.texts
+    (buyers,) = selects.rows("select count(*) as number, sum(order_total) as total from marts.report_buyers_not_in_crm")
+    counts = {
+        row["kind"]: row["number"]
+        for row in selects.rows("select kind, count(*) as number from marts.report_waiting group by kind")
+    }
+    failing = selects.rows("select source from marts.report_freshness where failing_since is not null order by source")
+    points = [(texts("report_point_failing", source=row["source"]), "freshness") for row in failing]
+    if buyers["number"]:
+        told = texts("report_point_buyers", number=texts.number(buyers["number"]), total=texts.number(buyers["total"]))
+        points.append((told, "buyers"))
+    points += [
+        (texts(f"report_point_{kind}", number=texts.number(counts[kind])), kind) for kind in _WAITING if kind in counts
+    ]
+    return points
