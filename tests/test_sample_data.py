@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer
 from stdnum.ru import inn as stdnum_inn
 
+from tests.installation import Installation
 from tests.sample_data.embedded import EmbeddedKafka, EmbeddedMysql
 from tests.sample_data.generate import generate
 from tests.sample_data.identifiers import inn_is_valid
@@ -155,6 +156,23 @@ def test_the_embedded_mysql_answers_like_mariadb(sample: Path, mariadb: MariaDB,
             mysql_rows(embedded.url.replace("read-only", "wrong"), "select 1")
         with pytest.raises(pymysql.MySQLError, match="read-only"):
             mysql_rows(embedded.url, "delete from orders")
+
+
+def test_ingest_lands_the_tables_of_the_embedded_mysql_and_what_changed_on_day_two(sample: Path, tmp_path: Path):
+    """The demo reads nothing else: what it cannot answer, the demo cannot show."""
+    with EmbeddedMysql(sample) as embedded:
+        settings = {"SVOD_SHOP_A_URL": embedded.url, "SVOD_SHOP_A_RECONCILE_HOURS": "0", "SVOD_SINCE": "2000-01-01"}
+        svod = Installation(tmp_path / "svod", settings)
+        for day, arguments in enumerate((["--full"], []), 1):
+            ended = svod.tool("ingest", "mysql", *arguments)
+            assert ended.status == 0, ended.output
+            for table in TABLES:
+                newest = f"""select count(distinct (payload ->> '$.id', payload ->> '$.updated_at'))
+                    from raw.shop_a__{table}"""
+                parts = [f"select id, updated_at from '{folder}/shop_a/{table}.parquet'"
+                         for folder in (sample, sample / "day_two")[:day]]  # fmt: skip
+                assert svod.query(newest) == rows(f"select count(*) from ({' union '.join(parts)})"), table
+            embedded.apply(sample, day=2)
 
 
 def by_key(sent: list[tuple[str | None, bytes | None, int]]) -> dict[str | None, list[tuple[bytes | None, int]]]:
