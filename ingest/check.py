@@ -143,6 +143,10 @@ def _registry(settings: RegistrySettings) -> Iterator[Finding]:
             yield Finding("registry file", "ok", f"{file}, {file.stat().st_size / 1e6:,.1f} MB")
         else:
             yield Finding("registry file", "wrong", f"there is no file {file}", "check SVOD_REGISTRY_FILE", 1)
+    if settings.dump:
+        from ingest.registry_dump import dumps_of
+
+        yield from _tried("registry dump", lambda: f"{settings.dump}: {len(dumps_of(settings.dump or ''))} files")
     if settings.token is None:
         told = "SVOD_REGISTRY_TOKEN is not set: companies without a verdict wait"
         yield Finding("registry", "skipped", told)
@@ -151,7 +155,7 @@ def _registry(settings: RegistrySettings) -> Iterator[Finding]:
 
 
 async def _service(settings: RegistrySettings) -> str:
-    from ingest import registry
+    from ingest import registry_service as registry
 
     stamina.set_active(False)  # one try
     token = settings.token.get_secret_value() if settings.token else ""

@@ -176,36 +176,26 @@ def kafka_command(source_name: SourceName = None) -> None:
 
 
 @app.command("registry")
-def registry_command() -> None:
-    """Land the registry's verdicts on the companies the models ask for: the file's, then the service's."""
-    from ingest import registry, registry_file
+def registry_command(
+    dump: Annotated[
+        str | None,
+        typer.Option("--dump", help="Just the tax service's bulk files: a path, a folder or a pattern."),
+    ] = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="With --dump: every company, not only those that the models ask for.")
+    ] = False,
+    is_again: Annotated[bool, typer.Option("--again", help="With --dump: files that were read before, too.")] = False,
+) -> None:
+    """Land the registry's verdicts on the companies the models ask for: of the files, then the service's."""
+    from ingest import registry_command
 
-    logging.getLogger("stamina").setLevel(logging.ERROR)
+    if dump is None and (is_all or is_again):
+        raise OperatorError("--all and --again go with --dump", hint="name the files: --dump PATH", exit_status=2)
     with landing(journal.INGEST_REGISTRY) as work:
-        settings, step = work.settings.registry, work.step
-        if settings.file:
-            with work.going_on():
-                landed = registry_file.land_verdict_file(work.connection, settings.file, step)
-                what = "loaded before, unchanged" if landed is None else f"{landed} new verdicts landed"
-                say(f"{settings.file.name}: {what}")
-        if not settings.token:
-            if not settings.file:
-                step.detail["skipped"] = "SVOD_REGISTRY_TOKEN is not set"
-            say(
-                f"{step.name}: SVOD_REGISTRY_TOKEN is not set, the service is not asked; verdicts held are used, and a "
-                "company without one waits until it is set, or SVOD_REGISTRY_FILE"
-            )
-            return
-        landed_before = step.rows_out
-        with work.going_on():
-            inns = registry.wanted_inns(work.connection, timedelta(days=settings.ttl_days))
-            told = f"{step.name}: "
-            service = registry.Registry(
-                settings.url, settings.token.get_secret_value(), settings.rate, lambda text: say_aside(told + text)
-            )
-            with progress_of("registry", len(inns)) as advance:
-                registry.land_verdicts(work.connection, service, inns, step, advance)
-            say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")
+        if dump is None:
+            registry_command.land_registry(work)
+        else:
+            registry_command.land_dumps(work, dump, is_all=is_all, is_again=is_again)
 
 
 @app.command("backup")
@@ -321,7 +311,7 @@ def status_command() -> None:
     try:
         if note:
             say_aside(note)
-        for table in status_tables(connection, timedelta(days=settings.registry.ttl_days)):
+        for table in status_tables(connection, timedelta(days=settings.registry.ttl_days), settings.registry.rate):
             print_table(*table)
     finally:
         connection.close()

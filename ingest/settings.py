@@ -60,6 +60,7 @@ class RegistrySettings(EnvironmentSettings):
     """Where verdicts on companies come from: SVOD_REGISTRY_…"""
 
     file: Path | None = Field(None, description="a path")
+    dump: str | None = Field(None, description="a path, a folder or a pattern like data/EGRUL_*.zip")
     url: str = Field("https://suggestions.dadata.ru", pattern=r"^https?://\S+$", description="https://host")
     token: SecretStr | None = Field(None, description="the key as its owner's page shows it, without spaces")
     secret: SecretStr | None = None  # DaData's second key: `make check` tells what is left of today

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from ingest import registry
+from ingest.registry_pacing import MARGIN
 
 LAST_STEPS = """
 select step, status, started_at, round(epoch(coalesce(finished_at, started_at) - started_at), 1), rows_in, rows_out,
@@ -34,6 +35,17 @@ where repaired_at is null order by noticed_at, source, place
 DEAD_LETTERS = """
 select source, reason, count(*), max(ingested_at) from raw.dead_letters group by all order by all
 """
+FEW = 100  # answers that tell nothing of a rate
+SPARED = """
+select count(distinct inn_raw) from intermediate.int_companies__validated
+inner join intermediate.int_companies__activity using (record_key)
+where not is_inn_missing and not is_inn_valid and not is_deleted and is_in_period
+"""
+LAST_ASKED = """
+select (detail ->> '$.answered')::bigint, (detail ->> '$.a_second')::double, (detail ->> '$.goes_on_at')::timestamp
+from ops.steps where step = 'ingest registry' and detail ->> '$.answered' is not null
+order by started_at desc limit 1
+"""
 
 
 class StatusTable(NamedTuple):
@@ -44,7 +56,9 @@ class StatusTable(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta) -> Iterator[StatusTable]:
+def status_tables(
+    connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta, registry_rate: float
+) -> Iterator[StatusTable]:
     """All tables of the status, the last one only once the models have been built and the registry was asked."""
     steps = connection.execute(LAST_STEPS).fetchall()
     columns = ["step", "status", "started (UTC)", "seconds", "in", "out", "error"]
@@ -65,11 +79,34 @@ def status_tables(connection: duckdb.DuckDBPyConnection, registry_ttl: timedelta
     refused = connection.execute(DEAD_LETTERS).fetchall()
     title = "Refused input, for the owner of the source (its bytes: `make inspect`, then from raw.dead_letters)"
     yield StatusTable(title, ["source", "reason", "count", "last (UTC)"], refused)
+    yield from registry_tables(connection, registry_ttl, registry_rate)
+
+
+def registry_tables(connection: duckdb.DuckDBPyConnection, ttl: timedelta, rate: float) -> Iterator[StatusTable]:
+    """What waits for the registry, when it will be through with that, and what was not asked in vain; nothing before
+    the models have been built. `rate`: requests a second that are allowed."""
     try:
-        waiting = len(registry.unanswered_inns(connection, registry_ttl))
-    except duckdb.CatalogException:
+        waiting = registry.waiting_inns(connection, ttl)
+        ((spared,),) = connection.execute(SPARED).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
         return
-    yield StatusTable("Waits for the next run", ["what", "count"], [("INNs for a verdict of the registry", waiting)])
+    total = sum(count for _, count in waiting)
+    facts: list[tuple[str, object]] = [("INNs that wait for a verdict of the registry", total)]
+    facts += [(f"  {reason}", count) for reason, count in waiting]
+    if total:
+        facts.append(("  at this rate all are answered", _answered_by(connection, total, rate)))
+    facts.append(("requests saved by the control digits: INNs that cannot be", spared))
+    yield StatusTable("The company registry", ["what", "how many"], facts)
+
+
+def _answered_by(connection: duckdb.DuckDBPyConnection, waiting: int, rate: float) -> str:
+    """In words: by the last run's rate, or by a quota that ended it, so many a day."""
+    answered, a_second, goes_on_at = connection.execute(LAST_ASKED).fetchone() or (0, None, None)
+    if goes_on_at and answered:
+        days = -(-waiting // answered) - 1
+        return f"{goes_on_at + timedelta(days=days):%Y-%m-%d} UTC, {answered} a day, as many as the quota lets"
+    pace = a_second if answered > FEW else rate / MARGIN
+    return f"{timedelta(seconds=round(waiting / pace))} after the next run begins, {pace:.1f} a second"
 
 
 def brief_position(position: str) -> str:

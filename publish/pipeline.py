@@ -1,7 +1,7 @@
 """One cycle of the whole pipeline: the sources, the models with the registry between them, the gate, the portal.
 
 Each step is a program of its own, so that what ends it ends nothing else: a source that is down, a damaged file, a
-registry whose quota is spent fail their step, and everything else goes on to the portal with what there is. Only what
+registry that refuses the key fail their step, and everything else goes on to the portal with what there is. Only what
 the gate says stops the cycle before the portal: the push asks it first, and ops.steps has its answer.
 """
 

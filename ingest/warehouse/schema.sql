@@ -116,6 +116,16 @@ create table if not exists ops.notices (
 comment on table ops.notices is
     'What SVOD_NOTIFY_URL was told of and is not well yet: it is told once, and once when all is well again.';
 
+create table if not exists ops.registry_failures (
+    inn varchar primary key,
+    times integer not null, -- one after another
+    reason varchar not null,
+    failed_at timestamp not null,
+    next_at timestamp not null -- asked for again no sooner
+);
+comment on table ops.registry_failures is
+    'INNs that the registry gave no answer for, until it does: each further time they wait twice as long.';
+
 create table if not exists ops.period (
     starts_on date not null, -- in Moscow
     decided_at timestamp not null

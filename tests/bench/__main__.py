@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality | quota | transfer`: the product at a given scale, stage by stage."""
+"""`python -m tests.bench run | quality | quota | registry | transfer`: the product at a given scale, stage by stage."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tests.bench import peer_dlt
 from tests.bench import quota as first_load
+from tests.bench import registry as registry_load
 from tests.bench import transfer as moving
 from tests.installation import ROOT, Ended, Installation
 from tests.sample_data.generate import TODAY, generate
@@ -223,6 +224,18 @@ def quality(
         if with_splink:
             show_matching(matched_by_both(svod, folder))
     raise typer.Exit(max(statuses))
+
+
+@app.command()
+def registry(
+    inns: Annotated[int, typer.Option(help="How many; 20,000 take eleven and a half minutes at 30 a second.")] = 20_000,
+    rate: Annotated[float, typer.Option(help="Requests a second that the registry allows.")] = 30,
+    latency: Annotated[float, typer.Option(help="Seconds that an answer takes.")] = 0.4,
+) -> None:
+    """How near `ingest registry` comes to the registry's rate, and how often it is refused."""
+    asked = registry_load.ask(FOLDER / "registry", inns, rate, latency)
+    console.print(asked.told)
+    succeeded(asked.ended)
 
 
 @app.command()

@@ -180,7 +180,9 @@ def test_messages_that_retention_removed_fail_the_step_once_and_stay_in_the_stat
     assert "ingest json" in caught.value.hint
     assert shop.positions()[-2:] == ["/0/7", "/0/8"] and shop.ingest() == 0
     assert shop.gaps() == [("shop_b", "/0", 5, 6, "retention passed them")]
-    (table,) = [one for one in status_tables(shop.warehouse, timedelta(30)) if one.title.startswith("Messages lost")]
+    (table,) = [
+        one for one in status_tables(shop.warehouse, timedelta(30), 30) if one.title.startswith("Messages lost")
+    ]
     assert table.rows[0][1:4] == (f"{shop.topic}/0", 5, 6)
 
 

@@ -61,7 +61,7 @@ class RunningRegistry:
 
     `rate` is requests per second above which it answers 429, `latency` seconds an answer takes, `quota` the requests
     it takes before it answers 403. `fail_next(n, status)` makes the next n requests fail. `requests` counts the
-    answers given per INN, `refused` the refusals per status.
+    answers given per INN, `refused` the refusals per status, `connections` the requests per connection.
     """
 
     def __init__(
@@ -76,13 +76,14 @@ class RunningRegistry:
         self.rate, self.latency, self.quota, self.token = rate, latency, quota, token
         self.requests: Counter[str] = Counter()
         self.refused: Counter[int] = Counter()
+        self.connections: Counter[int] = Counter()
         self._verdicts: dict[str, list[dict]] = {}
         self._recent: deque[float] = deque()
         self._failures: deque[int] = deque()
         self.apply(folder, day=1)
         app = Starlette(routes=[Route(PATH, self._answer, methods=["POST"])])
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_keep_alive=75))
         self._thread = threading.Thread(target=lambda: self._server.run(sockets=[self._socket]), daemon=True)
 
     @property
@@ -122,10 +123,11 @@ class RunningRegistry:
     # ----- answering
 
     async def _answer(self, request: Request) -> Response:
+        self.connections[request.client.port] += 1
         if request.headers.get("Authorization") != f"Token {self.token}":
             return self._refuse(401, "Invalid token")
         if self.quota is not None and self.requests.total() >= self.quota:
-            return self._refuse(403, "Daily quota is exceeded")
+            return self._refuse(403, f"Feature 'SUGGESTIONS' disabled for token '{self.token}'")
         now = time.monotonic()
         while self._recent and self._recent[0] <= now - 1:
             self._recent.popleft()

@@ -1,7 +1,8 @@
 -- One row per registration of an INN in the newest answer about it, the text as answered; an INN that the registry does
 -- not know has one row with is_found false. A person who was an entrepreneur twice has two registrations under one INN.
 with answers as (
-    select * from {{ source('registry', 'registry__companies') }} where source_key is not null
+    select * from {{ source('registry', 'registry__companies') }}
+    where source_key is not null and payload ->> '$.extract.type' is null -- those are in stg_registry__extracts
 ),
 
 newest as (
@@ -30,7 +31,7 @@ extracted as materialized ( -- read twice below
                 "name": {"full_with_opf": "VARCHAR", "short_with_opf": "VARCHAR"}, "opf": {"short": "VARCHAR"},
                 "state": {
                     "status": "VARCHAR",
-                    "actuality_date": "BIGINT", "registration_date": "BIGINT", "liquidation_date": "BIGINT"
+                    "actuality_date": "VARCHAR", "registration_date": "VARCHAR", "liquidation_date": "VARCHAR"
                 },
                 "management": {"name": "VARCHAR", "post": "VARCHAR"}, "address": {"value": "VARCHAR"}
             }}]
@@ -62,9 +63,12 @@ from_service as (
         suggested.data.management.post as director_post,
         suggested.data.address.value as legal_address,
         is_found and suggested is not null as is_found,
-        make_timestamp_ms(suggested.data.state.registration_date)::date as registered_on,
-        make_timestamp_ms(suggested.data.state.liquidation_date)::date as liquidated_on,
-        make_timestamp_ms(suggested.data.state.actuality_date)::date as actual_on,
+        {{ day_of_milliseconds('suggested.data.state.registration_date') }} as registered_on,
+        {{ day_of_milliseconds('suggested.data.state.liquidation_date') }} as liquidated_on,
+        {{ day_of_milliseconds('suggested.data.state.actuality_date') }} as actual_on,
+        (suggested.data.state.registration_date is not null and registered_on is null)
+        or (suggested.data.state.liquidation_date is not null and liquidated_on is null)
+        or (suggested.data.state.actuality_date is not null and actual_on is null) as has_date_out_of_range,
         asked_at, source_position, run_id, ingested_at
     from (
         select *, unnest(case when len(suggestions) > 0 then suggestions else [null] end) as suggested
@@ -85,9 +89,12 @@ from_file as (
         verdict.full_name, verdict.short_name, verdict.opf as legal_form, verdict.director_name, verdict.director_post,
         verdict.address as legal_address,
         is_found and coalesce(upper(trim(verdict.status)) not in ('', 'UNKNOWN'), false) as is_found,
-        try_cast(verdict.registration_date as date) as registered_on,
-        try_cast(verdict.liquidation_date as date) as liquidated_on,
-        try_cast(verdict.actuality_date as date) as actual_on,
+        {{ day_in_range('try_cast(verdict.registration_date as date)') }} as registered_on,
+        {{ day_in_range('try_cast(verdict.liquidation_date as date)') }} as liquidated_on,
+        {{ day_in_range('try_cast(verdict.actuality_date as date)') }} as actual_on,
+        (verdict.registration_date is not null and registered_on is null)
+        or (verdict.liquidation_date is not null and liquidated_on is null)
+        or (verdict.actuality_date is not null and actual_on is null) as has_date_out_of_range,
         asked_at, source_position, run_id, ingested_at
     from unpacked
     where verdict is not null
