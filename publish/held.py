@@ -20,20 +20,30 @@ WAITS = "(isinf(next_at) or (next_at > $now and last_at <= $now))"
 
 
 class Held:
-    """Reads the tables of schema `sync`, or of another that has some of them, for one portal, `host` or `host:port`.
+    """Reads the tables of schema `sync`, or of another that has some of them, for one portal, `host` or `host:port`;
+    `source` is the portal that its rows came from, in a schema whose rows have one.
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
-    connection, without their portal, none of a table that the schema has not; `portal_held` is the ledger without what
+    connection, without their portals, none of a table that the schema has not; `portal_held` is the ledger without what
     somebody deleted there. Rows of a warehouse from before the portal was kept belong to the first portal that turns
     out to hold them: `claim`.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync") -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync", source: str | None = None
+    ) -> None:
         self.connection, self.portal, self.schema, self._tables = connection, portal, schema, TABLES_OF[schema]
-        name = portal.replace("'", "''")
+        owner = {"portal": portal} if source is None else {"portal": portal, "source_portal": source}
+        texts = {column: "'" + name.replace("'", "''") + "'" for column, name in owner.items()}
+        self._owner, self._owner_texts = ", ".join(owner), ", ".join(texts.values())
+        self.ours = " and ".join(f"{column} = {text}" for column, text in texts.items())  # the condition of its rows
         for table in TABLES_OF["sync"]:
-            rows = f"{schema}.{table} where portal = '{name}'" if table in self._tables else f"sync.{table} where false"
-            connection.execute(f"create or replace temp view portal_{table} as select * exclude (portal) from {rows}")
+            is_there = table in self._tables
+            rows = f"{schema}.{table} where {self.ours}" if is_there else f"sync.{table} where false"
+            columns = self._owner if is_there else "portal"
+            connection.execute(
+                f"create or replace temp view portal_{table} as select * exclude ({columns}) from {rows}"
+            )
         connection.execute(
             """create or replace temp view portal_held as
                select * from portal_ledger anti join portal_deletions using (entity, origin_id)"""
@@ -43,8 +53,7 @@ class Held:
         """Creates of unknown outcome."""
         rows = self.connection.execute(
             f"""select entity, origin_id, wanted::varchar, owner_id, links from {self.schema}.intents
-               where portal = ? order by entity, origin_id""",
-            [self.portal],
+               where {self.ours} order by entity, origin_id"""
         ).fetchall()
         return [Intent(entity, key, wanted, owner_id, tuple(links)) for entity, key, wanted, owner_id, links in rows]
 
@@ -52,7 +61,7 @@ class Held:
         """Portal ids of parts by origin id; parts that the portal does not hold are missing."""
         return self._by_key(
             f"""select origin_id, bitrix_id from {self.schema}.ledger
-               where portal = ? and entity = ? and origin_id in (select unnest(?))""",
+               where {self.ours} and entity = ? and origin_id in (select unnest(?))""",
             entity,
             list(origin_ids),
         )
@@ -61,7 +70,7 @@ class Held:
         """Origin ids of parts by portal id."""
         return self._by_key(
             f"""select bitrix_id, origin_id from {self.schema}.ledger
-               where portal = ? and entity = ? and bitrix_id in (select unnest(?))""",
+               where {self.ours} and entity = ? and bitrix_id in (select unnest(?))""",
             entity,
             list(bitrix_ids),
         )
@@ -69,19 +78,19 @@ class Held:
     def deleted(self) -> dict[str, set[str]]:
         """Origin ids of the parts that somebody deleted in the portal, by entity."""
         deleted = self._by_key(
-            f"select entity, list(origin_id) from {self.schema}.deletions where portal = ? group by 1"
+            f"select entity, list(origin_id) from {self.schema}.deletions where {self.ours} group by 1"
         )
         return {entity: set(origin_ids) for entity, origin_ids in deleted.items()}
 
     def is_any_wanted_again(self) -> bool:
         """Whether an operator asked for a part that somebody deleted in the portal."""
-        sql = f"select 1 from {self.schema}.deletions where portal = ? and is_wanted_again limit 1"
-        return self.connection.execute(sql, [self.portal]).fetchone() is not None
+        sql = f"select 1 from {self.schema}.deletions where {self.ours} and is_wanted_again limit 1"
+        return self.connection.execute(sql).fetchone() is not None
 
     def newest_ids(self) -> dict[str, int]:
         """The highest portal id that the ledger holds, by entity."""
         return self._by_key(
-            f"select entity, coalesce(max(bitrix_id), 0) from {self.schema}.ledger where portal = ? group by entity"
+            f"select entity, coalesce(max(bitrix_id), 0) from {self.schema}.ledger where {self.ours} group by entity"
         )
 
     def versions(self, entity: str, origin_ids: Iterable[str]) -> dict[str, list[str]]:
@@ -90,7 +99,7 @@ class Held:
         return self._by_key(
             f"""with versions as (
                    select origin_id, sent_at, unnest([sent, sent_before]) as sent, unnest([1, 0]) as place
-                   from {self.schema}.history where portal = ? and entity = ? and action in ('update', 'lost')
+                   from {self.schema}.history where {self.ours} and entity = ? and action in ('update', 'lost')
                        and origin_id in (select unnest(?))
                )
                select origin_id, list(sent::varchar order by sent_at desc, place desc)
@@ -103,31 +112,29 @@ class Held:
         """What may have been sent of parts, as JSON texts, the newest first."""
         return self._by_key(
             f"""select origin_id, list(sent::varchar order by sent_at desc) from {self.schema}.updates_under_way
-               where portal = ? and entity = ? and origin_id in (select unnest(?)) group by 1""",
+               where {self.ours} and entity = ? and origin_id in (select unnest(?)) group by 1""",
             entity,
             list(origin_ids),
         )
 
     def published(self) -> dict[str, int]:
         """How many parts the portal holds of ours, by entity."""
-        return self._by_key(f"select entity, count(*) from {self.schema}.ledger where portal = ? group by all")
+        return self._by_key(f"select entity, count(*) from {self.schema}.ledger where {self.ours} group by all")
 
     def dead_letters(self, since: datetime | None = None) -> int:
         """How many dead letters will be tried again; of these, those that were refused since then or are due."""
         row = self.connection.execute(
-            f"""select count(*) from {self.schema}.dead_letters where portal = $portal and not isinf(next_at)
+            f"""select count(*) from {self.schema}.dead_letters where {self.ours} and not isinf(next_at)
                and ($since is null or last_at >= $since or not {WAITS})""",
-            {"portal": self.portal, "since": since, "now": utc_now()},
+            {"since": since, "now": utc_now()},
         ).fetchone()
         return int(row[0]) if row else 0
 
     def count(self, table: str) -> int:
         """Rows of one of `TABLES` for this portal."""
-        row = self.connection.execute(
-            f"select count(*) from {self.schema}.{table} where portal = ?", [self.portal]
-        ).fetchone()
+        row = self.connection.execute(f"select count(*) from {self.schema}.{table} where {self.ours}").fetchone()
         return int(row[0]) if row else 0
 
     def _by_key(self, sql: str, *parameters: Any) -> dict[Any, Any]:
-        """The two columns of a select whose first parameter is the portal, as a dict."""
-        return dict(self.connection.execute(sql, [self.portal, *parameters]).fetchall())
+        """The two columns of a select, as a dict."""
+        return dict(self.connection.execute(sql, list(parameters)).fetchall())

@@ -22,8 +22,10 @@ class Ledger(Held):
     """Writes what `Held` reads. `push` is the number that the portal's mark has while this push goes on, `listed` are
     the duplicates that it has found."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync") -> None:
-        super().__init__(connection, portal, schema)
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync", source: str | None = None
+    ) -> None:
+        super().__init__(connection, portal, schema, source)
         self.push = 0
         self.listed: set[Key] = set()
         self._run_id = current_run_id()
@@ -65,7 +67,7 @@ class Ledger(Held):
             self._insert(
                 "ledger",
                 [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now, now) for e in entries],
-                """on conflict (portal, entity, origin_id) do update set bitrix_id = excluded.bitrix_id,
+                f"""on conflict ({self._owner}, entity, origin_id) do update set bitrix_id = excluded.bitrix_id,
                    sent = excluded.sent, wanted = excluded.wanted, is_adopted = is_adopted or excluded.is_adopted,
                    synced_at = excluded.synced_at""",
             )
@@ -86,7 +88,7 @@ class Ledger(Held):
                     (c.entity, c.origin_id, c.field, c.bitrix_id, c.last_sent, c.in_portal, c.wanted, now)
                     for c in conflicts
                 ],
-                """on conflict (portal, entity, origin_id, field) do update set bitrix_id = excluded.bitrix_id,
+                f"""on conflict ({self._owner}, entity, origin_id, field) do update set bitrix_id = excluded.bitrix_id,
                    last_sent = excluded.last_sent, in_portal = excluded.in_portal, wanted = excluded.wanted,
                    noticed_at = excluded.noticed_at""",
             )
@@ -97,8 +99,8 @@ class Ledger(Held):
         never = "{" + ", ".join(f'"{name}": null' for name in names) + "}"  # a null takes a key out of what it patches
         row = self.connection.execute(
             f"""update {self.schema}.ledger set sent = json_merge_patch(sent, ?), wanted = json_merge_patch(wanted, ?)
-                where portal = ? and entity = ? and ({of_any})""",
-            [never, never, self.portal, entity, *names, *names],
+                where {self.ours} and entity = ? and ({of_any})""",
+            [never, never, entity, *names, *names],
         ).fetchone()
         return int(row[0]) if row else 0
 
@@ -110,14 +112,14 @@ class Ledger(Held):
         with transaction(self.connection):
             if all_of:
                 self.connection.execute(
-                    f"""delete from {self.schema}.adoption_duplicates where portal = ? and entity = ?
+                    f"""delete from {self.schema}.adoption_duplicates where {self.ours} and entity = ?
                            and origin_id not in (select unnest(?::varchar[]))""",
-                    [self.portal, all_of, [*(listed.origin_id for listed in duplicates), *but]],
+                    [all_of, [*(listed.origin_id for listed in duplicates), *but]],
                 )
             self._insert(
                 "adoption_duplicates",
                 [(d.entity, d.origin_id, d.found_by, d.bitrix_ids, now) for d in duplicates],
-                """on conflict (portal, entity, origin_id) do update set found_by = excluded.found_by,
+                f"""on conflict ({self._owner}, entity, origin_id) do update set found_by = excluded.found_by,
                    bitrix_ids = excluded.bitrix_ids, noticed_at = excluded.noticed_at""",
             )
 
@@ -128,7 +130,7 @@ class Ledger(Held):
             self._insert(
                 "deletions",
                 [(*key, bitrix_id, now, False) for key, bitrix_id in deleted.items()],
-                "on conflict (portal, entity, origin_id) do nothing",
+                f"on conflict ({self._owner}, entity, origin_id) do nothing",
             )
 
     def take_off(self, table: str, keys: Sequence[Key]) -> None:
@@ -153,23 +155,22 @@ class Ledger(Held):
         with transaction(self.connection):
             self.connection.execute(
                 f"""insert into {self.schema}.history
-                    select portal, entity, origin_id, 'lost', sent, null, ?, ?, ?
+                    select {self._owner}, entity, origin_id, 'lost', sent, null, ?, ?, ?
                     from {self.schema}.ledger semi join {lines} using (entity, origin_id)
-                    where portal = ? and sent::varchar != '{{}}'""",
-                [self.push, self._run_id, utc_now(), self.portal],
+                    where {self.ours} and sent::varchar != '{{}}'""",
+                [self.push, self._run_id, utc_now()],
             )
             for table in {"ledger", "dead_letters", "conflicts"}.intersection(self._tables):
                 self.connection.execute(
                     f"""delete from {self.schema}.{table} as line using {lines} as gone
-                        where line.portal = ? and line.entity = gone.entity and line.origin_id = gone.origin_id""",
-                    [self.portal],
+                        where {self.ours} and line.entity = gone.entity and line.origin_id = gone.origin_id"""
                 )
             for detail, owner in owners.items():
                 self.connection.execute(
-                    f"""delete from {self.schema}.intents where portal = $portal and entity = $detail and not exists (
-                           from {self.schema}.ledger as line where line.portal = $portal and line.entity = $owner
+                    f"""delete from {self.schema}.intents where {self.ours} and entity = $detail and not exists (
+                           from portal_ledger as line where line.entity = $owner
                                and line.origin_id = intents.origin_id and line.bitrix_id = intents.owner_id)""",
-                    {"portal": self.portal, "detail": detail, "owner": owner},
+                    {"detail": detail, "owner": owner},
                 )
 
     def decide_anew(self, part: Part, since: int) -> None:
@@ -184,7 +185,7 @@ class Ledger(Held):
             state = f"""json_merge_patch({anew}, '{{"{part.departed.state_field}": null}}')"""
             anew = f"if(origin_id in (select {part.key} from {part.mart}), {anew}, {state})"
         self.connection.execute(
-            f"""update {self.schema}.ledger set wanted = {anew} where portal = $portal and entity = $entity and (
+            f"""update {self.schema}.ledger set wanted = {anew} where {self.ours} and entity = $entity and (
                     origin_id in (
                         select origin_id from portal_history
                         where entity = $entity and action = 'update' and push >= $since
@@ -192,7 +193,7 @@ class Ledger(Held):
                     or synced_at > coalesce((
                         select max(sent_at) from portal_history where push > 0 and push < $since), '-infinity')
                 )""",
-            {"portal": self.portal, "entity": part.entity, "since": since},
+            {"entity": part.entity, "since": since},
         )
 
     def _remember(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
@@ -214,7 +215,7 @@ class Ledger(Held):
             columns = [list(column) for column in zip(*rows, strict=True)]
             marks = ", ".join("unnest(?)" for _ in columns)
             self.connection.execute(
-                f"insert into {self.schema}.{table} select ?, {marks} {conflict}", [self.portal, *columns]
+                f"insert into {self.schema}.{table} select {self._owner_texts}, {marks} {conflict}", columns
             )
 
     def _delete(self, table: str, keys: Sequence[Key]) -> None:
@@ -223,8 +224,8 @@ class Ledger(Held):
             self.connection.execute(
                 f"""delete from {self.schema}.{table} as line
                     using (select unnest(?) as entity, unnest(?) as origin_id) as done
-                    where line.portal = ? and line.entity = done.entity and line.origin_id = done.origin_id""",
-                [entities, origins, self.portal],
+                    where {self.ours} and line.entity = done.entity and line.origin_id = done.origin_id""",
+                [entities, origins],
             )
 
     def _refuse(self, refused: Sequence[Refusal]) -> None:
@@ -232,13 +233,13 @@ class Ledger(Held):
         self._insert(
             "dead_letters",
             [(r.entity, r.origin_id, r.error, r.description, 1, now, now, r.wanted) for r in refused],
-            """on conflict (portal, entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
+            f"""on conflict ({self._owner}, entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
                error_description = excluded.error_description, attempts = attempts + 1, last_at = excluded.last_at""",
         )
         if refused:
             delays = ", ".join(str(minutes) for minutes in _DELAYS_MINUTES)
             self.connection.execute(
                 f"""update {self.schema}.dead_letters set next_at = last_at + to_minutes(
-                        [{delays}][least(attempts, {len(_DELAYS_MINUTES)})]) where last_at = ? and portal = ?""",
-                [now, self.portal],
+                        [{delays}][least(attempts, {len(_DELAYS_MINUTES)})]) where last_at = ? and {self.ours}""",
+                [now],
             )

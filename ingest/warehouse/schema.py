@@ -7,22 +7,7 @@ import duckdb
 
 from ingest.warehouse.source_names import add_source_names
 
-_LIKE = re.compile(r"^create table if not exists (\w+\.\w+) like (\w+\.\w+);$", re.MULTILINE)
-
-
-def _spelled_out(schema: str) -> str:
-    """The schema with each `create table … like …;` as the declaration of that other table says, which DuckDB has no
-    word for."""
-
-    def like(match: re.Match[str]) -> str:
-        begin = schema.index(f"create table if not exists {match[2]} (")
-        declaration = schema[begin : schema.index("\n);", begin) + 3]
-        return declaration.replace(match[2], match[1], 1)
-
-    return _LIKE.sub(like, schema)
-
-
-SCHEMA = _spelled_out((files("ingest.warehouse") / "schema.sql").read_text(encoding="utf-8"))
+SCHEMA = (files("ingest.warehouse") / "schema.sql").read_text(encoding="utf-8")
 ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: name then -> name now
     "ledger": "ledger",
     "intents": "intents",
@@ -30,6 +15,13 @@ ONE_PORTAL_TABLES = {  # from before a warehouse could serve several portals: na
     "conflicts": "conflicts",
     "adoption_doubles": "adoption_duplicates",
 }
+SOURCE_TABLES = ("ledger", "intents", "dead_letters", "history")  # of schema transfer, whose rows name their cloud now
+# The cloud that a row of before is of: the one that its box was given for, else any that is known of it.
+_SOURCE = """coalesce(
+    (select source_portal from transfer.boxes as box where box.portal = line.portal and source_portal is not null
+        order by baseline_at desc nulls last limit 1),
+    (select source_portal from transfer.id_map where starts_with(target, line.portal || '#') limit 1),
+    (select portal from ops.snapshots where source = 'cloud' order by snapshot_id desc limit 1), '')"""
 TABLES = set(re.findall(r"create table if not exists (\w+\.\w+)", SCHEMA))
 ADDED_COLUMNS = set(re.findall(r"alter table (\w+\.\w+) add column if not exists (\w+)", SCHEMA))
 
@@ -40,27 +32,37 @@ def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
         "select schema_name || '.' || table_name, column_name from duckdb_columns() where not internal"
     ).fetchall()
     has_portal = {table for table, column in columns if column == "portal"}
+    has_source = {table for table, column in columns if column == "source_portal"}
     return (
         {table for table, _ in columns} >= TABLES
         and {*columns} >= ADDED_COLUMNS
         and has_portal >= {f"sync.{name}" for name in ONE_PORTAL_TABLES.values()}
+        and has_source >= {f"transfer.{name}" for name in SOURCE_TABLES}
     )
 
 
 def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing, in one transaction.
 
-    Rows of sync tables from before these had a column `portal` are kept under the portal '' until a push claims them.
+    Rows of sync tables from before these had a column `portal` are kept under the portal '' until a push claims them;
+    those of transfer tables from before they had a column `source_portal` are of the cloud that their box was given for.
     """
     connection.begin()
     try:
-        outdated = _set_one_portal_tables_aside(connection)
+        outdated = _set_aside(connection, "sync", "portal", ONE_PORTAL_TABLES)
+        of_no_cloud = _set_aside(connection, "transfer", "source_portal", {name: name for name in SOURCE_TABLES})
         connection.execute(SCHEMA)
         for old_name, new_name in outdated.items():
             connection.execute(
                 f"insert into sync.{new_name} by name select '' as portal, * from sync.outdated_{old_name}"
             )
             connection.execute(f"drop table sync.outdated_{old_name}")
+        for name in of_no_cloud:
+            connection.execute(
+                f"""insert into transfer.{name} by name
+                    select {_SOURCE} as source_portal, line.* from transfer.outdated_{name} as line"""
+            )
+            connection.execute(f"drop table transfer.outdated_{name}")
         add_source_names(connection)
     except BaseException:
         connection.rollback()
@@ -68,17 +70,20 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
     connection.commit()
 
 
-def _set_one_portal_tables_aside(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Move the sync tables that have no column `portal` to outdated_<name>; answer their names then and now.
+def _set_aside(
+    connection: duckdb.DuckDBPyConnection, schema: str, column: str, names_now: dict[str, str]
+) -> dict[str, str]:
+    """Move those tables of a schema that lack a column to outdated_<name>; answer their names then and now.
 
     Copied, for a table that somebody made an index on cannot be renamed.
     """
     names = connection.execute(
-        """select table_name from duckdb_columns() where schema_name = 'sync' and database_name = current_database()
-           group by table_name having not bool_or(column_name = 'portal')"""
+        """select table_name from duckdb_columns() where schema_name = ? and database_name = current_database()
+           group by table_name having not bool_or(column_name = ?)""",
+        [schema, column],
     ).fetchall()
-    outdated = {name: ONE_PORTAL_TABLES[name] for (name,) in names if name in ONE_PORTAL_TABLES}
+    outdated = {name: names_now[name] for (name,) in names if name in names_now}
     for old_name in outdated:
-        connection.execute(f"create table sync.outdated_{old_name} as from sync.{old_name}")
-        connection.execute(f"drop table sync.{old_name}")
+        connection.execute(f"create table {schema}.outdated_{old_name} as from {schema}.{old_name}")
+        connection.execute(f"drop table {schema}.{old_name}")
     return outdated

@@ -397,19 +397,62 @@ create table if not exists transfer.parts (
 comment on table transfer.parts is
     'Parts of the backup of a cloud portal: what was fetched and proven of each, and what it took.';
 
-create table if not exists transfer.ledger like sync.ledger;
+create table if not exists transfer.ledger (
+    portal varchar not null, -- host[:port] of the box's webhook
+    source_portal varchar not null, -- host[:port] of the portal that the records come from
+    entity varchar not null,
+    origin_id varchar not null,
+    bitrix_id bigint,
+    sent json not null,
+    wanted json not null,
+    is_adopted boolean not null,
+    synced_at timestamp not null,
+    primary key (portal, source_portal, entity, origin_id)
+);
 alter table transfer.ledger add column if not exists known_since timestamp; -- null: from before it was kept
 comment on table transfer.ledger is
     'Records that a move has created, changed or deleted in a box: ids of those that it made there; of what was dealt with a digest, no value of a person.';
 
-create table if not exists transfer.intents like sync.intents;
+create table if not exists transfer.intents (
+    portal varchar not null, -- host[:port] of the box's webhook
+    source_portal varchar not null, -- host[:port] of the portal that the records come from
+    entity varchar not null,
+    origin_id varchar not null,
+    owner_id bigint,
+    wanted json not null,
+    links varchar[],
+    intended_at timestamp not null
+);
 comment on table transfer.intents is 'Creates of a move whose answer has not been seen yet.';
 
-create table if not exists transfer.dead_letters like sync.dead_letters;
+create table if not exists transfer.dead_letters (
+    portal varchar not null, -- host[:port] of the box's webhook
+    source_portal varchar not null, -- host[:port] of the portal that the records come from
+    entity varchar not null,
+    origin_id varchar not null,
+    error varchar not null,
+    error_description varchar not null,
+    attempts integer not null,
+    last_at timestamp not null,
+    next_at timestamp not null,
+    wanted json not null,
+    primary key (portal, source_portal, entity, origin_id)
+);
 comment on table transfer.dead_letters is
     'What a box refused of a move, or what points to a record that is not there; tried again at next_at, or at once when the record changes.';
 
-create table if not exists transfer.history like sync.history;
+create table if not exists transfer.history (
+    portal varchar not null, -- host[:port] of the box's webhook
+    source_portal varchar not null, -- host[:port] of the portal that the records come from
+    entity varchar not null,
+    origin_id varchar not null,
+    action varchar not null, -- update, remove, lost (with an older copy of the portal)
+    sent_before json,
+    sent json,
+    push bigint not null, -- the number of the portal's mark in that push, 0 where there is none
+    run_id varchar not null,
+    sent_at timestamp not null
+);
 comment on table transfer.history is 'Records that a move changed or took away.';
 
 create table if not exists transfer.id_map (

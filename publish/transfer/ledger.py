@@ -28,11 +28,12 @@ class Line(NamedTuple):
 
 
 class TransferLedger(Ledger):
-    """The ledger of one box. `cloud` is the portal that the records come from; the map of ids is kept as soon as the
-    box's `mark` is known: of a box put in the place of another it says nothing."""
+    """The ledger of one box and of one cloud, which is the portal that the records come from: two clouds have the same
+    numbers for other records. The map of ids is kept as soon as the box's `mark` is known: of a box put in the place of
+    another it says nothing."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, portal: str, cloud: str) -> None:
-        super().__init__(connection, portal, "transfer")
+        super().__init__(connection, portal, "transfer", cloud)
         self.cloud = cloud
         self._mark = ""
 
@@ -50,16 +51,16 @@ class TransferLedger(Ledger):
             self.connection.execute(
                 """delete from transfer.id_map as known
                     where target = ? and source_portal = ? and proof = 'created_by_us' and not exists (
-                        from transfer.ledger as line where line.portal = ? and line.entity = known.entity
+                        from portal_ledger as line where line.entity = known.entity
                             and line.origin_id = known.source_id and line.bitrix_id = known.target_id)""",
-                [self.target, self.cloud, self.portal],
+                [self.target, self.cloud],
             )
             self.connection.execute(
                 """insert into transfer.id_map
                     select ?, ?, line.entity, line.origin_id, line.bitrix_id, 'created_by_us', ?
-                    from transfer.ledger as line where line.portal = ?
-                        and line.bitrix_id is not null and line.entity <> ? on conflict do nothing""",
-                [self.target, self.cloud, utc_now(), self.portal, UNDATED],
+                    from portal_ledger as line
+                    where line.bitrix_id is not null and line.entity <> ? on conflict do nothing""",
+                [self.target, self.cloud, utc_now(), UNDATED],
             )
 
     def forget_since(self, at: datetime) -> int:
@@ -81,9 +82,9 @@ class TransferLedger(Ledger):
         ((number,),) = self.connection.execute("select count(*) from lost").fetchall()
         self.drop("lost", {})
         self.connection.execute(
-            """update transfer.ledger set wanted = '{}'
-                where portal = ? and synced_at >= ? and entity in (select unnest(?))""",
-            [self.portal, at, list(HANGING)],
+            f"""update transfer.ledger set wanted = '{{}}'
+                where {self.ours} and synced_at >= ? and entity in (select unnest(?))""",
+            [at, list(HANGING)],
         )
         self.marked(self._mark)
         return int(number)
@@ -108,9 +109,9 @@ class TransferLedger(Ledger):
         """A push has ended that was planned from a reading of the box of after it was found that something may be
         missing here: nothing is."""
         self.connection.execute(
-            """delete from transfer.ledger where portal = ? and entity = ? and synced_at < (
+            f"""delete from transfer.ledger where {self.ours} and entity = ? and synced_at < (
                 select max(started_at) from ops.snapshots where source = 'box' and completed_at is not null)""",
-            [self.portal, MISSED],
+            [MISSED],
         )
 
     def lines(self, entity: str, source_ids: Sequence[str]) -> dict[str, Line]:

@@ -175,10 +175,10 @@ class Work:
     def drop_letters(self) -> None:
         """Let dead letters leave of records of which nothing is wanted any more, such as one deleted in the cloud."""
         self.connection.execute(
-            f"""delete from transfer.dead_letters as letter where portal = ? and entity in (select unnest(?))
+            f"""delete from transfer.dead_letters as letter where {self.ledger.ours} and entity in (select unnest(?))
                 and not exists (from {MART} as asked where asked.entity = letter.entity
                     and asked.source_id = letter.origin_id and asked.action <> 'none')""",
-            [self.ledger.portal, list(MOVED)],
+            [list(MOVED)],
         )
 
     def is_any(self) -> bool:
@@ -286,11 +286,11 @@ def ids_of(ledger: Held, references: Iterable[Reference]) -> dict[Reference, int
 
 
 def known_targets(ledger: Held, entity: str, ids: Iterable[int]) -> set[int]:
-    """Those of some ids of the box that stand for a record already."""
+    """Those of some ids of the box that stand for a record already, whichever portal that came from."""
     rows = ledger.connection.execute(
         f"""select unnest(?::bigint[]) as target_id intersect (
-                select bitrix_id from portal_ledger where entity in (select unnest(?))
+                select bitrix_id from transfer.ledger where portal = ? and entity in (select unnest(?))
                 union all select target_id from {MART} where entity = ?)""",
-        [list(ids), [entity, ACTIVITY_COMMENT, NAMES] if entity == COMMENT.entity else [entity], entity],
+        [list(ids), ledger.portal, [entity, ACTIVITY_COMMENT, NAMES] if entity == COMMENT.entity else [entity], entity],
     ).fetchall()
     return {target for (target,) in rows}

@@ -58,6 +58,10 @@ class Stage:
         self._step.rows_out = sum(sum(found.values()) for found in self.found)
         journal.update(connection, self._step)
 
+    def ledger(self, connection: duckdb.DuckDBPyConnection) -> TransferLedger:
+        """What the move has written down of this box."""
+        return TransferLedger(connection, self.portal, self.settings.cloud)
+
     # Steps of a pass --------------------------------------------------------------------------------------------------
 
     def land(self, portal: str = "", label: str = "", *, anew: bool = False) -> None:
@@ -118,7 +122,7 @@ class Stage:
             self.build()
         with opened(self.settings.warehouse) as connection:
             result = verdict.read(connection)
-            ledger = TransferLedger(connection, self.portal, self.settings.cloud)
+            ledger = self.ledger(connection)
             ledger.take_off("dead_letters", no_longer_wanted(ledger))
             set_aside = ledger.dead_letters()
         for line in result.lines:
@@ -251,7 +255,8 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
         began_at = under_way.steps.time()
         with opened(settings.warehouse) as connection:
             connection.execute(  # whoever waits for the end does not wait for the next try of what was refused
-                "update transfer.dead_letters set next_at = ? where portal = ?", [journal.utc_now(), under_way.portal]
+                f"update transfer.dead_letters set next_at = ? where {under_way.ledger(connection).ours}",
+                [journal.utc_now()],
             )
             to_do = planned_so_far(connection, settings, under_way.portal)
             expected = None if to_do is None else forecast.standstill(connection, to_do)

@@ -123,6 +123,46 @@ def test_a_warehouse_of_an_older_version_is_brought_up_to_date_to_be_read(older_
     connection.close()
 
 
+ONE_CLOUD = """
+create schema transfer;
+create table transfer.ledger (
+    portal varchar not null, entity varchar not null, origin_id varchar not null, bitrix_id bigint, sent json not null,
+    wanted json not null, is_adopted boolean not null, synced_at timestamp not null,
+    primary key (portal, entity, origin_id)
+);
+create table transfer.id_map (
+    target varchar not null, source_portal varchar not null, entity varchar not null, source_id varchar not null,
+    target_id bigint not null, proof varchar not null, proven_at timestamp not null,
+    primary key (target, source_portal, entity, source_id)
+);
+create table transfer.boxes (
+    portal varchar not null, mark varchar not null, source_portal varchar, baseline_snapshot bigint,
+    baseline_at timestamp, automation_off_at timestamp, primary key (portal, mark)
+);
+insert into transfer.ledger values ('box.test', 'lead', '5', 7, '{"created":true}', '{}', false, '2026-01-01');
+insert into transfer.ledger values ('older.test', 'lead', '6', 8, '{}', '{}', false, '2026-01-01');
+insert into transfer.ledger values ('oldest.test', 'lead', '7', 9, '{}', '{}', false, '2026-01-01');
+insert into transfer.boxes values ('box.test', 'mark', 'cloud.test', null, '2026-01-01', null);
+insert into transfer.id_map values ('older.test#mark', 'other.test', 'lead', '6', 8, 'created_by_us', '2026-01-01');
+"""
+
+
+def test_a_ledger_of_a_move_from_before_it_knew_clouds_is_of_the_one_its_box_was_given_for(tmp_path):
+    path = tmp_path / "older.duckdb"
+    with duckdb.connect(str(path), config={"storage_compatibility_version": "v1.4.0"}) as connection:
+        connection.execute(ONE_CLOUD)
+    for _ in range(2):
+        with open_warehouse(path) as connection:
+            lines = "select portal, source_portal, origin_id, bitrix_id, sent::varchar from transfer.ledger order by 3"
+            assert connection.execute(lines).fetchall() == [
+                ("box.test", "cloud.test", "5", 7, '{"created":true}'),
+                ("older.test", "other.test", "6", 8, "{}"),
+                ("oldest.test", "", "7", 9, "{}"),
+            ]
+            names = connection.execute("select table_name from duckdb_tables() where schema_name = 'transfer'")
+            assert not [name for (name,) in names.fetchall() if name.startswith("outdated_")]
+
+
 def test_every_table_says_what_it_is(warehouse):
     undescribed = warehouse.execute("select table_name from duckdb_tables() where comment is null").fetchall()
     assert undescribed == []

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ class Mover:
     connection: duckdb.DuckDBPyConnection
     box: WatchedSandbox
     folder: Path
-    settings: dict[str, Any] = field(default_factory=dict)
+    cloud: str = CLOUD
 
     @property
     def portal(self) -> Portal:
@@ -185,7 +185,7 @@ class Mover:
     async def _push(self, settings: Settings, word: Word) -> Result:
         webhook, name = settings.box()
         async with Client(SecretStr(webhook.get_secret_value()), Pace(0, 50, 0)) as client:
-            ledger = TransferLedger(self.connection, name, CLOUD)
+            ledger = TransferLedger(self.connection, name, self.cloud)
             return await push(ledger, client, settings, self.dates, Silent(), word)
 
     def wants(self, entity: str, source_id: object, fields: dict[str, Any] | None = None, **more: Any) -> None:

@@ -231,3 +231,26 @@ def test_another_warehouse_goes_on_in_the_box_when_somebody_says_so_and_makes_no
         assert "`publish transfer push --take-over`" in refused.value.hint
         other.push(Word(automation_is_off=True, takes_over=True))
     assert {name: held(mover.portal)[name] for name in counts_of(1)} == counts_of(1)
+
+
+def test_two_clouds_with_the_same_numbers_move_into_one_box_and_share_nothing(mover):
+    fill(mover.connection, 1)
+    mover.push()
+    first = dict(mover.sql("select entity || source_id, target_id from transfer.id_map"))
+    mover.cloud = "other.test"
+    assert mover.push().dead_letters == 0
+    assert {name: held(mover.portal)[name] for name in counts_of(1)} == counts_of(2)
+    second = dict(
+        mover.sql("select entity || source_id, target_id from transfer.id_map where source_portal = 'other.test'")
+    )
+    assert first.keys() == second.keys()
+    assert not [key for key, target in first.items() if second[key] == target]
+    owners = [(row["ENTITY_ID"], row["RQ_INN"]) for row in mover.portal.requisites()]
+    assert {owner for owner, _ in owners} == {first["company1000"], second["company1000"]}
+    marks = [card["UF_CRM_SVOD_SOURCE"] for card in mover.portal.items("company")]
+    assert marks == [f"{CLOUD}:1000", "other.test:1000"]
+    mover.portal.clear_log()
+    for cloud in (CLOUD, "other.test"):
+        mover.cloud = cloud
+        mover.push()
+    assert mover.portal.writes() == {}

@@ -98,7 +98,7 @@ class Played:
             if status == 4:
                 connection.execute(
                     """insert into transfer.dead_letters
-                       select 'box.test', entity, source_id, 'MISSING_REFERENCE', '', 1, now()::timestamp,
+                       select 'box.test', 'cloud.test', entity, source_id, 'MISSING_REFERENCE', '', 1, now()::timestamp,
                            '2100-01-01', '{}'
                        from marts.transfer_records on conflict do nothing"""
                 )
@@ -377,7 +377,7 @@ def test_a_letter_of_a_record_that_nobody_wants_any_more_is_dropped_and_the_othe
     connection = open_warehouse(settings.warehouse)
     connection.execute(
         """insert into transfer.dead_letters
-           values ('box.test', 'lead', '999', 'REFUSED', '', 3, now()::timestamp, '2100-01-01', '{}')"""
+           values ('box.test', 'cloud.test', 'lead', '999', 'REFUSED', '', 3, now()::timestamp, '2100-01-01', '{}')"""
     )
     connection.close()
     stages.final(settings, "frozen", WORD, played)

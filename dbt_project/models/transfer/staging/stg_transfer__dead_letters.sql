@@ -1,7 +1,8 @@
--- What the very portal that is the box now refused, by the record it belongs to: a comment by its id, what an activity
--- is bound to by the activity.
+-- What the very portal that is the box now refused of the very cloud, by the record it belongs to: a comment by its
+-- id, what an activity is bound to by the activity.
 with letters as (
     select * from {{ source('transfer', 'dead_letters') }}
+    where source_portal in (select host from {{ ref('stg_portals__snapshots') }} where side = 'cloud')
 ),
 
 of_the_box as (

@@ -1,7 +1,8 @@
--- What the writer has dealt with in the very portal that is the box now, a line a record. An activity of an application
--- has two: its own, and that of the comment it became, which has the id.
+-- What the writer has dealt with in the very portal that is the box now, of the very cloud, a line a record. An activity
+-- of an application has two: its own, and that of the comment it became, which has the id.
 with lines as (
     select * from {{ source('transfer', 'ledger') }}
+    where source_portal in (select host from {{ ref('stg_portals__snapshots') }} where side = 'cloud')
 ),
 
 of_the_box as (
