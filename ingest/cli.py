@@ -231,6 +231,12 @@ def bitrix24_command(
         typer.Option("--gone", help="What really is no longer there, as funnel:7 or leads; it counts as deleted."),
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Go on with no reading that broke off.")] = False,
+    all_parts: Annotated[
+        bool,
+        typer.Option(
+            "--all-parts", help="Comments and bindings of all cards and activities, not of changed ones alone."
+        ),
+    ] = False,
 ) -> None:
     """Land Bitrix24 portals whole, as snapshots, of which only what changed lands; nothing is written to them."""
     from ingest.portal.landing import land_portals
@@ -238,7 +244,8 @@ def bitrix24_command(
 
     with landing(journal.INGEST_BITRIX24) as work:
         sources = portals_of(work.settings, names)
-        land_portals(work, sources, label, Wishes(since.date() if since else None, tuple(gone or ()), anew))
+        wishes = Wishes(since.date() if since else None, tuple(gone or ()), anew, all_parts)
+        land_portals(work, sources, label, wishes)
 
 
 _LONGEST, _FIRST_YEAR = timedelta(days=31), 2000

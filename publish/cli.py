@@ -172,7 +172,7 @@ def _chosen(
     entity: str | None, origin_ids: list[str] | None, everything: bool
 ) -> Iterator[tuple[Ledger, set_aside.Choice]]:
     settings = read_settings()
-    choice = set_aside.Choice(list(PARTS), entity, tuple(origin_ids or ()), everything)
+    choice = set_aside.Choice([part.entity for part in PARTS], entity, tuple(origin_ids or ()), everything)
     with warehouse(settings) as connection:
         yield Ledger(connection, held_of(connection, settings).portal), choice
 

@@ -233,8 +233,9 @@ class Ledger(Held):
         self._insert(
             "dead_letters",
             [(r.entity, r.origin_id, r.error, r.description, 1, now, now, r.wanted) for r in refused],
-            f"""on conflict ({self._owner}, entity, origin_id) do update set error = excluded.error, wanted = excluded.wanted,
-               error_description = excluded.error_description, attempts = attempts + 1, last_at = excluded.last_at""",
+            f"""on conflict ({self._owner}, entity, origin_id) do update set error = excluded.error,
+               wanted = excluded.wanted, error_description = excluded.error_description, attempts = attempts + 1,
+               last_at = excluded.last_at""",
         )
         if refused:
             delays = ", ".join(str(minutes) for minutes in _DELAYS_MINUTES)

@@ -21,7 +21,9 @@ TABLES = (
     "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
     "history", "confirmed_plans", "merges_under_way",
 )  # fmt: skip
-TABLES_OF = {"sync": TABLES, "transfer": ("ledger", "intents", "dead_letters", "history", "boxes")}
+TABLES_OF = {"sync": TABLES, "transfer": (
+    "ledger", "intents", "dead_letters", "history", "boxes", "delivered", "unseen_pushes",
+)}  # fmt: skip
 _UNKEYED = {"intents", "updates_under_way", "history"}
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.variables import known_names_hint
 from publish.ledger import Ledger
-from publish.parts import Key, Part
+from publish.parts import Key
+from publish.portals import TABLES_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Choice:
     """Which of what was set aside an operator means: a kind, ids, both, or all of it. Raises SettingsError when it
     names nothing, or a kind that there is not."""
 
-    parts: Sequence[Part]
+    kinds: Sequence[str]
     entity: str | None = None
     origin_ids: tuple[str, ...] = ()
     is_all: bool = False
@@ -26,9 +27,8 @@ class Choice:
     def __post_init__(self) -> None:
         if not (self.entity or self.origin_ids or self.is_all):
             raise SettingsError("it is not said which", hint="add --id ID, --entity KIND or --all")
-        kinds = [part.entity for part in self.parts]
-        if self.entity is not None and self.entity not in kinds:
-            raise SettingsError(f"there is no kind {self.entity}", hint=known_names_hint(self.entity, kinds))
+        if self.entity is not None and self.entity not in self.kinds:
+            raise SettingsError(f"there is no kind {self.entity}", hint=known_names_hint(self.entity, self.kinds))
 
     @property
     def condition(self) -> tuple[str, list[object]]:
@@ -48,10 +48,12 @@ def retry(ledger: Ledger, choice: Choice, *, also_deleted: bool = False) -> tupl
     condition, values = choice.condition
     due = _changed_rows(ledger, "dead_letters", "next_at = last_at", condition, values)
     wanted_again = 0
-    if choice.origin_ids or also_deleted:
+    if (choice.origin_ids or also_deleted) and "deletions" in TABLES_OF[ledger.schema]:  # a move has none
         wanted_again = _changed_rows(ledger, "deletions", "is_wanted_again = true", condition, values)
     if not due + wanted_again:
-        raise OperatorError("there is nothing like that to try again", hint="`publish status` lists what was set aside")
+        raise OperatorError(
+            "there is nothing like that to try again", hint=f"{ledger.schema}.dead_letters lists what was set aside"
+        )
     return due, wanted_again
 
 
@@ -68,7 +70,7 @@ def discard(ledger: Ledger, choice: Choice) -> int:
 
 def _changed_rows(ledger: Ledger, table: str, change: str, condition: str, values: Sequence[object]) -> int:
     changed = ledger.connection.execute(
-        f"update sync.{table} set {change} where portal = ? and {condition} returning 1", [ledger.portal, *values]
+        f"update {ledger.schema}.{table} set {change} where {ledger.ours} and {condition} returning 1", [*values]
     ).fetchall()
     return len(changed)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from ingest.bitrix24.webhook import FORM, has_its_form, portal_of
+from ingest.bitrix24.webhook import FORM, has_its_form, portal_of, user_of
 from ingest.warehouse import variables
 from ingest.warehouse.checklist import Language
 from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_all, read_environment, refuse_plain_http
@@ -156,6 +156,11 @@ class Settings(EnvironmentSettings):
         if self.cloud == name:
             raise SettingsError("SVOD_CLOUD_WEBHOOK and SVOD_BOX_WEBHOOK name one portal", hint="see .env.example")
         return self.box_webhook, name
+
+    @property
+    def box_user(self) -> int:
+        """The user of the box that its webhook acts as; 0 where it is not set."""
+        return user_of(self.box_webhook.get_secret_value()) if self.box_webhook else 0
 
     @property
     def cloud(self) -> str:

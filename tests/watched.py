@@ -64,10 +64,15 @@ class WatchedSandbox(RunningSandbox):
         super().start_over(state, **settings)
         self._begin()
 
-    def ask(self, method: str, params: dict[str, Any]) -> Any:
-        """What a person does in the portal; it must succeed."""
+    def ask(self, method: str, params: dict[str, Any], *, user: int | None = None) -> Any:
+        """What a person does in the portal; it must succeed. It is the `user` of the webhook unless one is named."""
         self._by_programs = self.by_programs()
-        status, body, _ = self.app.state.engine.request(method, params)
+        engine = self.app.state.engine
+        of_the_webhook, engine.user = engine.user, user or engine.user
+        try:
+            status, body, _ = engine.request(method, params)
+        finally:
+            engine.user = of_the_webhook
         self._before = happened(self.portal, is_left=self.is_left)
         assert status == 200, body
         return body["result"]

@@ -48,6 +48,11 @@ def portal_of(address: str) -> str:
     return f"{parts.hostname}" if is_usual else f"{parts.hostname}:{parts.port}"
 
 
+def user_of(address: str) -> int:
+    """The user that the webhook acts as."""
+    return int(urlsplit(address).path.split("/")[2])
+
+
 def without_secret(text: str, address: str) -> str:
     """A text in which the webhook is blotted out: addresses of files for programs hold it, and errors of a gateway may
     repeat what they were asked, however that was written there."""

@@ -46,7 +46,9 @@ async def _read_all(
 async def _read(work: Landing, source: PortalSource, label: str, wishes: Wishes, bars: Progress, bar: TaskID) -> None:
     started = monotonic()
     async with _client(source) as client:
-        snapshot = Snapshot(work.connection, source.name, source.portal, label, anew=wishes.anew)
+        snapshot = Snapshot(
+            work.connection, source.name, source.portal, label, anew=wishes.anew, reads_all=wishes.all_parts
+        )
         if snapshot.is_resumed:
             say(f"{source.name}: going on with snapshot {snapshot.snapshot_id}, which broke off")
         reading = Reading(client, snapshot, wishes, partial(bars.advance, bar))

@@ -53,15 +53,24 @@ class Snapshot:
     """The snapshot of a source that is under way."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, source: str, portal: str, label: str, *, anew: bool = False
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: str,
+        portal: str,
+        label: str,
+        *,
+        anew: bool = False,
+        reads_all: bool = False,
     ) -> None:
         """Go on with the one that broke off, if it is of this portal and label and not old; else, or `anew`, begin
-        another."""
-        self.connection, self.source = connection, source
+        another. One that `reads_all` has the parts of all owners, not of changed ones alone, as the first of a portal
+        has: that goes on with no other."""
+        self.connection, self.source, self.reads_all = connection, source, reads_all
         newest = connection.execute(
             """select snapshot_id, portal = $2 and label = $3 and completed_at is null and started_at > $4
+                   and coalesce(reads_all, false) >= $5
                from ops.snapshots where source = $1 order by snapshot_id desc limit 1""",
-            [source, portal, label, utc_now() - GO_ON_WITHIN],
+            [source, portal, label, utc_now() - GO_ON_WITHIN, reads_all],
         ).fetchone()
         ((self._of_others,),) = connection.execute(
             """select coalesce(max(snapshot_id), 0) from ops.snapshots
@@ -75,8 +84,9 @@ class Snapshot:
                 self._forget_rows()
                 connection.execute("delete from ops.snapshots where source = ? and completed_at is null", [source])
                 connection.execute(
-                    "insert into ops.snapshots (source, snapshot_id, portal, label, started_at) values (?, ?, ?, ?, ?)",
-                    [source, self.snapshot_id, portal, label, utc_now()],
+                    """insert into ops.snapshots (source, snapshot_id, portal, label, started_at, reads_all)
+                       values (?, ?, ?, ?, ?, ?)""",
+                    [source, self.snapshot_id, portal, label, utc_now(), reads_all],
                 )
 
     @property
@@ -139,7 +149,7 @@ class Snapshot:
         condition = "true"
         values = self._of(owner.entity) | {"code": owner.code, "parts": entity.name}
         values |= {"since": since, "of_others": self._of_others}
-        if how.by_change:
+        if how.by_change and not self.reads_all:
             condition = """(payload is not null or not exists (
                     from ops.snapshot_keys as present where present.source = $source and present.entity = $parts
                         and present.to_snapshot is null and present.from_snapshot > $of_others

@@ -36,12 +36,14 @@ _STAGES = "DEAL_STAGE_"  # the book of a funnel's stages
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line says of a reading: parts that take a command a card only of cards active `since`; what is
-    really `gone`, as `funnel:7` or the name of an entity; whether it begins `anew` where one broke off."""
+    """What the command line says of a reading: parts that take a command a card only of cards active `since`, or of
+    `all_parts`, whether or not their cards have changed; what is really `gone`, as `funnel:7` or the name of an entity;
+    whether it begins `anew` where one broke off."""
 
     since: date | None = None
     gone: Collection[str] = ()
     anew: bool = False
+    all_parts: bool = False
 
 
 class Incomplete(OperatorError):

@@ -45,7 +45,8 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing, in one transaction.
 
     Rows of sync tables from before these had a column `portal` are kept under the portal '' until a push claims them;
-    those of transfer tables from before they had a column `source_portal` are of the cloud that their box was given for.
+    those of transfer tables from before they had a column `source_portal` are of the cloud that their box was given
+    for.
     """
     connection.begin()
     try:

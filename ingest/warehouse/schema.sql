@@ -207,6 +207,7 @@ create table if not exists ops.snapshots (
     detail json, -- by entity: records read, landed, gone
     primary key (source, snapshot_id)
 );
+alter table ops.snapshots add column if not exists reads_all boolean; -- parts of all owners, not of changed ones alone
 comment on table ops.snapshots is
     'Sources that are read whole, such as a portal to move from: every complete snapshot, and the one under way.';
 
@@ -454,6 +455,30 @@ create table if not exists transfer.history (
     sent_at timestamp not null
 );
 comment on table transfer.history is 'Records that a move changed or took away.';
+
+create table if not exists transfer.delivered (
+    portal varchar not null, -- host[:port] of the box's webhook
+    source_portal varchar not null, -- host[:port] of the portal that the records come from
+    entity varchar not null,
+    source_id varchar not null,
+    field varchar not null, -- '': all that it had when it was made
+    snapshot_id bigint not null, -- of the cloud: what it said then is what was sent
+    primary key (portal, source_portal, entity, source_id, field)
+);
+comment on table transfer.delivered is
+    'As of which reading of the cloud the fields of a record were sent last: what the box has otherwise since then is the work of its people.';
+
+create table if not exists transfer.unseen_pushes (
+    portal varchar not null, -- host[:port] of the box's webhook
+    mark varchar not null, -- the mark in it: sync.portals
+    number bigint not null, -- of the mark, as it was found
+    user_id varchar not null, -- of the box, as whom the webhook writes
+    since timestamp not null, -- by the box's clock, UTC: what this warehouse did last
+    until timestamp not null, -- when the last of them ended
+    primary key (portal, mark, number)
+);
+comment on table transfer.unseen_pushes is
+    'Times in which a box was written to that this warehouse knows nothing of, for it was put back from an older copy: what that user changed then is the work of the move.';
 
 create table if not exists transfer.id_map (
     target varchar not null, -- host[:port] of the portal, # and the mark in it: sync.portals

@@ -3,7 +3,7 @@
 import duckdb
 
 from ingest.bitrix24.answers import rows_of
-from ingest.bitrix24.client import Client
+from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.reading import Read, ReadingClient, ReadMethod
 from ingest.warehouse.errors import OperatorError
 from publish import portals
@@ -118,6 +118,19 @@ async def mark_told_by(client: ReadingClient) -> str | None:
         if mark:
             return mark.portal
     return None
+
+
+async def take_mark_off(client: Client) -> None:
+    """Take away the custom fields that `put_mark` made in a portal that had none before, and the mark with them."""
+    methods = [card.user_fields for card in cards("").cards]
+    listed = await client.read([Command(f"{method}.list", {"filter": {"FIELD_NAME": MARK}}) for method in methods])
+    commands = [
+        Command(f"{method}.delete", {"id": row["ID"]})
+        for method, answer in zip(methods, listed, strict=True)
+        for row in rows_of(f"{method}.list", answer)
+        if row.get("FIELD_NAME") == MARK
+    ]
+    await client.send(commands)
 
 
 async def put_mark(ledger: TransferLedger, client: Client, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""`publish transfer baseline | rehearsal | delta | final | plan | push | verify | dates | status | report`."""
+"""`publish transfer baseline | rehearsal | delta | final | plan | push | retry | verify | dates | status | report`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,18 +14,21 @@ from pydantic import SecretStr
 
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal, terminal
-from ingest.warehouse.connection import open_for_reading
 from ingest.warehouse.errors import OperatorError, SettingsError
-from ingest.warehouse.terminal import print_table, say, say_aside
+from ingest.warehouse.terminal import print_table, say
 from publish.bitrix24.run import Result
 from publish.change_limit import Limit
-from publish.screen import MEMORY_LIMIT, PushProgress, warehouse
-from publish.settings import Settings, read_settings
+from publish.looking import reading
+from publish.screen import PushProgress, warehouse
+from publish.set_aside import Choice, retry
+from publish.settings import MOVED, Settings, read_settings
 from publish.transfer import boxes, dates, gate, stages, status, verdict
+from publish.transfer import push as pushes
 from publish.transfer.kinds import MART
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.push import Word, push, zone_of
+from publish.transfer.push import push, zone_of
 from publish.transfer.report_command import report_command
+from publish.transfer.stage import Word
 from publish.transfer.steps import BOX, pace_of
 from publish.transfer.stopwatch import Stopwatch
 from publish.transfer.to_do import planned_so_far
@@ -50,6 +53,10 @@ Gone: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--gone", help="What really is no longer there, as funnel:7 or leads; it counts as deleted."),
 ]
+AllParts: TypeAlias = Annotated[
+    bool,
+    typer.Option("--all-parts", help="Comments and bindings of all cards and activities, not of changed ones alone."),
+]
 
 
 # Stages ---------------------------------------------------------------------------------------------------------------
@@ -64,20 +71,22 @@ def baseline_command(
     gone: Gone = None,
 ) -> None:
     """Land the box right after the restore, before anybody works in it, and mark it."""
-    word = stages.Word(gone=tuple(gone or ()))
+    word = Word(gone=tuple(gone or ()))
     stages.baseline(read_settings(), has_backup=not no_backup, again=again, word=word)
 
 
 @app.command("rehearsal")
-def rehearsal_command(automation_is_off: AutomationIsOff = False, gone: Gone = None) -> None:
+def rehearsal_command(
+    automation_is_off: AutomationIsOff = False, gone: Gone = None, all_parts: AllParts = False
+) -> None:
     """Move everything into a box to try out, compare, and forecast the standstill."""
-    stages.rehearsal(read_settings(), stages.Word(automation_is_off, tuple(gone or ())))
+    stages.rehearsal(read_settings(), Word(automation_is_off, tuple(gone or ()), all_parts))
 
 
 @app.command("delta")
-def delta_command(automation_is_off: AutomationIsOff = False, gone: Gone = None) -> None:
+def delta_command(automation_is_off: AutomationIsOff = False, gone: Gone = None, all_parts: AllParts = False) -> None:
     """Move what has changed, while people go on working in the cloud; as often as one likes."""
-    stages.delta(read_settings(), stages.Word(automation_is_off, tuple(gone or ())))
+    stages.delta(read_settings(), Word(automation_is_off, tuple(gone or ()), all_parts))
 
 
 @app.command("final")
@@ -85,9 +94,10 @@ def final_command(
     confirm: Annotated[str, typer.Option(help="`frozen`: nobody works in the cloud any more.")] = "",
     automation_is_off: AutomationIsOff = False,
     gone: Gone = None,
+    all_parts: AllParts = False,
 ) -> None:
     """Move what is left until nothing is, compare, and let the first job go on in the box."""
-    stages.final(read_settings(), confirm, stages.Word(automation_is_off, tuple(gone or ())))
+    stages.final(read_settings(), confirm, Word(automation_is_off, tuple(gone or ()), all_parts))
 
 
 # Looking --------------------------------------------------------------------------------------------------------------
@@ -100,14 +110,8 @@ def _reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             f"nothing has been moved so far: there is no warehouse at {settings.warehouse}",
             hint="begin with make transfer-backup, or make transfer-baseline",
         )
-    connection, note = open_for_reading(settings.warehouse)
-    try:
-        if note:
-            say_aside(note)
-        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+    with reading(settings) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 @app.command("plan")
@@ -190,7 +194,7 @@ def push_command(
         with journal.step(connection, journal.TRANSFER_PUSH) as step, terminal.progress_bars() as bars:
             shown = PushProgress(bars, journal.TRANSFER_PUSH)
             progress = Stopwatch(shown)
-            word = Word(automation_is_off, new_box, take_over)
+            word = pushes.Word(automation_is_off, new_box, take_over)
             try:
                 result = asyncio.run(_push(ledger, settings, webhook, shown, progress, word))
             finally:
@@ -203,7 +207,7 @@ def push_command(
     if result.dead_letters_now:
         raise OperatorError(
             f"{result.dead_letters_now} records are dead-lettered in transfer.dead_letters",
-            hint="they are tried again with a growing delay, or at once when they change",
+            hint="they are tried again with a growing delay, by `publish transfer retry`, or at once when they change",
             exit_status=4,
         )
 
@@ -214,12 +218,29 @@ async def _push(
     webhook: SecretStr,
     shown: PushProgress,
     progress: Stopwatch,
-    word: Word,
+    word: pushes.Word,
 ) -> Result:
     pace = pace_of(settings)
     pace.on_wait, pace.on_pause = shown.waiting, shown.pausing
     async with Client(webhook, pace, variable=BOX) as client:
         return await push(ledger, client, settings, dates_file(settings), progress, word)
+
+
+@app.command("retry")
+def retry_command(
+    entity: Annotated[str | None, typer.Option("--entity", help="All of a kind: company, lead, activity, …")] = None,
+    source_ids: Annotated[
+        list[str] | None, typer.Option("--id", help="A record, by its id in the cloud; may be repeated.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that was refused.")] = False,
+) -> None:
+    """Have the next push try again what the box refused, without waiting for its time."""
+    settings = read_settings()
+    choice = Choice(MOVED, entity, tuple(source_ids or ()), everything)
+    with warehouse(settings) as connection:
+        ledger = TransferLedger(connection, settings.box()[1], _cloud(connection, settings))
+        due, _ = retry(ledger, choice)
+    say(f"publish transfer retry: {due:,} dead letters are due; the next stage, or `publish transfer push`, sends them")
 
 
 @app.command("dates")

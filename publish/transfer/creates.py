@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded
 from publish.transfer import forms
 from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, COMMENT, NAMES, PIECES, Address, Owner, Piece
-from publish.transfer.ledger import digest_of
+from publish.transfer.ledger import digest_of, made_from
 from publish.transfer.records import Record, known_targets
 from publish.transfer.sending import Move, created, intent_of, refusal_of
 
@@ -131,7 +131,8 @@ async def add_pieces(move: Move, pieces: Sequence[NewPiece]) -> None:
 async def _not_there(move: Move, pieces: Sequence[NewPiece]) -> list[NewPiece]:
     """Those that the box has not; of the others the ledger knows now."""
     lines = await look_up(move, [new.intent for new in pieces])
-    record(move.run, [lines])
+    found = [replace(entry, sent=made_from(0), is_adopted=True) for entry in lines.entries]  # sent when, is not known
+    record(move.run, [Lines(found, lines.refused)])
     there = {entry.key for entry in lines.entries} | {refusal.key for refusal in lines.refused}
     return [new for new in pieces if new.key not in there]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from ingest.bitrix24.pacing import BATCH
 from ingest.warehouse import checklist, journal
 from ingest.warehouse.journal import utc_now
 
@@ -57,19 +58,27 @@ def records_there(connection: duckdb.DuckDBPyConnection, portals: Sequence[str])
 
 
 def standstill(
-    connection: duckdb.DuckDBPyConnection, planned: Mapping[str, int], *, ahead: timedelta = timedelta()
+    connection: duckdb.DuckDBPyConnection,
+    planned: Mapping[str, int],
+    *,
+    ahead: timedelta = timedelta(),
+    changed: Mapping[str, int] | None = None,
+    parts_seconds: float = 0.0,
 ) -> Standstill | None:
-    """A final run that begins so much later than now, with what is planned now and what comes until then; None before
-    any stage has been measured."""
+    """A final run that begins so much later than now, with what is planned now and what comes until then: as much as
+    has `changed` in the cloud since it was read, where that was asked, else as much as came before. `parts_seconds`:
+    what a pass takes more where the parts of all owners are read. None before any stage has been measured."""
     measured = _measured(connection)
     if LAND not in measured or BUILD not in measured:
         return None
     wanted = dict(planned)
-    for kind, number in _growth(connection, ahead).items():
+    for kind, number in (_growth(connection, ahead) if changed is None else changed).items():
         wanted[kind] = wanted.get(kind, 0) + number
     rows = records_there(connection, PORTALS)
-    passes = _PASSES if any(wanted.values()) else 1
+    passes = 1 if changed is not None and not any(wanted.values()) else _PASSES  # people who work change something
     steps = [Took(step, passes * rows, passes * rows * measured[step]) for step in (LAND, BUILD)]
+    if parts_seconds:
+        steps.append(Took("all parts", 0, passes * parts_seconds))
     rates, fixed = _push_rates(connection)
     if passes > 1:
         usual = rates.pop("", 0.0)
@@ -78,6 +87,16 @@ def standstill(
             Took(f"{PUSH} {kind}", number, number * rates.get(kind, usual)) for kind, number in wanted.items() if number
         ]
     return Standstill(steps)
+
+
+def all_parts_seconds(connection: duckdb.DuckDBPyConnection, rates: Mapping[str, float]) -> float:
+    """What it takes at least to read comments and bindings of all cards and activities of both portals, at once: a
+    command each, fifty a request, so many requests a second; 0 is no limit."""
+    owners = connection.execute(
+        """select source, count(*) from ops.snapshot_keys where to_snapshot is null
+               and entity in ('companies', 'contacts', 'leads', 'deals', 'activities') group by source"""
+    ).fetchall()
+    return max((number / BATCH / rates[name] for name, number in owners if rates.get(name)), default=0.0)
 
 
 def _measured(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:

@@ -4,7 +4,8 @@ Nothing that a person typed is kept here: of what was sent, a digest. A line has
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,12 +13,14 @@ import duckdb
 
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import utc_now
-from publish.entries import Entry
+from publish.entries import Entry, Intent
 from publish.ledger import Ledger
-from publish.parts import Key, encoded
+from publish.parts import Key, decoded, encoded
+from publish.settings import MOVED
 from publish.transfer.kinds import HANGING, MISSED, UNDATED
 
-CREATED = '{"created":true}'
+_CREATED = {"created": True}
+_BY_FIELD = {*MOVED} - {"comments", "names"}  # what is compared field by field
 
 
 class Line(NamedTuple):
@@ -36,11 +39,30 @@ class TransferLedger(Ledger):
         super().__init__(connection, portal, "transfer", cloud)
         self.cloud = cloud
         self._mark = ""
+        self._cloud_snapshot: int | None = None
 
     @property
     def target(self) -> str:
         """The box in `transfer.id_map`."""
         return f"{self.portal}#{self._mark}"
+
+    @property
+    def cloud_snapshot(self) -> int:
+        """The reading of the cloud that this push sends from: the newest as it began. 0 where there is none."""
+        if self._cloud_snapshot is None:
+            ((number,),) = self.connection.execute(
+                """select coalesce(max(snapshot_id), 0) from ops.snapshots
+                   where source = 'cloud' and portal = ? and completed_at is not null""",
+                [self.cloud],
+            ).fetchall()
+            self._cloud_snapshot = int(number)
+        return self._cloud_snapshot
+
+    def intend(self, intents: Iterable[Intent]) -> None:
+        """Write down creates before they are sent, and from which reading of the cloud: whoever finds them made later
+        may know a newer one."""
+        told = {"snapshot": self.cloud_snapshot}
+        super().intend([replace(intent, wanted=encoded(decoded(intent.wanted) | told)) for intent in intents])
 
     def marked(self, mark: str) -> None:
         """The box carries this mark ('': none so far): from now on the map of ids is that of the ledger's lines."""
@@ -123,7 +145,24 @@ class TransferLedger(Ledger):
         ).fetchall()
         return {source_id: Line(target_id, digest) for source_id, target_id, digest in rows}
 
+    def _deliver(self, entries: Sequence[Entry]) -> None:
+        """Write down as of which reading of the cloud the fields of records were sent."""
+        lines = [
+            (entry.entity, entry.origin_id, field, snapshot)
+            for entry in entries
+            if entry.entity in _BY_FIELD
+            for field, snapshot in delivered(entry.sent, self.cloud_snapshot)
+            if snapshot
+        ]
+        self._insert(
+            "delivered",
+            lines,
+            f"""on conflict ({self._owner}, entity, source_id, field) do update
+                set snapshot_id = excluded.snapshot_id""",
+        )
+
     def _settled(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
+        self._deliver(entries)
         made = [entry for entry in entries if entry.bitrix_id is not None and entry.entity != UNDATED]
         if not made or not self._mark:
             return
@@ -141,6 +180,26 @@ class TransferLedger(Ledger):
                 utc_now(),
             ],
         )
+
+
+def made_from(snapshot: int | None = None) -> str:
+    """What a ledger line says was sent of a record that was made, from that reading of the cloud."""
+    return encoded(_CREATED if snapshot is None else _CREATED | {"snapshot": snapshot})
+
+
+def changed_fields(digest: str, fields: Iterable[str]) -> str:
+    """What it says of one that was changed: which fields, not what they say."""
+    return encoded({"digest": digest, "fields": sorted(fields)})
+
+
+def delivered(sent: str, snapshot: int) -> Iterator[tuple[str, int]]:
+    """The fields that a line says were sent ('': all), and the reading of the cloud: that of this push unless it says
+    another."""
+    told = decoded(sent)
+    if told.get("created"):
+        yield "", int(told.get("snapshot", snapshot))
+    for field in told.get("fields", ()):
+        yield field, snapshot
 
 
 def text_digest(text: str) -> str:

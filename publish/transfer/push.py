@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ingest.bitrix24.answers import rows_of
 from ingest.bitrix24.client import Client, Command
-from ingest.bitrix24.errors import PortalRefused
 from ingest.bitrix24.pacing import BATCH
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
@@ -24,7 +23,7 @@ from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.recovery import recover
 from publish.bitrix24.run import Progress, Result, Run
 from publish.settings import Settings
-from publish.transfer import boxes, dates, preflight
+from publish.transfer import boxes, dates, preflight, unseen
 from publish.transfer.changes import bind, change_cards, change_pieces, delete, is_gone, second_pass, set_all
 from publish.transfer.comments import keep_names, send_comments
 from publish.transfer.creates import create_cards, create_pieces, look_up
@@ -82,8 +81,10 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
         if not work.count():
             return
         await _prepare(move, parts, is_off=word.automation_is_off)
+    known = portals.portal_row(ledger.connection, ledger.portal)
     box = await identity.recognise(ledger, client, parts, run.settings.machine, take_over=word.takes_over)
-    run.note(box.notes)
+    told = await unseen.notice(ledger.connection, client, known, box.mark, run.settings.box_user)
+    run.note([*box.notes, told] if told else box.notes)
     newest = ledger.newest_ids()
     ledger.marked(box.row.mark or "")
     move = dataclasses.replace(move, looks_first=await _look_back(move, box))
@@ -177,7 +178,8 @@ def _check_marks(ledger: TransferLedger, without_marks: Sequence[str], word: Wor
 async def _prepare(move: Move, parts: Catalogue, *, is_off: bool) -> None:
     """Before anything is written: what would start by itself; the custom fields for our marks."""
     run = move.run
-    run.note(await preflight.check(run.client, is_off=is_off))
+    with_rows = move.work.counts().get("product_rows", 0)
+    run.note(await preflight.check(run.client, is_off=is_off, with_rows=with_rows))
     await reference.prepare(run.client, move.ledger, parts, run.settings)
 
 
@@ -217,9 +219,6 @@ async def _comment(move: Move) -> None:
 
 async def zone_of(client: Client) -> timezone:
     """The box's own time zone, as it tells its time; UTC where it does not."""
-    try:
-        (told,) = await client.read([Command("server.time", {})])
-        offset = datetime.fromisoformat(str(told)).utcoffset()
-    except (PortalRefused, ValueError):
-        return UTC
+    clock = await unseen.clock_of(client)
+    offset = clock.utcoffset() if clock else None
     return UTC if offset is None else timezone(offset)

@@ -92,6 +92,7 @@ def _facts(texts: Texts, verdict: Values, entities: Sequence[str]) -> list[tuple
         (texts("transfer_cloud_read"), moment("cloud_read_at")),
         (texts("transfer_box"), verdict["box_host"] or texts("transfer_none")),
         (texts("transfer_box_read"), moment("box_read_at")),
+        (texts("transfer_parts_read"), moment("parts_read_at")),
         (texts("transfer_compared"), texts.number(verdict["compared_count"])),
         (texts("transfer_equal"), texts.number(verdict["equal_count"])),
         (texts("transfer_explained"), texts.number(verdict["explained_count"])),

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from ingest.warehouse.connection import open_for_reading
-from ingest.warehouse.terminal import say, say_aside
+from ingest.warehouse.terminal import say
+from publish.looking import reading
 from publish.page import files
 from publish.page.texts import Texts
 from publish.settings import read_settings
@@ -22,14 +22,9 @@ def report_command(
     settings = read_settings()
     file = out or settings.warehouse.parent / "transfer" / "report.html"
     texts = Texts(settings.lang)
-    connection, note = open_for_reading(settings.warehouse)
-    try:
-        if note:
-            say_aside(note)
+    with reading(settings) as connection:
         schemes = Sides(_scheme(settings.cloud_webhook), _scheme(settings.box_webhook))
         verdict = page(connection, texts, schemes, settings.transfer_entities)
-    finally:
-        connection.close()
     files.write(verdict, texts, file)
     say(f"publish transfer report: {verdict.verdict}")
     for text, _ in verdict.points:

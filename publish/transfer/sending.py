@@ -14,7 +14,7 @@ from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded, encoded
 from publish.transfer.files import Files, HasFields, files_in
 from publish.transfer.kinds import UNDATED
-from publish.transfer.ledger import CREATED, TransferLedger, digest_of
+from publish.transfer.ledger import TransferLedger, changed_fields, digest_of, made_from
 from publish.transfer.records import MISSING, Record, Reference, Work, ids_of, references_in, replaced
 
 
@@ -128,7 +128,8 @@ def intent_of(one: Record, **more: object) -> Intent:
 def created(intent: Intent, target_id: int | None) -> Lines:
     """The ledger's lines of a create that was done; one whose dates were refused is remembered with them."""
     told = decoded(intent.wanted)
-    entries = [Entry(intent.entity, intent.origin_id, target_id, CREATED, digest_of(told["digest"]))]
+    sent = made_from(told.get("snapshot"))
+    entries = [Entry(intent.entity, intent.origin_id, target_id, sent, digest_of(told["digest"]))]
     if told.get("dates"):
         entries.append(Entry(UNDATED, f"{intent.entity}/{intent.origin_id}", target_id, encoded(told["dates"])))
     return Lines(entries)
@@ -189,5 +190,5 @@ def _outcome(sending: Sending, outcome: Outcome) -> Outcome:
 
 def dealt_with(one: Record, made: int | None = None) -> Lines:
     """The ledger's line of a record that is as it should be; with its id in the box where the move made it."""
-    text = one.wanted
-    return Lines([Entry(one.entity, one.source_id, made, text, text, sent_before="{}")])
+    sent = changed_fields(one.digest, one.fields)
+    return Lines([Entry(one.entity, one.source_id, made, sent, one.wanted, sent_before="{}")])

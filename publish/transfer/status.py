@@ -8,6 +8,7 @@ import duckdb
 
 from ingest.warehouse import checklist, journal
 from ingest.warehouse.errors import OperatorError
+from publish.page.texts import Texts
 from publish.settings import Settings
 from publish.transfer import boxes, forecast, gate, verdict
 from publish.transfer.ledger import TransferLedger
@@ -76,13 +77,20 @@ def tables(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterato
            order by started_at desc limit 10""",
         [list(_STAGES)],
     ).fetchall()
-    yield StatusTable("Stages", ["stage", "status", "started (UTC)", "seconds", "passes", "found", "error"], rows[::-1])
+    texts = Texts(settings.lang)
+
+    def columns(*names: str) -> list[str]:
+        return [texts(f"transfer_status_{name}") for name in names]
+
+    of_stages = columns("stage", "status", "started", "seconds", "passes", "found", "error")
+    yield StatusTable(texts("transfer_status_stages"), of_stages, rows[::-1])
     done = checklist.last_work(connection)
     ticked = [
-        ("x" if item.step in done else "", item.step, item.phase, item.who, item.text)
+        ("x" if item.step in done else "", item.step, texts.known("transfer_phase", item.phase), item.who, item.text)
         for item in checklist.items(settings.lang)
     ]
-    yield StatusTable("What people do (ingest journal add STEP ticks it)", ["", "step", "when", "who", "what"], ticked)
+    of_people = ["", *columns("step", "when", "who", "what")]
+    yield StatusTable(texts("transfer_status_people"), of_people, ticked)
 
 
 def _backup(connection: duckdb.DuckDBPyConnection) -> str:

@@ -51,6 +51,11 @@ def read(connection: duckdb.DuckDBPyConnection) -> Verdict:
             f"  {row['cloud_host']} as it was read on {row['cloud_read_at']:%Y-%m-%d %H:%M} UTC, {row['box_host']} "
             f"on {row['box_read_at']:%Y-%m-%d %H:%M}"
         )
+    if (since := row.get("parts_read_at")) and since < min(row["cloud_read_at"], row["box_read_at"]):
+        lines.append(
+            f"  comments and bindings of cards and activities that have not changed are as they were read until "
+            f"{since:%Y-%m-%d %H:%M} UTC; a stage with ARGS=--all-parts reads them all"
+        )
     if conflicts := row.get("conflict_count"):
         lines.append(
             f"  {conflicts:,} records were changed in both portals and are left to people: "

@@ -212,6 +212,24 @@ def test_a_second_reading_lands_what_changed_and_nothing_else(source, portal, ca
     assert source.landed() == landed + 5
 
 
+def test_a_comment_that_moved_nothing_of_its_card_is_read_where_all_parts_are(source, portal, call):
+    number = call("crm.timeline.comment.add", fields={"ENTITY_TYPE": "lead", "ENTITY_ID": 3, "COMMENT": "Было"})
+    source.read()
+    call("crm.timeline.comment.update", id=number, fields={"COMMENT": "Стало"})
+    texts = "select payload::varchar from raw.cloud__comments where source_key = 'lead:3' order by source_position desc"
+    source.read()
+    assert "Стало" not in source.query(texts)[0][0]
+    source.read("--all-parts")
+    assert "Стало" in source.query(texts)[0][0]
+    call("crm.timeline.comment.delete", id=number)
+    source.read("--all-parts")
+    now = "select digest from ops.snapshot_keys where entity = 'comments' and to_snapshot is null"
+    assert source.query(f"{now} and source_key = 'lead:3'") == [("",)]
+    assert source.query("select snapshot_id, reads_all from ops.snapshots order by 1") == [
+        (1, False), (2, False), (3, True), (4, True),
+    ]  # fmt: skip
+
+
 def test_a_deletion_is_a_record_that_a_complete_snapshot_had_and_a_later_one_lacks(source, portal, call):
     source.read()
     call("crm.item.delete", entityTypeId=2, id=5)

@@ -88,7 +88,9 @@ def test_of_portals_old_versions_go_but_not_what_a_restored_box_was(landed):
     models_ran(landed)
     raw.raw_table(landed, "box__leads", "")
     for number, label, at in ((1, "baseline", OLD), (2, "", OLD), (3, "", OLD), (4, "", NEW)):
-        landed.execute(f"insert into ops.snapshots select 'box', ?, 'box.test', ?, {at}, {at}, null", [number, label])
+        landed.execute(
+            f"insert into ops.snapshots select 'box', ?, 'box.test', ?, {at}, {at}, null, false", [number, label]
+        )
     for key, begun, ended in (("restored", 1, 2), ("old", 2, 3), ("lately", 3, 4), ("newest", 3, None)):
         landed.execute("insert into ops.snapshot_keys values ('box', 'leads', ?, 'd', ?, ?)", [key, begun, ended])
         landed.execute(f"insert into raw.box__leads values ('{{}}', ?, null, ?, 'run', {OLD})", [key, str(begun)])

@@ -114,8 +114,9 @@ def test_rows_of_a_snapshot_that_broke_off_go_and_it_is_begun_anew(tmp_path):
             file = f"{ROOT}/dbt_project/seeds/transfer/{seed}.csv"
             connection.execute(f"create table intermediate.{seed} as from read_csv('{file}', all_varchar = true)")
         connection.execute(
-            """insert into ops.snapshots values ('box', 1, 'box.test', '', now()::timestamp, now()::timestamp, null),
-                   ('cloud', 1, 'cloud.test', '', now()::timestamp, null, null)"""
+            """insert into ops.snapshots (source, snapshot_id, portal, label, started_at, completed_at) values
+                   ('box', 1, 'box.test', '', now()::timestamp, now()::timestamp),
+                   ('cloud', 1, 'cloud.test', '', now()::timestamp, null)"""
         )
         payload = {"id": 7, "lastName": SURNAME, "fm": [{"typeId": "EMAIL", "value": EMAIL}]}
         connection.execute(
@@ -138,7 +139,8 @@ def test_before_the_models_have_said_where_people_are_nobody_is_forgotten_by_hal
     warehouse = tmp_path / "svod.duckdb"
     with contextlib.closing(open_warehouse(warehouse)) as connection:
         connection.execute(
-            "insert into ops.snapshots values ('box', 1, 'box.test', '', now()::timestamp, now()::timestamp, null)"
+            """insert into ops.snapshots (source, snapshot_id, portal, label, started_at, completed_at)
+               values ('box', 1, 'box.test', '', now()::timestamp, now()::timestamp)"""
         )
     environment = {"SVOD_WAREHOUSE": str(warehouse), "SVOD_ENV_FILE": os.devnull, "PATH": os.environ["PATH"]}
     command = [str(Path(sys.executable).with_name("publish")), "forget", "--email", EMAIL, "--yes"]

@@ -26,10 +26,13 @@ from publish.bitrix24.run import Silent
 from publish.sandbox import Limits, create_app
 from publish.sandbox.methods import METHODS
 from publish.settings import Settings
-from publish.transfer import baseline, forecast, stages
+from publish.transfer import baseline, forecast, since, stages
+from publish.transfer import push as pushes
 from publish.transfer.command import dates_file
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.push import Word, push
+from publish.transfer.one_portal import Sample
+from publish.transfer.push import push
+from publish.transfer.stage import Word
 from publish.transfer.stopwatch import Stopwatch
 from tests.publish.conftest import JumpingClock
 
@@ -61,6 +64,7 @@ class Accelerated:
 
     def __init__(self, folder: Path) -> None:
         self.clock, self.folder = JumpingClock(), folder
+        self.changed: list[dict[str, int]] = []
         self.apps = {"cloud": create_app(folder / "cloud.sqlite", clock=self.clock)}
         self.settings = Settings(
             _env_file=None,
@@ -128,7 +132,7 @@ class Accelerated:
         ledger = TransferLedger(connection, HOSTS["box"], HOSTS["cloud"])
         with journal.step(connection, journal.TRANSFER_PUSH) as step:
             progress = Stopwatch(Silent(), self.clock.time)
-            word = Word(automation_is_off)
+            word = pushes.Word(automation_is_off)
             result = self._in_box(
                 lambda client: push(ledger, client, self.settings, dates_file(self.settings), progress, word)
             )
@@ -143,11 +147,38 @@ class Accelerated:
     def cloud_mark(self) -> str | None:
         return None
 
+    def changed_in_cloud(self) -> dict[str, int]:
+        connection = open_warehouse(self.settings.warehouse)
+
+        async def ask() -> dict[str, int]:
+            transport = Working(self.apps["cloud"], self.clock)
+            async with ReadingClient(
+                self.settings.cloud_webhook, Pace(2, BURST, OPERATING, self.clock), variable="", transport=transport
+            ) as client:
+                return await since.changed_in_cloud(connection, client, HOSTS["cloud"])
+
+        changed = self.clock.run(ask())
+        connection.close()
+        self.changed.append(changed)
+        return changed
+
+    def are_one(self, sample: Sample) -> bool:
+        return False
+
+    def has_user(self, user_id: int) -> bool:
+        return True
+
+    def notice_unseen(self) -> str:
+        return ""
+
     def put_mark(self) -> None:
         connection = open_warehouse(self.settings.warehouse)
         ledger = TransferLedger(connection, HOSTS["box"], HOSTS["cloud"])
         self._in_box(lambda client: baseline.put_mark(ledger, client, self.settings))
         connection.close()
+
+    def take_mark_off(self) -> None:
+        return None
 
     def hand_over(self) -> list[str]:
         return []
@@ -181,23 +212,34 @@ def move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Accelerated:
 def test_the_forecast_after_a_rehearsal_is_within_15_percent_of_what_the_final_run_takes(move, capsys):
     filled = dict.fromkeys(TYPES, 600) | {"activity": 200, "comment": 100, "product_row": 200}
     move.apps["cloud"].state.portal.fill(now=move.clock.time(), **filled)
-    word = stages.Word(automation_is_off=True)
+    word = Word(automation_is_off=True)
     move.restore(1)
+    move.work(leads=1, changes=1)
     stages.baseline(move.settings, has_backup=True, again=False, steps=move)
     move.work(leads=60, changes=150)
     stages.rehearsal(move.settings, word, steps=move)
     assert "freeze at" in capsys.readouterr().out
 
     move.restore(2)
+    move.work(leads=1, changes=1)
     stages.baseline(move.settings, has_backup=True, again=False, steps=move)
     move.work(leads=90, changes=120)
     stages.final(move.settings, stages.FROZEN, word, steps=move)
-    connection = open_warehouse(move.settings.warehouse)
-    ((expected, took),) = connection.execute(
-        """select (detail ->> '$.forecast_seconds')::double, list_sum(list_transform(
-               from_json(detail -> '$.took', '[{"seconds": "DOUBLE"}]'), lambda took: took.seconds))
-           from ops.steps where step = 'publish transfer final'"""
-    ).fetchall()
-    connection.close()
+
+    def final() -> list[tuple[float, float]]:
+        connection = open_warehouse(move.settings.warehouse)
+        rows = connection.execute(
+            """select (detail ->> '$.forecast_seconds')::double, list_sum(list_transform(
+                   from_json(detail -> '$.took', '[{"seconds": "DOUBLE"}]'), lambda took: took.seconds))
+               from ops.steps where step = 'publish transfer final' order by started_at desc limit 1"""
+        ).fetchall()
+        connection.close()
+        return rows
+
+    ((expected, took),) = final()
     told = capsys.readouterr().out
     assert took == pytest.approx(expected, rel=0.15), told
+    assert move.changed == [{"lead": 90, "deal": 120}]
+    stages.final(move.settings, stages.FROZEN, word, steps=move)  # it finds nothing, and is forecast to
+    ((expected, took),) = final()
+    assert took == pytest.approx(expected, rel=0.15), capsys.readouterr().out

@@ -24,6 +24,7 @@ def restore(story: Story) -> Path:
     state = story.folder / f"box-{len(list(story.folder.glob('box-*')))}.sqlite"
     story.cloud.portal.copy_to(state)
     story.box.start_over(state, limits=Limits.none(), clock=story.clock)
+    story.ask(story.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"title": f"Иначе {state.name}"})
     return state
 
 

@@ -29,7 +29,7 @@ def built(tmp_path):
 def read(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         """insert into ops.snapshots
-           select 'cloud', count(*) + 1, 'cloud.test', '', $1, $1, null from ops.snapshots""",
+           select 'cloud', count(*) + 1, 'cloud.test', '', $1, $1, null, false from ops.snapshots""",
         [journal.utc_now()],
     )
 

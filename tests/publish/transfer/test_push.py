@@ -155,7 +155,11 @@ def test_nothing_is_written_before_somebody_says_that_automation_is_off(mover):
         mover.push(Word())
     assert refused.value.exit_status == 2
     assert mover.portal.writes() == {}
-    assert "workflow «Обзвон» of lead starts when one is added or changed" in mover.push().notes
+    mover.wants("deal", 2, PAST | {"title": "Заказ"})  # the sandbox has rows start what changes of their card start
+    mover.wants("product_rows", "D:2", {"productRows": [{"productName": "Кабель", "price": 1, "quantity": 1}]})
+    notes = mover.push().notes
+    assert "workflow «Обзвон» of lead starts when one is added or changed" in notes
+    assert "rows of goods are set of 1 cards, new ones too: that may start what a change starts" in notes
 
 
 def test_a_map_of_one_box_says_nothing_of_another_in_its_place(mover):

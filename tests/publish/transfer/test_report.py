@@ -22,6 +22,7 @@ from publish.transfer.report_cells import Sides
 MODELS = Path(__file__).parents[3] / "dbt_project" / "models" / "transfer" / "_transfer__models.yml"
 COLUMNS = {
     "transfer_verdict": "cloud_host varchar, box_host varchar, cloud_read_at timestamp, box_read_at timestamp, "
+    "parts_read_at timestamp, "
     + ", ".join(
         f"{name} bigint" for name in (
             "compared_count", "equal_count", "missing_count", "different_count", "unwanted_count", "extra_count",
@@ -58,7 +59,8 @@ def marts() -> duckdb.DuckDBPyConnection:
         connection.execute(f"create table marts.{mart} ({columns})")
     connection.execute(
         """insert into marts.transfer_verdict values ('cloud.test', 'box.test', '2026-11-01 10:00:00',
-               '2026-11-01 10:05:00', 400000, 398793, 1200, 2, 1, 3, 4, 1, 1, 1, 2, 1, 1, 0, 1, 1, false)"""
+               '2026-11-01 10:05:00', '2026-10-31 20:00:00',
+               400000, 398793, 1200, 2, 1, 3, 4, 1, 1, 1, 2, 1, 1, 0, 1, 1, false)"""
     )
     fields = {"title": {"cloud": TITLE, "box": FORMULA, "state": "update"}}
     connection.execute(

@@ -16,10 +16,13 @@ from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.lock import OVERLAPS, only_run
 from publish.settings import Settings
 from publish.transfer import boxes, stages, status
+from publish.transfer.command import app
+from publish.transfer.one_portal import Sample
+from publish.transfer.stage import Word
 from tests.publish.transfer import office
 
 CLOUD, BOX = "https://cloud.test/rest/1/secret/", "https://box.test/rest/1/secret/"
-WORD = stages.Word(automation_is_off=True)
+WORD = Word(automation_is_off=True)
 
 
 @dataclass
@@ -39,6 +42,9 @@ class Played:
     has_models: bool = True
     lost: list[int] = field(default_factory=list)
     mark_of_cloud: str | None = None
+    changed: dict[str, int] = field(default_factory=dict)
+    is_one: bool = False
+    has_new: bool = True
 
     def _ended(self, step: str) -> int:
         self.called.append(step)
@@ -56,11 +62,12 @@ class Played:
         for source in (portal,) if portal else ("cloud", "box"):
             host = "cloud.test" if source == "cloud" else "box.test"
             self._sql(
-                """insert into ops.snapshots select $1, coalesce(max(snapshot_id), 0) + 1, $2, $3, $4, $4, null
+                """insert into ops.snapshots select $1, coalesce(max(snapshot_id), 0) + 1, $2, $3, $4, $4, null, false
                    from ops.snapshots where source = $1""",
                 source, host, label, journal.utc_now(),
             )  # fmt: skip
-            self._sql("insert into ops.snapshot_keys select $1, 'leads', uuid(), 'digest', 1, null", source)
+            if self.has_new:
+                self._sql("insert into ops.snapshot_keys select $1, 'leads', uuid(), 'digest', 1, null", source)
         return self._ended(" ".join(filter(None, ("land", portal, "anew" if anew else ""))))
 
     def build(self) -> int:
@@ -109,6 +116,22 @@ class Played:
 
     def cloud_mark(self) -> str | None:
         return self.mark_of_cloud
+
+    def changed_in_cloud(self) -> dict[str, int]:
+        return self.changed
+
+    def are_one(self, sample: Sample) -> bool:
+        self._ended("look")
+        return self.is_one
+
+    def take_mark_off(self) -> None:
+        self.called.append("take off")
+
+    def has_user(self, user_id: int) -> bool:
+        return user_id == 1
+
+    def notice_unseen(self) -> str:
+        return ""
 
     def put_mark(self) -> None:
         self._ended("mark")
@@ -191,7 +214,23 @@ def test_one_portal_by_two_names_is_found_out_by_the_mark_of_the_box(settings, p
     error = refused(lambda: stages.delta(settings, WORD, played))
     assert error.exit_status == 2 and "one portal by two names" in error.problem
     error = refused(lambda: stages.baseline(settings, has_backup=False, again=True, steps=played))
-    assert error.exit_status == 2 and played.called == ["land", "mark"]
+    assert error.exit_status == 2 and played.called == ["land", "look", "mark"]
+    played.mark, played.called = None, []
+    refused(lambda: stages.baseline(settings, has_backup=False, again=True, steps=played))
+    assert played.called == ["land", "look", "mark", "take off"], "there was none before"
+
+
+def test_one_portal_by_two_names_is_looked_for_before_anything_is_written(settings):
+    steps = Played(settings.warehouse, mark=None, is_one=True)
+    error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=steps))
+    assert error.exit_status == 2 and "nothing was written" in error.hint and steps.called == ["land", "look"]
+    with closing(open_warehouse(settings.warehouse)) as connection:
+        connection.execute("update ops.snapshot_keys set source_key = '5'")  # of both the same
+    steps.called, steps.has_new = [], False
+    error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=steps))
+    assert error.exit_status == 3 and "same to the last card" in error.problem and steps.called == ["land"]
+    stages.baseline(settings, has_backup=False, again=True, steps=steps)
+    assert steps.called == ["land", "land", "mark"]
 
 
 def test_a_portal_of_the_vendors_cloud_is_no_box(settings):
@@ -230,6 +269,13 @@ def test_a_file_of_users_that_the_models_would_misread_is_refused_before_anythin
     assert refused(lambda: stages.delta(chosen, WORD, steps)).exit_status == 3  # no baseline
 
 
+def test_a_fallback_user_who_is_nobody_is_refused_before_anything_is_read(settings, played):
+    nobody = settings.model_copy(update={"transfer_fallback_user": 999})
+    error = refused(lambda: stages.delta(nobody, WORD, played))
+    assert error.exit_status == 2 and "SVOD_TRANSFER_FALLBACK_USER is 999" in error.problem and played.called == []
+    stages.delta(settings.model_copy(update={"transfer_fallback_user": 1}), WORD, played)
+
+
 def test_a_box_that_got_another_address_is_the_same_box(settings, played, capsys):
     renamed = settings.model_copy(update={"box_webhook": SecretStr("https://crm.acme.test/rest/1/secret/")})
     stages.delta(renamed, WORD, played)
@@ -244,7 +290,7 @@ def test_a_second_baseline_of_the_same_box_has_to_be_asked_for(settings, played)
     error = refused(lambda: stages.baseline(settings, has_backup=False, again=False, steps=played))
     assert error.exit_status == 3 and "has its baseline" in error.problem
     stages.baseline(settings, has_backup=False, again=True, steps=played)
-    assert played.called == ["land", "mark"]
+    assert played.called == ["land", "look", "mark"]
 
 
 def test_a_baseline_that_broke_off_has_to_be_made_again(settings, played):
@@ -356,9 +402,23 @@ def test_the_forecast_is_kept_beside_what_a_final_run_took(settings, played, cap
     assert "freeze at" in told and "that took 50 s; the forecast was" in told
 
 
+def test_a_final_run_is_forecast_by_what_has_changed_in_the_cloud_since_it_was_read(settings, played):
+    played.to_do = [3, 0]
+    stages.rehearsal(settings, WORD, played)
+    forecasts = []
+    for changed, to_do in (({}, []), ({"lead": 1}, [1, 0])):
+        played.changed, played.to_do = changed, to_do
+        stages.final(settings, "frozen", WORD, played)
+        sql = """select (detail ->> '$.forecast_seconds')::double from ops.steps
+                 where step = 'publish transfer final' order by started_at desc limit 1"""
+        forecasts.append(rows(settings, sql)[0][0])
+    assert 20 <= forecasts[0] < 30, "one pass, that finds nothing"
+    assert 50 <= forecasts[1] < 75, "two, and a push between them"
+
+
 def test_a_baseline_and_a_final_run_killed_after_any_of_their_steps_go_on_when_they_are_run_again(settings):
     steps = Played(settings.warehouse, mark=None)
-    for step in range(2):
+    for step in range(3):
         steps.called, steps.killed_at = [], step
         with pytest.raises(SystemExit):
             stages.baseline(settings, has_backup=False, again=False, steps=steps)
@@ -382,6 +442,34 @@ def test_a_letter_of_a_record_that_nobody_wants_any_more_is_dropped_and_the_othe
     connection.close()
     stages.final(settings, "frozen", WORD, played)
     assert rows(settings, "select * from transfer.dead_letters") == []
+
+
+def test_dead_letters_are_due_at_once_when_somebody_asks_for_that(settings, played, monkeypatch):
+    connection = open_warehouse(settings.warehouse)
+    for source in ("cloud.test", "other.test"):
+        connection.execute(
+            """insert into transfer.dead_letters
+               values ('box.test', ?, 'lead', '9', 'REFUSED', '', 3, now()::timestamp, '2100-01-01', '{}')""",
+            [source],
+        )
+    connection.close()
+    for name, value in (("WAREHOUSE", settings.warehouse), ("CLOUD_WEBHOOK", CLOUD), ("BOX_WEBHOOK", BOX)):
+        monkeypatch.setenv(f"SVOD_{name}", str(value))
+    app(["retry", "--id", "9"], standalone_mode=False)
+    due = "select source_portal from transfer.dead_letters where next_at < '2100-01-01'"
+    assert rows(settings, due) == [("cloud.test",)]
+    with pytest.raises(OperatorError, match="nothing like that"):
+        app(["retry", "--entity", "deal"], standalone_mode=False)
+
+
+def test_headings_of_the_status_are_in_the_language_that_is_set(settings, played):
+    connection = open_warehouse(settings.warehouse)
+    titles = {
+        language: [table.title for table in status.tables(connection, settings.model_copy(update={"lang": language}))]
+        for language in ("ru", "en")
+    }
+    connection.close()
+    assert titles["ru"][0] == "Этапы" and titles["en"][0] == "Stages"
 
 
 def test_the_word_that_automation_is_off_ends_with_a_final_run_that_left_nothing(settings, played):

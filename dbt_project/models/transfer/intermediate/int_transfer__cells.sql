@@ -1,5 +1,6 @@
 -- The fields of the candidates, one row each: as they are in the cloud (`cloud`) and were in earlier snapshots of it
--- (`past`), in the box, and in the box as it was restored (`baseline`). `source_id` is the cloud's, on every side.
+-- (`past`, until snapshot `version`), in the box, and in the box as it was restored (`baseline`). `source_id` is the
+-- cloud's, on every side.
 with candidates as (
     select * from {{ ref('int_transfer__candidates') }} where entity <> 'comments'
 ),
@@ -18,7 +19,7 @@ versions as (
     inner join records on records.entity = candidates.entity and records.source_id = candidates.source_id
     where side = 'cloud'
     union all
-    select 'past', versions.from_snapshot, candidates.entity, candidates.source_id, versions.payload
+    select 'past', versions.to_snapshot, candidates.entity, candidates.source_id, versions.payload
     from candidates
     inner join {{ ref('stg_portals__versions') }} as versions using (entity, source_id)
     where versions.portal = 'cloud' and candidates.is_in_box

@@ -1,6 +1,7 @@
 -- The three-way comparison, one row a field of a candidate that is in the box: `wanted` is the cloud's value after
--- translation. What the box has is nobody's work there when it is what was restored, or what the cloud had before: then
--- an earlier pass wrote it. So two passes do not take each other for people.
+-- translation. What the box has is nobody's work there when it is what was restored, or what the cloud had before:
+-- then an earlier pass wrote it; or when a push wrote it that this warehouse does not know of. So two passes do not
+-- take each other for people. The cloud has not changed a value since it was sent, or else since the backup.
 {%- set winner = env_var('SVOD_TRANSFER_WINNER', 'list') or 'list' %}
 {%- if winner not in ('cloud', 'box', 'list') %}
     {{ exceptions.raise_compiler_error("SVOD_TRANSFER_WINNER is '" ~ winner ~ "'; cloud, box or list is expected") }}
@@ -38,6 +39,15 @@ fields as ( -- those that the cloud has, also empty ones: of what only the box h
     where side = 'cloud'
 ),
 
+made as (
+    select entity, source_id, true as is_made_by_us from {{ ref('stg_transfer__ledger') }}
+    where not is_adopted
+),
+
+unseen as (
+    select entity, box_key, true as is_of_the_move from {{ ref('int_transfer__written_unseen') }}
+),
+
 unproven_users as (
     select list(user_id) as user_ids from {{ ref('int_transfer__users') }} where not is_proven
 ),
@@ -66,11 +76,13 @@ side_by_side as (
             or list_contains(past.earlier, box.canonical) or (box.canonical is null and coalesce(past.was_empty, false))
             as is_box_untouched,
         case when is_restored_user then true
+            when deliveries.is_unchanged is not null then deliveries.is_unchanged
             when candidates.is_in_baseline then (cloud.canonical is not distinct from baseline.canonical)
             -- what we made has what we sent, unless the cloud has changed it since
-            else (candidates.proof in ('created_by_us', 'of_owner') and past.earlier is null)
+            else (candidates.proof in ('created_by_us', 'of_owner') and is_made_by_us and past.earlier is null)
                 or list_contains(past.earlier, cloud.canonical)
-        end as is_cloud_untouched
+        end as is_cloud_untouched,
+        is_of_the_move
     from fields
     inner join candidates using (entity, source_id)
     left join cloud using (entity, source_id, field)
@@ -78,6 +90,9 @@ side_by_side as (
     left join baseline using (entity, source_id, field)
     left join past using (entity, source_id, field)
     left join restored_users using (entity, source_id, field)
+    left join {{ ref('int_transfer__deliveries') }} as deliveries using (entity, source_id, field)
+    left join made using (entity, source_id)
+    left join unseen on unseen.entity = fields.entity and unseen.box_key = candidates.box_key
 ),
 
 judged as (
@@ -88,6 +103,7 @@ judged as (
             when is_equal then 'equal'
             when coalesce(is_box_untouched, false) then 'update'
             when coalesce(is_cloud_untouched, false) then 'box_kept'
+            when is_of_the_move then 'update'
             else 'conflict'
         end as verdict
     from side_by_side

@@ -8,7 +8,8 @@ read as (
         max(host) filter (side = 'cloud') as cloud_host,
         max(host) filter (side = 'box') as box_host,
         max(completed_at) filter (side = 'cloud') as cloud_read_at,
-        max(completed_at) filter (side = 'box') as box_read_at
+        max(completed_at) filter (side = 'box') as box_read_at,
+        min(parts_read_at) filter (side in ('cloud', 'box')) as parts_read_at
     from sides
 ),
 

@@ -1,9 +1,15 @@
 -- Which snapshots a move looks at, one row a side: the newest complete one of each portal, and of the box also the one
 -- that was taken right after the restore, before anybody worked in it. A baseline of another box says nothing.
 with complete as (
-    select source as portal, snapshot_id, portal as host, label, started_at, completed_at
+    select
+        source as portal, snapshot_id, portal as host, label, started_at, completed_at,
+        -- when the parts of all owners were read last; the first reading of a portal reads them all
+        coalesce(
+            max(completed_at) filter (reads_all) over until_then, min(completed_at) over until_then
+        ) as parts_read_at
     from {{ source('ops', 'snapshots') }}
     where completed_at is not null and source in ('cloud', 'box')
+    window until_then as (partition by source, portal order by snapshot_id)
 ),
 
 newest as (

@@ -1,0 +1,55 @@
+-- Fields of candidates that were sent to the box, and whether the cloud still says what it said in the reading that
+-- they were sent from last: what the box has otherwise then is the work of its people.
+with sendings as (
+    select * from {{ ref('stg_transfer__delivered') }}
+),
+
+cells as (
+    select entity, source_id, field, side, version from {{ ref('int_transfer__cells') }}
+    where side in ('cloud', 'past')
+),
+
+readings as (
+    select entity, source_id, field, side, version, canonical from {{ ref('int_transfer__values') }}
+    where side in ('cloud', 'past')
+),
+
+delivered as (
+    select cells.entity, cells.source_id, cells.field, max(sendings.snapshot_id) as snapshot_id
+    from cells
+    inner join sendings
+        on sendings.entity = cells.entity and sendings.source_id = cells.source_id
+        and sendings.field in ('', cells.field)
+    where cells.side = 'cloud'
+    group by all
+),
+
+said_since as ( -- what the cloud said in that reading or a later one, before what it says now
+    select delivered.*, said.canonical
+    from delivered
+    inner join cells
+        on cells.side = 'past' and cells.entity = delivered.entity and cells.source_id = delivered.source_id
+        and cells.field = delivered.field and cells.version > delivered.snapshot_id
+    left join readings as said
+        on said.side = 'past' and said.version = cells.version and said.entity = cells.entity
+        and said.source_id = cells.source_id and said.field = cells.field
+),
+
+changed as (
+    select distinct said_since.entity, said_since.source_id, said_since.field
+    from said_since
+    left join readings as now_said
+        on now_said.side = 'cloud' and now_said.entity = said_since.entity
+        and now_said.source_id = said_since.source_id and now_said.field = said_since.field
+    where now_said.canonical is distinct from said_since.canonical
+),
+
+deliveries as (
+    select
+        delivered.entity, delivered.source_id, delivered.field,
+        changed.field is null as is_unchanged
+    from delivered
+    left join changed using (entity, source_id, field)
+)
+
+select * from deliveries

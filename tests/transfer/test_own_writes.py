@@ -1,0 +1,100 @@
+"""What a move wrote itself is told from what people did in the box: after a pass, and after the warehouse was put back
+from an older copy."""
+
+import shutil
+import time
+
+from publish.cycle import Cycle
+from publish.sandbox import Limits
+from publish.settings import Settings
+from publish.transfer.steps import Programs
+from tests.transfer.test_models import Move, filled, move
+
+__all__ = ["move"]
+
+MANAGER = 7  # of the box
+NEEDED = ("--select", "+transfer_outcomes", "+transfer_bindings", "--exclude-resource-type", "test", "unit_test")
+
+
+def judged(move: Move) -> dict[str, str]:
+    rows = move.rows("select entity || ' ' || source_id, outcome from marts.transfer_outcomes")
+    return {key: outcome for key, outcome in rows if outcome not in ("unchanged", "unsupported")}
+
+
+def work_in_box(move: Move, kind: int, number: int, title: str) -> None:
+    move.box.ask("crm.item.update", {"entityTypeId": kind, "id": number, "fields": {"title": title}}, user=MANAGER)
+
+
+def programs(move: Move) -> Programs:
+    """What a stage asks the box."""
+    webhooks = {"cloud_webhook": move.cloud.webhook, "box_webhook": move.box.webhook}
+    settings = Settings(_env_file=None, warehouse=move.warehouse, **webhooks)
+    return Programs(settings, Cycle(0, {}, {}))
+
+
+def passes(move: Move) -> None:
+    move.land()
+    move.build()
+    move.push()
+
+
+def test_what_people_of_the_box_change_after_a_pass_stays_until_the_cloud_changes_it_too(move):
+    filled(move)
+    move.restore()
+    move.land("--portal", "box", "--label", "baseline")
+    made = move.ask(move.cloud, "crm.item.add", entityTypeId=4, fields={"title": "Новая"})["item"]["id"]
+    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"title": "Б"})
+    passes(move)
+    target = move.box.portal.items("company")[-1]["id"]
+    work_in_box(move, 2, 5, "В")
+    work_in_box(move, 4, target, "Новая, уточнено")
+    move.land()
+    move.build(*NEEDED, SVOD_TRANSFER_WINNER="cloud")  # who wins a conflict: here is none
+    assert judged(move) == {"deal 5": "box_kept", f"company {made}": "box_kept"}
+    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"title": "Г"})
+    move.ask(move.cloud, "crm.item.update", entityTypeId=4, id=made, fields={"title": "Новая в облаке"})
+    move.land()
+    move.build(*NEEDED)
+    assert judged(move) == {"deal 5": "conflict", f"company {made}": "conflict"}
+
+
+class Running:
+    """A clock that goes on by itself, an hour behind that of this machine."""
+
+    def time(self) -> float:
+        return time.time() - 3600
+
+
+def test_what_a_push_wrote_that_the_warehouse_was_put_back_before_is_no_work_of_people(move):
+    move.clock = Running()
+    move.cloud.start_over(move.folder / "cloud.sqlite", limits=Limits.none(), clock=move.clock)
+    filled(move)
+    move.restore()
+    programs(move).put_mark()
+    move.land("--portal", "box", "--label", "baseline")
+    in_cloud = move.cloud.ask
+    made = in_cloud("crm.item.add", {"entityTypeId": 4, "fields": {"title": "Ещё"}})["item"]["id"]
+    passes(move)
+    shutil.copy(move.warehouse, move.folder / "copy.duckdb")
+    time.sleep(1)
+    later = in_cloud("crm.item.add", {"entityTypeId": 4, "fields": {"title": "Новая"}})["item"]["id"]
+    for number in (5, 6, 7):
+        in_cloud("crm.item.update", {"entityTypeId": 2, "id": number, "fields": {"title": f"Б {number}"}})
+    passes(move)
+    time.sleep(3)
+    work_in_box(move, 2, 6, "Из коробки")
+    shutil.copy(move.folder / "copy.duckdb", move.warehouse)
+    for number in (5, 6):
+        in_cloud("crm.item.update", {"entityTypeId": 2, "id": number, "fields": {"title": f"В {number}"}})
+    in_cloud("crm.item.update", {"entityTypeId": 4, "id": made, "fields": {"title": "Ещё раз"}})
+    assert "knows nothing" in programs(move).notice_unseen()
+    assert programs(move).notice_unseen() == ""
+    move.land()
+    move.build(*NEEDED)
+    # deal 7 is equal again, the later company is found by its mark
+    assert judged(move) == {
+        "deal 5": "updated", "deal 6": "conflict", f"company {made}": "updated", f"company {later}": "created",
+    }  # fmt: skip
+    records = move.records()
+    assert records["deal", "5"][3] == {"title": "В 5"}
+    assert records["company", str(made)][3] == {"title": "Ещё раз"}
