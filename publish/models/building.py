@@ -65,14 +65,16 @@ def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *,
     with journal.step(connection, step) as current:
         dirty_before = _dirty_before(connection, current)
         connection.execute(project.first_sql)
-        basis = landed.basis(connection, project)
+        is_move = step == journal.DBT_TRANSFER  # made of what is written down of portals, too: built each time
+        basis = "" if is_move else landed.basis(connection, project)
         if not is_anew and landed.is_built(connection, basis):
             current.detail = Built().detail(basis, is_full_pass=False) | {"nothing_new": True}
             say(f"{step}: nothing landed since the last pass, nothing to build")
             return current
         built = Built()
         try:
-            _build(connection, project, project.passes[step], current.run_id, built)
+            # What a move found is said from its models, also where it may not go out.
+            _build(connection, project, project.passes[step], current.run_id, built, keeps_gated=is_move)
         finally:
             current.detail = built.detail(basis, is_full_pass=False)
             status = "failed" if built.broken else "gated" if built.gates else "done"
@@ -82,7 +84,15 @@ def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *,
     return current
 
 
-def _build(connection: duckdb.DuckDBPyConnection, project: Project, of_pass: Pass, run_id: str, built: Built) -> None:
+def _build(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    of_pass: Pass,
+    run_id: str,
+    built: Built,
+    *,
+    keeps_gated: bool,
+) -> None:
     try:
         with transaction(connection):
             kinds = _kinds(connection)
@@ -96,11 +106,12 @@ def _build(connection: duckdb.DuckDBPyConnection, project: Project, of_pass: Pas
                             _put_in_place(connection, node, kinds, run_id)
                             built.models += 1
                     advance(1)
-            if built.gates:
+            if built.gates and not keeps_gated:
                 for test, _ in built.warnings:
                     built.failing_rows[test.relation] = _rows(connection, test)
                 raise _gated(built)
-            connection.execute(of_pass.last_sql.replace(RUN_ID, run_id))
+            if not built.gates:
+                connection.execute(of_pass.last_sql.replace(RUN_ID, run_id))
     except OperatorError:  # all of it is as it was before, but the rows are for people to look at
         with transaction(connection):
             for relation, rows in built.failing_rows.items():
@@ -109,6 +120,8 @@ def _build(connection: duckdb.DuckDBPyConnection, project: Project, of_pass: Pas
                 connection.execute(f"create or replace table {relation} as from failing_rows")
                 connection.unregister("failing_rows")
         raise
+    if built.gates:
+        raise _gated(built)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, test: Node) -> Any:
