@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from ingest import registry, registry_file
 from ingest.landing import Landing
-from ingest.registry_dump import Dump, dumps_of, land_dump, wanted_by_models
 from ingest.registry_service import Registry
 from ingest.settings import RegistrySettings
 from ingest.warehouse.errors import OperatorError
@@ -53,6 +52,8 @@ def _ask_service(work: Landing, settings: RegistrySettings, token: str) -> None:
 
 def land_dumps(work: Landing, place: str, *, is_all: bool = False, is_again: bool = False) -> None:
     """Land the tax service's files at a path, in a folder or of a pattern; one that is broken keeps no other out."""
+    from ingest.registry_dump import Dump, dumps_of, land_dump, wanted_by_models  # and the parser: most runs have none
+
     dumps: list[Dump] = []
     wanted = None
     with work.going_on():
