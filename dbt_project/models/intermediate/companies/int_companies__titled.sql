@@ -50,11 +50,12 @@ abbreviated as (
         end as rest
     from worded
     left join abbreviations as pairs on pairs.abbreviation = {{ in_cyrillic_capitals('two_words') }}
-    left join abbreviations as heads
-        on heads.abbreviation = {{ in_cyrillic_capitals('first_word') }}
-        and (heads.stands_behind or first_word in (upper(first_word), lower(first_word))) -- not "Ноу Хау"
     left join abbreviations as tails
         on tails.abbreviation = {{ in_cyrillic_capitals('last_word') }} and tails.stands_behind
+    left join abbreviations as heads
+        on heads.abbreviation = {{ in_cyrillic_capitals('first_word') }}
+        -- letters of an institution may be a word: "БУК, ООО", "Ноу Хау"
+        and (heads.stands_behind or tails.abbreviation is null and first_word in (upper(first_word), lower(first_word)))
 ),
 
 spelled_out as ( -- the longest form that fits: "Публичное акционерное общество" is more than its last two words

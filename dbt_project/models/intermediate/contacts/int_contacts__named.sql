@@ -51,6 +51,7 @@ told_apart as ( -- three shapes are read in two ways, and it is the words that t
         end as shape
     from shaped
     where not (is_short_enough and regexp_full_match(kinds, 'n+')) -- "не указан"
+        and not (kinds = 'iii' and keys[:3] = ['ф', 'и', 'о'])
 ),
 
 laid_out as (

@@ -16,21 +16,29 @@ readable as ( -- a name of Cyrillic words holds no Latin ones: what looks like o
     from contacts
 ),
 
-split as (
+dotted as ( -- the dot behind a word ends the text, the one behind a letter is an initial's: "иванов и.и" lacks it
     select
         *,
+        regexp_replace(
+            regexp_replace(translate(name_text, '‐‑–—', '----'), '(\pL\pL)\.$', '\1'), '( \pL\. ?\pL)$', '\1.'
+        ) as whole
+    from readable
+),
+
+split as (
+    select
+        record_key, name_text,
         case
             -- as most are: quicker
             when regexp_full_match(name_text, '[А-ЯЁ][а-яё]+(?: [А-ЯЁ][а-яё]+)*') then string_split(name_text, ' ')
             else regexp_extract_all(
                 replace(
-                    regexp_replace(name_text, '(?i)\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) |\.$', ' ', 'g'),
-                    ' - ', '-'
+                    regexp_replace(whole, '(?i)\([^)]*\)|^(?:г-н|г-жа|господин|госпожа) ', ' ', 'g'), ' - ', '-'
                 ),
                 '[^\s,;.]+\.?'
             )
         end as words
-    from readable
+    from dotted
 )
 
 select * from split

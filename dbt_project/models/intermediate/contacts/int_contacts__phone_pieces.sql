@@ -9,16 +9,20 @@ fields as (
     from contacts
 ),
 
-marked as ( -- what ends one number becomes a semicolon: separators, an extension, the plus of the next number
+-- What ends one number becomes a semicolon: separators, an extension, the plus of the next number, and words behind ten
+-- digits when there are more: "8 916 123-45-67 (с 9 до 18)".
+marked as (
     select
         record_key, position,
         case
             when regexp_full_match(field, '\+?[0-9() .-]+') then [field] -- one number and nothing else, as most are
-            else string_split(regexp_replace(regexp_replace(regexp_replace(lower(field),
-                '[\s,;(]*(?:доб(?:авочный)?|доп|вн(?:утр(?:енний)?)?|ext(?:ension)?|x|х|#)[\s.:№#]*(\d{1,6})\b\)?',
-                ' x\1;', 'g'),
+            else string_split(regexp_replace(regexp_replace(regexp_replace(regexp_replace(lower(field),
+                '(^|[^а-яёa-z])[\s,;(]*'
+                || '(?:доб(?:авочный)?|доп|вн(?:утр(?:енний)?)?|ext(?:ension)?|x|х|#)[\s.:№#]*(\d{1,6})\b\)?',
+                '\1 x\2;', 'g'),
                 '\s*[,;/|\\\n\r&]\s*|\s+(?:и|или|and|or)\s+', ';', 'g'),
-                '(\d\)?)\s*\+', '\1;+', 'g'), ';')
+                '(\d\)?)\s*\+', '\1;+', 'g'),
+                '(\d(?:[\s().-]*\d){9,}\)?)[\s().-]*([а-яёa-wyz][^;\d]*\d)', '\1;\2', 'g'), ';')
         end as pieces
     from fields
     where field is not null
@@ -53,14 +57,14 @@ digits_read as (
     where phone_raw <> ''
 ),
 
-parted as ( -- two Russian numbers with nothing but a space between them
+parted as ( -- Russian numbers with nothing but spaces between them
     select
         * exclude (digits),
         case
             when length(digits) < 20 then [digits]
-            when regexp_full_match(digits, '[78][3-9]\d{9}[78][3-9]\d{9}|[78][3-9]\d{9}[3489]\d{9}')
-                then [digits[:11], digits[12:]]
-            when regexp_full_match(digits, '[3489]\d{9}[3489]\d{9}') then [digits[:10], digits[11:]]
+            when regexp_full_match(digits, '(?:[78][3-9]\d{9})+') then regexp_extract_all(digits, '\d{11}')
+            when regexp_full_match(digits, '[78][3-9]\d{9}[3489]\d{9}') then [digits[:11], digits[12:]]
+            when regexp_full_match(digits, '(?:[3489]\d{9})+') then regexp_extract_all(digits, '\d{10}')
             else [digits]
         end as parts
     from digits_read
