@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from glob import glob
 from pathlib import Path
@@ -203,6 +204,15 @@ def missing_file(place: str | Path, source: JSONSource) -> OperatorError:
     return OperatorError(f"there is no file {place}", hint=hint)
 
 
+def made_at(batch: Batch) -> datetime:
+    """When a document was made, in UTC: when its file was written, or before, if its `exported_at` says so."""
+    written_at = datetime.fromtimestamp(batch.position.modified_ns / 1e9, UTC)
+    header = msgspec.json.decode(batch.header or b"{}")
+    with suppress(KeyError, TypeError, ValueError):
+        written_at = min(written_at, datetime.fromisoformat(header["exported_at"]).astimezone(UTC))
+    return written_at.replace(tzinfo=None)
+
+
 def land_json_file(
     connection: duckdb.DuckDBPyConnection,
     file: JSONFile,
@@ -238,13 +248,13 @@ def land_json_file(
                 header = batch.header.decode()
                 connection.execute(
                     f"""insert into {files} select payload, ?, null, ?, ?, ?::timestamp from (select ?::json as payload)
-                        where not exists (from {files} where source_position = ? and payload::varchar = ?)""",
-                    [file.name, file.name, step.run_id, journal.utc_now(), header, file.name, header],
+                        where ? is distinct from (
+                            select arg_max(payload::varchar, ingested_at) from {files} where source_position = ?)""",
+                    [file.name, file.name, step.run_id, journal.utc_now(), header, header, file.name],
                 )
             journal.set_watermark(connection, file.place, msgspec.json.encode(batch.position).decode(), step.run_id)
             if batch.position.is_complete:
-                made_at = datetime.fromtimestamp(batch.position.modified_ns / 1e9, UTC).replace(tzinfo=None)
-                gaps.repair(connection, source, made_at)
+                gaps.repair(connection, source, made_at(batch))
         step.rows_in += len(batch.records) + len(batch.dead_letters)
         on_progress(batch.disk_position - disk_position)
         disk_position = batch.disk_position

@@ -12,9 +12,13 @@
     (try_cast({{ text }} as timestamp) at time zone 'Europe/Moscow' at time zone 'UTC')
 {%- endmacro %}
 
-{#- Shop B writes ISO 8601 with an offset. A time without one would be read as UTC. -#}
+{#- Shop B writes ISO 8601 with an offset. A time without one would be read as UTC. One that no calendar has room for (the
+    year 20226, "infinity") is none: it would be later than all others for good. -#}
 {% macro utc_from_iso(text) -%}
-    (try_cast({{ text }} as timestamptz) at time zone 'UTC')
+    (case
+        when try_cast({{ text }} as timestamptz) between timestamptz '0001-01-02 00:00:00+00' and '9999-12-30 00:00:00+00'
+            then try_cast({{ text }} as timestamptz) at time zone 'UTC'
+    end)
 {%- endmacro %}
 
 {#- The calendar day that a moment is in Moscow, where the managers are: what a date in the CRM means. -#}

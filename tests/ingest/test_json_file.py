@@ -163,6 +163,13 @@ def test_a_cut_off_file_keeps_what_was_read_and_goes_on_when_it_is_whole(folder,
     assert folder.headers()[-1] == HEADER
 
 
+def test_the_header_lands_again_when_it_is_not_the_one_that_landed_last(folder):
+    for day in ("01", "01", "02", "01"):
+        folder.write(json.dumps({"exported_at": f"2026-10-{day}", "companies": [company(int(day))]}))
+        folder.ingest(full=True)
+    assert [header["exported_at"][-2:] for header in folder.headers()] == ["01", "02", "01"]
+
+
 def test_a_cut_off_file_fails_once_and_is_told_of_until_it_changes(folder):
     whole = document(company(1), company(2)).encode()
     path = folder.write(whole[:-30])

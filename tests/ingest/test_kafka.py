@@ -188,12 +188,17 @@ def test_messages_that_retention_removed_fail_the_step_once_and_stay_in_the_stat
 
 def test_a_file_that_was_made_after_a_gap_repairs_it(shop, tmp_path):
     gaps.keep(shop.warehouse, "shop_b", "t/0", 5, 6, "retention passed them", run_id="run-0")
-    for name, age in (("old.json", 3600), ("new.json", -1)):
+    source = JSONSource("shop_b", _env_file=None, array="companies.item")
+    for name, age, exported_at in (
+        ("old.json", 3600, "no time"),
+        ("a copy of an old one.json", -1, "2026-10-01T03:00:00+03:00"),
+        ("new.json", -1, "2096-10-01T03:00:00+03:00"),
+    ):
         assert shop.warehouse.execute("select repaired_at from ops.gaps").fetchall() == [(None,)]
         path = tmp_path / name
-        path.write_text("[{}]")
+        path.write_text(json.dumps({"exported_at": exported_at, "companies": [{}]}))
         os.utime(path, (time.time() - age,) * 2)
-        land_json_file(shop.warehouse, JSONFile(path, name, JSONSource("shop_b", _env_file=None)), shop.step)
+        land_json_file(shop.warehouse, JSONFile(path, name, source), shop.step)
     assert shop.warehouse.execute("select repaired_at is null from ops.gaps").fetchall() == [(False,)]
 
 

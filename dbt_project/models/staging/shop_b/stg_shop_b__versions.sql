@@ -14,17 +14,19 @@ events as (
     select * from {{ source('shop_b', 'shop_b__events') }}
 ),
 
-files_read as (
+exports as ( -- of a file that was delivered several times: what lands up to its header was made when that says
     select
-        split_part(source_position, '@', 1) as file_name,
-        max({{ utc_from_iso("payload ->> '$.exported_at'") }}) as exported_at
+        source_position as file_name,
+        {{ utc_from_iso("payload ->> '$.exported_at'") }} as exported_at,
+        coalesce(lag(ingested_at) over deliveries, '-infinity') as after_at,
+        case when lead(ingested_at) over deliveries is null then 'infinity' else ingested_at end as until_at
     from files
-    group by file_name
+    window deliveries as (partition by source_position order by ingested_at)
 ),
 
 documents_read as (
     select
-        split_part(source_position, '@', 1) as file_name,
+        regexp_extract(source_position, '^(.*)@', 1) as file_name,
         json_extract_string(payload, ['$.uid', '$.changed_at']) as fields,
         source_position, run_id, ingested_at
     from documents
@@ -39,7 +41,8 @@ filed as (
         0 as kafka_offset,
         source_position, run_id, ingested_at
     from documents_read
-    left join files_read using (file_name)
+    left join exports
+        on exports.file_name = documents_read.file_name and ingested_at > after_at and ingested_at <= until_at
 ),
 
 events_read as (
