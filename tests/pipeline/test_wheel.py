@@ -63,6 +63,9 @@ def test_a_wheel_in_an_empty_environment_brings_files_to_the_portal(environment:
         assert companies > 100
         assert len(portal.portal.items("company")) == companies
         assert "nothing to send" in run(environment / "bin" / "svod", "plan", cwd=tmp_path, **settings)
+        run(environment / "bin" / "svod", "report", "--out", tmp_path / "report.html", cwd=tmp_path, **settings)
+        assert f"{companies:,}".replace(",", "\xa0") in (tmp_path / "report.html").read_text()
+        assert run(environment / "bin" / "svod", "status", cwd=tmp_path, **settings).startswith("OK")
     assert files_in(environment) == before, "a run leaves nothing among the installed packages"
 
 
