@@ -166,7 +166,7 @@ def _steps(connection: duckdb.DuckDBPyConnection, *, is_alive: bool) -> list[End
         broken, gates, refused = more
         why, todo = error or "", hint or ""
         if broken:
-            why, todo = f"broken: {broken}", "dbt_project/logs/dbt.log says why"
+            why, todo = error or f"broken: {broken}", hint or "dbt said why when it was run by hand: its log has it"
         elif gates:
             why, todo = f"did not pass: {gates}", "`publish gate` shows the rows"
         if status == "running" and not is_alive:
