@@ -27,7 +27,7 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LINTED_SQL := dbt_project/models dbt_project/tests
 
-.PHONY: help setup services demo test lint full incremental check plan forget inspect status report docs bench compare lock quality chaos clean \
+.PHONY: help setup services demo test lint full incremental check follow plan forget inspect status report docs bench compare lock quality chaos clean \
 	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-report transfer-demo
 .DEFAULT_GOAL := help
 
@@ -78,6 +78,9 @@ incremental: $(READY) ## the same from the watermarks and offsets; for cron
 
 check: $(READY) ## validates every setting, tries every source, the registry and the portal (ARGS=--notify)
 	@$(PUBLISH) check $(ARGS)
+
+follow: $(READY) ## stays up: events reach the portal within seconds, tables and files on a schedule; kill it any time
+	@exec $(PUBLISH) follow
 
 plan: $(READY) ## what publish would create, update and leave; sends nothing (ARGS="--show 20")
 	@$(PUBLISH) plan $(ARGS)

@@ -1,30 +1,24 @@
 """`ingest mysql | json | kafka | registry | bitrix24 | backup | journal | status | copy`."""
 
-import gc
 import logging
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
+from ingest import steps
 from ingest.check_command import check_command
-from ingest.landing import Landing, landing
+from ingest.landing import landing
 from ingest.settings import portals_of, read_settings
-from ingest.sources import JSONSource, KafkaSource, MySQLSource, RelationalSource
 from ingest.warehouse import checklist, journal
 from ingest.warehouse.connection import open_for_reading, open_warehouse
-from ingest.warehouse.errors import OperatorError, SettingsError
+from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
-from ingest.warehouse.terminal import print_table, progress_of, run, say, say_aside, warn_once
+from ingest.warehouse.terminal import print_table, run, say, say_aside
 from ingest.warehouse.variables import known_names_hint
 
-if TYPE_CHECKING:
-    from ingest.json_file import JSONFile
-    from ingest.relational import Server
-
-# Each command imports its own source only: kafka's client takes as long to import as everything else together.
 app = typer.Typer(
     help="Land the sources in the warehouse's schema raw, as they are.",
     no_args_is_help=True,
@@ -51,65 +45,8 @@ def mysql_command(
     ] = False,
 ) -> None:
     """Land tables of MySQL sources: what changed since the last run, or everything."""
-    from ingest import mysql
-
     with landing(journal.INGEST_MYSQL) as work:
-        sources = work.sources_of(MySQLSource, source_name, only_one=bool(tables))
-        for source in sources:
-            with work.going_on(source), mysql.connect(source) as server:
-                land_tables(work, server, source, tables, is_full=full, is_compared=reconcile)
-        if sources:
-            say(f"{work.step.name}: {work.step.rows_out} of {work.step.rows_in} rows read were new and are landed")
-
-
-def land_tables(
-    work: Landing,
-    server: "Server",
-    source: RelationalSource,
-    tables: list[str] | None,
-    *,
-    is_full: bool,
-    is_compared: bool,
-) -> None:
-    """Land the tables named, or all of a source; compare them with the server when that is due, or when it or a table
-    has changed. Raises OperatorError when no table is known."""
-    from ingest.reconciliation import changes_of, is_due, reconcile
-    from ingest.relational import Table, land_table
-
-    if not tables and not source.tables:
-        raise SettingsError(f"{source.variable('tables')} is not set", hint="see .env.example")
-    source.check_charsets([*(tables or []), *source.tables])
-    changed_server = changes_of(work.connection, source.name, "", server.identity())
-    if changed_server:
-        say(f"warning: the server of {source.name} is not the one of before: {'; '.join(changed_server)}")
-    for name in tables or source.tables:
-        table = Table(server, source, name)
-        with progress_of(table.place) as advance:
-            is_whole = source.tables.get(name, False)
-            since = None if is_whole else work.since_at
-            read, landed = land_table(
-                work.connection,
-                table,
-                work.step,
-                since=since,
-                is_full=is_full,
-                on_progress=advance,
-                on_wait=say_aside,
-            )
-        detail = work.step.detail[table.place] = {"read": read, "landed": landed}
-        say(f"{table.place}: {read} rows read, {landed} landed")
-        columns = {column.name: column.declared_type for column in table.columns}
-        changed = changes_of(work.connection, source.name, table.name, columns)
-        if changed:
-            say(f"warning: {table.place}: columns have changed: {'; '.join(changed)}")
-        if is_compared or changed or changed_server or is_due(work.connection, table):
-            outcome = reconcile(
-                work.connection, table, work.step, since=since, may_lose_most=is_compared, on_wait=say_aside
-            )
-            detail |= {"found": outcome.rows_landed, "gone": outcome.rows_gone}
-            say(f"{table.place}: compared with the server, {outcome.rows_landed} rows found, {outcome.rows_gone} gone")
-        for note in table.notes():
-            say(f"warning: {note}")
+        steps.land_mysql(work, source_name, tables or (), is_full=full, is_compared=reconcile)
 
 
 @app.command("json")
@@ -121,58 +58,15 @@ def json_command(
     ] = False,
 ) -> None:
     """Land JSON files of companies, object by object; files that are landed already are skipped."""
-    from ingest.json_file import JSONFile, files_of, names_of
-
-    gc.set_threshold(100_000)  # parsing makes millions of containers and no cycles: looking for some took a fifth of it
     with landing(journal.INGEST_JSON) as work:
-        sources = work.sources_of(JSONSource, source_name, only_one=bool(files), also_unset=bool(files))
-        for source in sources:
-            with work.going_on(source):
-                paths = files or files_of(source)
-                for path, name in zip(paths, names_of(paths), strict=True):
-                    land_file(work, JSONFile(path, name, source), is_full=full)
-        if sources:
-            say(f"{work.step.name}: {work.step.rows_out} objects landed")
-
-
-def land_file(work: Landing, file: "JSONFile", *, is_full: bool) -> None:
-    """Land one file; one that is missing or broken is told of at the end of the step."""
-    from ingest.json_file import land_json_file
-
-    landed_before = work.step.rows_out
-    detail: dict[str, Any] = work.step.detail.setdefault(file.place, {})
-    with work.going_on(file.source, detail), progress_of(file.name, file.size(), "bytes") as advance:
-        land_json_file(work.connection, file, work.step, is_full=is_full, on_progress=advance)
-    landed = work.step.rows_out - landed_before
-    detail |= {"landed": landed, "warnings": file.warnings}
-    for warning in file.warnings:
-        say(f"warning: {warning}")
-    if file.is_read or "error" not in detail:
-        say(f"{file.place}: {landed} objects landed" + ("" if file.is_read else " (landed before, unchanged)"))
+        steps.land_json(work, source_name, files or (), is_full=full)
 
 
 @app.command("kafka")
 def kafka_command(source_name: SourceName = None) -> None:
     """Land topics of company events from the stored offsets to their present ends."""
-    from ingest.kafka import land_topic
-    from ingest.kafka_topic import Topic
-
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it comes as an error, in one line
     with landing(journal.INGEST_KAFKA) as work:
-        sources = work.sources_of(KafkaSource, source_name)
-        if sources and work.settings.kafka_login.security_protocol == "SASL_PLAINTEXT":
-            warn_once("SVOD_KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT sends password and data in clear text: use SASL_SSL")
-        for source in sources:
-            with (
-                work.going_on(source),
-                closing(Topic(source, work.settings.kafka_login)) as topic,
-                progress_of(topic.name) as advance,
-            ):
-                land_topic(work.connection, topic, work.step, on_progress=advance)
-        if sources:
-            refused = work.step.rows_in - work.step.rows_out
-            dead_lettered = f", {refused} refused as dead letters: `ingest status` says why" if refused else ""
-            say(f"{work.step.name}: {work.step.rows_out} messages landed{dead_lettered}")
+        steps.land_kafka(work, source_name)
 
 
 @app.command("registry")

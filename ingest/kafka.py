@@ -89,6 +89,14 @@ def judged(topic: Topic, fetched: Fetched) -> Batch:
     return Batch(pa.table(arrays, MESSAGES.names), letters, fetched.next_offsets, fetched.gaps)
 
 
+def next_offsets_of(connection: duckdb.DuckDBPyConnection, place: str) -> dict[int, int]:
+    """By partition, the offset up to which the topic at `place` has landed."""
+    kept = connection.execute(
+        "select source, position from ops.watermarks where starts_with(source, ?)", [f"{place}/"]
+    ).fetchall()
+    return {int(source.rpartition("/")[2]): int(position) for source, position in kept}
+
+
 def land_topic(
     connection: duckdb.DuckDBPyConnection,
     topic: Topic,
@@ -106,10 +114,7 @@ def land_topic(
         f"{topic.source.name}__events",
         f"Messages of topic {topic.name}, one row each; payload null = tombstone.",
     )
-    kept = connection.execute(
-        "select source, position from ops.watermarks where starts_with(source, ?)", [f"{topic.place}/"]
-    ).fetchall()
-    next_offsets = {int(source.rpartition("/")[2]): int(position) for source, position in kept}
+    next_offsets = next_offsets_of(connection, topic.place)
     topic_id, known_id = topic.topic_id, journal.watermark(connection, topic.place)
     is_made_anew = bool(topic_id and known_id and topic_id != known_id)
     missing: list[str] = []

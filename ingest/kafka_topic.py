@@ -226,6 +226,16 @@ class Topic:
         offsets = ask([self._partition(number) for number in numbers], timeout_ms=int(BOOTSTRAP_S * 1000))
         return {partition.partition: offset for partition, offset in offsets.items()}
 
+    def waiting(self, next_offsets: dict[int, int]) -> int:
+        """How many messages there are from these offsets on, for all that the brokers say; some are markers. An offset
+        beyond the end is one that waits to be noticed. Raises OperatorError."""
+        try:
+            ends = self._offsets(self._consumer.end_offsets, self.partitions)
+        except KafkaError as error:
+            raise self._error(error) from None
+        ahead = (end - next_offsets.get(number, 0) for number, end in ends.items())
+        return sum(number if number >= 0 else 1 for number in ahead)
+
     def batches(self, next_offsets: dict[int, int], *, is_made_anew: bool = False) -> Iterator[Fetched]:
         """Yield messages from `next_offsets` (log start where there is none) up to the end offsets of this moment.
 

@@ -1,30 +1,52 @@
 """A journalled step that lands sources: which of them, into which warehouse, and what becomes of failures."""
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import duckdb
 
 from ingest.settings import Settings, read_settings
 from ingest.sources import Source, SourceT
-from ingest.warehouse import journal, period, reads, storage
+from ingest.warehouse import journal, period, reads, storage, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
-from ingest.warehouse.terminal import print_error, say
+from ingest.warehouse.terminal import print_error
 
 MEMORY_LIMIT = "140MB"  # DuckDB's share; appends need little, and the promise is 400 MB for the whole process
 CHECKPOINT_BYTES = "256MB"  # at 16 MB, the default, the same rows are compressed again and again
 COMPRESSION = "uncompressed"  # trying the compressions out took a third of the time of landing a JSON file
 
 
-class Landing:
-    """A journalled step that lands sources: one that fails does not keep the others from landing."""
+class Screen(Protocol):
+    """Whom a step tells what it does: the terminal, or whoever runs step after step in one process."""
 
-    def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, step: journal.Step) -> None:
+    def say(self, text: str) -> None: ...
+    def say_aside(self, text: str) -> None: ...
+    def progress_of(
+        self, what: str, total: int | None = None, unit: Literal["records", "bytes"] = "records"
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """What is yielded is told of each batch when it is committed: the step may be ended there."""
+        ...
+
+
+class Landing:
+    """A journalled step that lands sources: one that fails does not keep the others from landing. A server that breaks
+    off in the middle is waited for if the step `is_patient`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: duckdb.DuckDBPyConnection,
+        step: journal.Step,
+        screen: Screen = terminal,
+        *,
+        is_patient: bool = True,
+    ) -> None:
         self.settings, self.connection, self.step = settings, connection, step
+        self.screen, self.is_patient = screen, is_patient
         self._failures: list[OperatorError] = []
         self._tried: list[Source] = []  # to be read whole, so that ops.source_reads can tell how that went
         self._problems: dict[tuple[str, str], str] = {}  # by name and kind of source
@@ -53,7 +75,9 @@ class Landing:
             return declared
         unset = [source for source in declared if not source.is_set]
         for source in unset:
-            say(f"{self.step.name}: {source.variable(source.place_field)} is not set, {source.name} is skipped")
+            self.screen.say(
+                f"{self.step.name}: {source.variable(source.place_field)} is not set, {source.name} is skipped"
+            )
         if unset:
             variables = " and ".join(source.variable(source.place_field) for source in unset)
             self.step.detail["skipped"] = f"{variables} {'is' if len(unset) == 1 else 'are'} not set"
@@ -118,11 +142,25 @@ def landing(step_name: str) -> Iterator[Landing]:
     try:
         connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"set checkpoint_threshold = '{CHECKPOINT_BYTES}'; set force_compression = '{COMPRESSION}'")
-        with journal.step(connection, step_name) as step:
-            work = Landing(settings, connection, step)
+        with landing_on(connection, settings, step_name) as work:
             yield work
-            work.finish()
     except duckdb.Error as error:
         raise storage.told(error, settings.general.warehouse) or error from None
     finally:
         connection.close()
+
+
+@contextmanager
+def landing_on(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    step_name: str,
+    screen: Screen = terminal,
+    *,
+    is_patient: bool = True,
+) -> Iterator[Landing]:
+    """A journalled step on a warehouse that is open already. Raises its failures at its end."""
+    with journal.step(connection, step_name) as step:
+        work = Landing(settings, connection, step, screen, is_patient=is_patient)
+        yield work
+        work.finish()

@@ -63,13 +63,13 @@ class Reconciliation:
         table: Table,
         step: journal.Step,
         since: datetime | None,
-        on_wait: Callable[[str], None],
+        pauses: Pauses,
     ) -> None:
         self.connection, self.table, self.step, self.since = connection, table, step, since
         self.outcome = Outcome()
         self._raw_name = table.raw_name(connection)
         self._period = table.changed_since(since)
-        self._pauses = Pauses(on_wait)
+        self._pauses = pauses
         self._key = table.key[0] if len(table.key) == 1 and table.key[0].is_whole else None
 
     def run(self, *, may_lose_most: bool) -> Outcome:
@@ -211,7 +211,7 @@ class Reconciliation:
 
     def _land_tombstones(self) -> None:
         names = ",".join(column.name for column in self.table.key)
-        gone = self.connection.execute("from vanished").to_arrow_table()
+        gone = self.connection.sql("from vanished").to_arrow_table()
         position = sql_text(f"{self.table.name}/{names}=")
         now = sql_text(self._asked(self.table.server.now))
         select = f"select null::json, source_key, {now}::timestamp, {position} || source_key || '@gone' from batch"
@@ -232,13 +232,16 @@ def reconcile(
     since: datetime | None,
     may_lose_most: bool,
     on_wait: Callable[[str], None] = lambda said: None,
+    is_patient: bool = True,
 ) -> Outcome:
-    """Compare a table's rows, changed since `since` (all if None), with those landed, and land what differs.
+    """Compare a table's rows, changed since `since` (all if None), with those landed, and land what differs. A server
+    that is lost is waited for as `land_table` does.
 
     Raises OperatorError, with nothing marked as gone, when most rows are and that may not be.
     """
     started = time.monotonic()
-    outcome = Reconciliation(connection, table, step, since, on_wait).run(may_lose_most=may_lose_most)
+    pauses = Pauses(on_wait, is_patient=is_patient)
+    outcome = Reconciliation(connection, table, step, since, pauses).run(may_lose_most=may_lose_most)
     connection.execute(
         "insert or replace into ops.reconciliations values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [

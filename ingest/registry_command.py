@@ -8,11 +8,10 @@ from ingest.landing import Landing
 from ingest.registry_service import Registry
 from ingest.settings import RegistrySettings
 from ingest.warehouse.errors import OperatorError
-from ingest.warehouse.terminal import progress_of, say, say_aside
 
 
-def land_registry(work: Landing) -> None:
-    """Land what is set: new files, then what the service says of the INNs that are left."""
+def land_registry(work: Landing, most_inns: int | None = None) -> None:
+    """Land what is set: new files, then what the service says of the INNs that are left, of so many at the most."""
     logging.getLogger("stamina").setLevel(logging.ERROR)
     settings, step = work.settings.registry, work.step
     if settings.dump:
@@ -21,30 +20,30 @@ def land_registry(work: Landing) -> None:
         with work.going_on():
             landed = registry_file.land_verdict_file(work.connection, settings.file, step)
             what = "loaded before, unchanged" if landed is None else f"{landed} new verdicts landed"
-            say(f"{settings.file.name}: {what}")
+            work.screen.say(f"{settings.file.name}: {what}")
     if settings.token:
         with work.going_on():
-            _ask_service(work, settings, settings.token.get_secret_value())
+            _ask_service(work, settings, settings.token.get_secret_value(), most_inns)
         return
     if not (settings.file or settings.dump):
         step.detail["skipped"] = "SVOD_REGISTRY_TOKEN is not set"
-    say(
+    work.screen.say(
         f"{step.name}: SVOD_REGISTRY_TOKEN is not set, the service is not asked; verdicts held are used, and a "
         "company without one waits until it is set, or SVOD_REGISTRY_FILE or SVOD_REGISTRY_DUMP"
     )
 
 
-def _ask_service(work: Landing, settings: RegistrySettings, token: str) -> None:
+def _ask_service(work: Landing, settings: RegistrySettings, token: str, most_inns: int | None) -> None:
     step, ttl = work.step, timedelta(days=settings.ttl_days)
     landed_before = step.rows_out
-    inns = registry.wanted_inns(work.connection, ttl)
-    service = Registry(settings.url, token, settings.rate, lambda text: say_aside(f"{step.name}: {text}"))
-    with progress_of("registry", len(inns)) as advance:
+    inns = registry.wanted_inns(work.connection, ttl)[:most_inns]
+    service = Registry(settings.url, token, settings.rate, lambda text: work.screen.say_aside(f"{step.name}: {text}"))
+    with work.screen.progress_of("registry", len(inns)) as advance:
         spent = registry.land_verdicts(work.connection, service, inns, step, advance)
-    say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")
+    work.screen.say(f"{step.name}: {step.rows_out - landed_before} of {len(inns)} INNs asked for, verdicts landed")
     if spent:
         next_ones = registry.waiting_inns(work.connection, ttl)
-        say(
+        work.screen.say(
             f"{step.name}: the quota of today is spent; it goes on at {spent.goes_on_at:%Y-%m-%d %H:%M} UTC, next come "
             + ", then ".join(f"{count} INNs ({reason})" for reason, count in next_ones)
         )
@@ -61,17 +60,17 @@ def land_dumps(work: Landing, place: str, *, is_all: bool = False, is_again: boo
         wanted = None if is_all else wanted_by_models(work.connection)
     unchanged = 0
     for dump in dumps if is_all or wanted is not None else ():
-        with work.going_on(), progress_of(dump.name, None, "bytes") as advance:
+        with work.going_on(), work.screen.progress_of(dump.name, None, "bytes") as advance:
             counts = land_dump(work.connection, dump, wanted, work.step, is_again=is_again, on_progress=advance)
             if counts is None:
                 unchanged += 1
                 continue
             work.step.detail[dump.place] = counts
-            say(f"{dump.name}: {counts['companies']} companies, {counts['landed']} new verdicts landed")
+            work.screen.say(f"{dump.name}: {counts['companies']} companies, {counts['landed']} new verdicts landed")
             if counts["refused"]:
                 raise OperatorError(
                     f"{dump.name} cannot be read in {counts['refused']} places, which raw.dead_letters names",
                     hint="the rest is landed; `make status` says why; the file is read anew once it has changed",
                 )
     if unchanged:
-        say(f"{unchanged} files of the registers: landed before, unchanged")
+        work.screen.say(f"{unchanged} files of the registers: landed before, unchanged")

@@ -252,6 +252,7 @@ def land_table(
     is_full: bool,
     on_progress: Callable[[int], None] = lambda rows: None,
     on_wait: Callable[[str], None] = lambda said: None,
+    is_patient: bool = True,
 ) -> tuple[int, int]:
     """Append new and changed rows to raw.<source>__<table>; return (rows read, rows landed).
 
@@ -260,14 +261,14 @@ def land_table(
     come after rows that are newer. Of what is read only rows that differ from their last landed version are appended,
     so nothing lands twice. Each batch commits with its high-water mark; that never passes the server's clock, so that a
     row dated in the future does not hide the rows before it. When the server is lost, reading goes on from the last
-    batch, after pauses that `on_wait` is told of.
+    batch, after pauses that `on_wait` is told of; at once it is given up unless `is_patient`.
     """
     raw_name = table.raw_name(connection)
     mark = journal.watermark(connection, table.place)
     overlap = timedelta(minutes=table.source.overlap_minutes)
     start = since if is_full or mark is None else datetime.fromisoformat(mark) - overlap
     read = landed = 0
-    pauses = Pauses(on_wait)
+    pauses = Pauses(on_wait, is_patient=is_patient)
     while True:
         try:
             ceiling = table.server.now()
@@ -299,8 +300,9 @@ def land_table(
 class Pauses:
     """Growing pauses between tries to reach a server again."""
 
-    def __init__(self, on_wait: Callable[[str], None]) -> None:
+    def __init__(self, on_wait: Callable[[str], None], *, is_patient: bool = True) -> None:
         self._on_wait, self._number = on_wait, 0
+        self._pauses_s = PAUSES_S if is_patient else ()
 
     def forget(self) -> None:
         """Something was read: the next loss is a new one."""
@@ -309,9 +311,9 @@ class Pauses:
     def wait(self, error: ServerLost, table: Table) -> None:
         """Pause and log in again, as often as it takes. Raises the error when it was tried often enough."""
         while True:
-            if self._number == len(PAUSES_S):
+            if self._number == len(self._pauses_s):
                 raise error
-            seconds = PAUSES_S[self._number]
+            seconds = self._pauses_s[self._number]
             self._number += 1
             self._on_wait(f"{table.place}: {error.problem}: goes on in {seconds} s, from the last row landed")
             time.sleep(seconds)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from ingest.sources import (
     KafkaSource,
     MySQLSource,
     PortalSource,
+    RelationalSource,
     Source,
     SourceT,
     prefix_of,
@@ -116,6 +117,17 @@ class Settings:
     def sources_of(self, kind: type[SourceT]) -> Iterator[SourceT]:
         """The sources of a kind in the order of their declarations."""
         return (source for source in self.sources if isinstance(source, kind))
+
+    def comparing_every(self, hours: int | None) -> "Settings":
+        """The same, with tables compared with their servers after so many hours; None: as each source says."""
+        if hours is None:
+            return self
+        change = {"reconcile_hours": hours}
+        sources = (
+            source.model_copy(update=change) if isinstance(source, RelationalSource) else source
+            for source in self.sources
+        )
+        return replace(self, sources=tuple(sources))
 
 
 def portals_of(settings: Settings, names: Collection[str] | None) -> list[PortalSource]:

@@ -32,6 +32,10 @@ GAPS = """
 select source, place, first_offset, last_offset, reason, noticed_at from ops.gaps
 where repaired_at is null order by noticed_at, source, place
 """
+FOLLOW = """
+select part, state, since, failures, next_try_at, problem, measured_at from ops.follow order by part <> 'follow', part
+"""
+LAG = "select source, messages, round(seconds, 1), oldest_at, measured_at from ops.lag order by source"
 DEAD_LETTERS = """
 select source, reason, count(*), max(ingested_at) from raw.dead_letters group by all order by all
 """
@@ -72,6 +76,12 @@ def status_tables(
     if compared := connection.execute(RECONCILED).fetchall():
         columns = ["table", "at (UTC)", "seconds", "ranges", "rows read again", "found", "gone"]
         yield StatusTable("Compared with the server", columns, compared)
+    if parts := connection.execute(FOLLOW).fetchall():
+        columns = ["part", "state", "since (UTC)", "failures", "tried again (UTC)", "problem", "seen (UTC)"]
+        yield StatusTable("What `make follow` follows, as it last told", columns, parts)
+    if ahead := connection.execute(LAG).fetchall():
+        columns = ["source", "messages not landed", "seconds", "oldest event (UTC)", "measured (UTC)"]
+        yield StatusTable("Ahead of the portal, by the oldest event that is not there", columns, ahead)
     columns = ["source", "partition", "first offset", "last", "reason", "noticed (UTC)"]
     missing = connection.execute(GAPS).fetchall()
     if missing:

@@ -1,25 +1,18 @@
 """`publish run | push | retry | discard | forget | gate | sandbox`, and the commands of rooms of their own."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import duckdb
 import typer
 
-from ingest.bitrix24 import pacing
-from ingest.bitrix24.client import Client
 from ingest.warehouse import journal, terminal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import say
-from publish import after_run, forget, gate, pipeline, set_aside, setting_names
-from publish.bitrix24 import push as pushes
+from publish import after_run, follow, forget, gate, pipeline, sending, set_aside, setting_names
 from publish.bitrix24 import trial
 from publish.bitrix24.parts import PARTS
-from publish.bitrix24.run import Result
 from publish.check_command import check_command
 from publish.ledger import Ledger
 from publish.looking import held_of
@@ -27,7 +20,7 @@ from publish.people import Asked
 from publish.plan_command import plan_command
 from publish.report.command import report_command
 from publish.screen import PushProgress, warehouse
-from publish.settings import Settings, read_settings
+from publish.settings import read_settings
 from publish.status_command import status_command
 from publish.transfer import command as transfer
 
@@ -58,6 +51,17 @@ def run_command(
         pipeline.run(settings, is_full=full, moves_period=move_period, let_through=let_through)
 
 
+@app.command("follow")
+def follow_command() -> None:
+    """Stay up: events reach the portal as they come, tables and files on a schedule. Ends well on SIGTERM."""
+    with after_run.telling_of_its_end():
+        settings = pipeline.read_settings()
+        setting_names.check_fields(settings, PARTS)
+        if problem := trial.problem_of(settings):
+            terminal.warn_once(problem)
+        follow.follow(settings)
+
+
 @app.command()
 def push(
     let_through: Annotated[bool, typer.Option("--let-through", help="Let a large plan through, this once.")] = False,
@@ -72,13 +76,10 @@ def push(
         journal.step(connection, journal.PUBLISH_PUSH) as step,  # keeps what refuses a push, whatever it is
         terminal.progress_bars() as bars,
     ):
-        settings.webhook()
-        gate.check(connection, PARTS, settings.source_max_age_hours)
-        progress = PushProgress(bars)
-        result = asyncio.run(_push(connection, settings, step, progress, let_through=let_through, take_over=take_over))
-        step.rows_out = sum(result.created.values()) + sum(result.updated.values())
-        step.detail |= asdict(result)
-    _print_result(result)
+        pace, wishes = sending.pace_of(settings), sending.Wishes(let_through, take_over)
+        result = sending.push(connection, settings, step, pace, PushProgress(bars), wishes)
+    for line in sending.lines(result):
+        say(line)
     if result.dead_letters_now:
         raise OperatorError(
             f"{result.dead_letters_now} records are dead-lettered in sync.dead_letters",
@@ -90,52 +91,6 @@ def push(
             f"publish push: {result.dead_letters:,} dead letters of before wait for their next try: `publish status` "
             "says why, `publish retry --all` tries them with the next push"
         )
-
-
-async def _push(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    step: journal.Step,
-    progress: PushProgress,
-    *,
-    let_through: bool,
-    take_over: bool,
-) -> Result:
-    pace = pacing.Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
-    pace.on_wait, pace.on_pause = progress.waiting, progress.pausing
-    async with Client(settings.webhook(), pace) as client:
-        ledger = Ledger(connection, settings.portal)
-        try:
-            return await pushes.push(
-                ledger, client, settings, let_through=let_through, take_over=take_over, progress=progress
-            )
-        finally:
-            step.detail["requests"] = client.requests
-
-
-def _print_result(result: Result) -> None:
-    def said(counts: dict[str, int]) -> str:
-        return ", ".join(f"{entity} {number:,}" for entity, number in counts.items()) or "nothing"
-
-    say(f"publish push: created {said(result.created)}; updated {said(result.updated)}; {result.requests:,} requests")
-    if result.adopted:
-        say(f"publish push: {result.adopted:,} parts that were in the portal already were adopted")
-    for number, table, what in (
-        (
-            result.conflicts, "conflicts",
-            "fields were changed by managers and left alone: SVOD_FIELD_OWNERS says whose value stands",
-        ),
-        (
-            result.duplicates, "adoption_duplicates",
-            "records could be cards that are there: join those in the portal, or leave one INN in each",
-        ),
-        (
-            result.deletions, "deletions",
-            "parts were deleted in the portal and stay away: `publish retry --id ID` makes one again",
-        ),
-    ):  # fmt: skip
-        if number:
-            say(f"publish push: {number:,} {what} (`publish status` lists them; all are in sync.{table})")
 
 
 Kind = Annotated[str | None, typer.Option("--entity", help="All of a kind: company, contact, deal, requisite, …")]

@@ -54,7 +54,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         is_copy_old = is_outdated(settings.warehouse)  # opening it to write touches the file
         with opened(settings.warehouse) as connection:
             if not since:
-                _say_where_period_begins(connection, moves_period=moves_period)
+                say_where_period_begins(connection, moves_period=moves_period)
         if is_copy_old or moves_period:
             copy_for_readers(settings)
         for name, can_be_full in INGESTERS:
@@ -67,7 +67,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         cycle.step(journal.PUBLISH_PUSH, BIN / "publish", "push", *arguments)
         has_changed = _has_asked(cycle, settings.warehouse)
         if settings.retention_days:
-            has_changed |= _let_old_versions_go(settings)
+            has_changed |= let_old_versions_go(settings)
         if has_changed:
             copy_for_readers(settings)
         elif is_copied:  # but for the journal, the copy of before the push has all there is
@@ -76,7 +76,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         _raise_what_failed(cycle, settings.warehouse)
 
 
-def _say_where_period_begins(connection: duckdb.DuckDBPyConnection, *, moves_period: bool) -> None:
+def say_where_period_begins(connection: duckdb.DuckDBPyConnection, *, moves_period: bool) -> None:
     """Move the period when told to; else say, once a cycle, that a new year would have it begin later."""
     begins, by_calendar = period.start(connection), period.start_by_calendar()
     if moves_period and begins != by_calendar:
@@ -105,7 +105,7 @@ def _has_asked(cycle: Cycle, warehouse: Path) -> bool:
     return True
 
 
-def _let_old_versions_go(settings: Settings) -> bool:
+def let_old_versions_go(settings: Settings) -> bool:
     """What is older than SVOD_RETENTION_DAYS; the file is written anew when that leaves much of it empty. Whether
     anything went."""
     try:

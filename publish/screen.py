@@ -1,18 +1,21 @@
 """What the commands that write to a portal share: the warehouse, and how a person sees how far they are."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
 
 import duckdb
 from rich.progress import Progress, TaskID
 
 from ingest.warehouse import journal, running
 from ingest.warehouse.connection import open_warehouse
-from ingest.warehouse.terminal import say
+from ingest.warehouse.service import Service
+from ingest.warehouse.terminal import progress_bars, progress_of, say, say_aside
 from publish.settings import Settings
 
+WARN_EVERY_S = 3600.0
 MEMORY_LIMIT = "1500MB"  # DuckDB's share; what does not fit goes to its temporary directory
 
 
@@ -65,3 +68,55 @@ class PushProgress:
             return
         self._waits[what] = until
         say(f"{self._name}: waiting for {what} until {datetime.fromtimestamp(until, UTC):%H:%M:%S} UTC")
+
+
+class QuietScreen:
+    """Of steps in a process that stays: what they say is swallowed, but for warnings, as a cycle has a line of its own.
+    Wherever something has been committed, the process may end."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._warned_at: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        """A warning is said again after an hour, if it is still true."""
+        now = time.monotonic()
+        if text.startswith("warning:") and now - self._warned_at.get(text, -WARN_EVERY_S) >= WARN_EVERY_S:
+            self._warned_at[text] = now
+            say(text)
+
+    def say_aside(self, text: str) -> None:
+        self._service.alive()
+        say_aside(text)
+
+    @contextmanager
+    def progress_of(
+        self, what: str, total: int | None = None, unit: Literal["records", "bytes"] = "records"
+    ) -> Iterator[Callable[[int], None]]:
+        with progress_of(what, total, unit) as advance:
+
+            def advanced(number: int) -> None:
+                advance(number)
+                self._service.alive()
+
+            yield advanced
+
+
+class PushThatMayEnd(PushProgress):
+    """Of pushes in a process that stays: one may end wherever an answer has been written into the ledger."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(progress_bars())
+        self._service = service
+
+    def settled(self, entity: str, number: int) -> None:
+        super().settled(entity, number)
+        self._service.alive()
+
+    def pausing(self, text: str) -> None:
+        self._service.alive()
+        super().pausing(text)
+
+    def waiting(self, what: str, until: float) -> None:
+        self._service.alive()
+        super().waiting(what, until)

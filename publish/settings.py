@@ -52,6 +52,10 @@ class Settings(EnvironmentSettings):
     fuse_share: float = Field(0.2, ge=0)
     # A source may fail so long before nothing is published; 0: for ever.
     source_max_age_hours: float = Field(72, ge=0, le=87_600)
+    # `publish follow`: minutes between increments of tables and looks for new files; hours between comparisons of
+    # tables with their servers, None: as each source says.
+    follow_shop_a_minutes: float = Field(5, gt=0, le=1440)
+    follow_reconcile_hours: int | None = Field(None, ge=0)
     cloud_webhook: SecretStr | None = None  # the portal that a company leaves
     cloud_rate: float = Field(2, ge=0)
     box_webhook: SecretStr | None = None  # the one on its own server
@@ -188,6 +192,7 @@ class Settings(EnvironmentSettings):
 # What a plan is made without: nothing is sent, and nobody moves.
 _OF_SENDING = {
     "readers_group", "retention_days", "forget_key", "allow_http", "lang", "machine", "bitrix24_request_limit",
+    "follow_shop_a_minutes", "follow_reconcile_hours",
     "inn_field", "responsible", "notify_url", "cloud_webhook", "box_webhook", "box_rate", "transfer_entities",
     "transfer_deletions",
 }  # fmt: skip

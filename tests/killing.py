@@ -32,7 +32,7 @@ def _main(program: str, arguments: tuple[str, ...], environment: Mapping[str, st
         __import__(f"{program}.cli", fromlist=["main"]).main()
 
 
-def _computed(pid: int | None) -> float:
+def computed(pid: int | None) -> float:
     """Seconds of the processor that a process has had."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -56,7 +56,7 @@ class Killer:
         """Kill a process when it has computed for so many seconds: on a loaded machine it comes no further in a time.
         Whether it was still alive."""
         until = time.monotonic() + 30 * after
-        while process.is_alive() and _computed(process.pid) < after and time.monotonic() < until:
+        while process.is_alive() and computed(process.pid) < after and time.monotonic() < until:
             time.sleep(0.005)
         if not process.is_alive():
             return False

@@ -13,28 +13,38 @@ OVERLAPS = 75  # EX_TEMPFAIL of sysexits.h, as flock(1) is told to end in the Ma
 
 
 @contextmanager
-def only_one(path: Path, *, setting: str, hint: str) -> Iterator[int]:
-    """Hold the lock at `path`; yields its descriptor, for children to inherit.
+def only_one(path: Path, *, setting: str, hint: str, holder: str = "") -> Iterator[int]:
+    """Hold the lock at `path`; yields its descriptor, for children to inherit. `holder` is who holds it, for people.
 
     Raises OperatorError: with OVERLAPS and `hint` when another process holds it; else with `setting`, which says where
     it is, when it cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(private.create(path), "a")
+        lock = os.fdopen(private.create(path), "a+", encoding="utf-8")
     except OSError as error:
         raise OperatorError(f"{path} cannot be made: {error.strerror}", hint=f"check {setting}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OperatorError(f"another run holds {path}", hint=hint, exit_status=OVERLAPS) from None
-        yield lock.fileno()
+            lock.seek(0)
+            other, _, advice = lock.read().strip().partition("\n")
+            problem = f"{other or 'another run'} holds {path}"
+            raise OperatorError(problem, hint=advice or hint, exit_status=OVERLAPS) from None
+        lock.truncate(0)  # what one wrote that was killed
+        lock.write(holder)
+        lock.flush()
+        try:
+            yield lock.fileno()
+        finally:
+            lock.truncate(0)
 
 
 @contextmanager
-def only_run(warehouse: Path) -> Iterator[int]:
-    """Hold the lock of a run: one cycle at a time, and nothing that moves the file while one goes on."""
+def only_run(warehouse: Path, holder: str = "") -> Iterator[int]:
+    """Hold the lock of a run: one cycle at a time, and nothing that moves the file while one goes on. `holder` is who
+    it is, and on a second line what to do about it, where that is not just any run."""
     path = warehouse.with_name(f"{warehouse.name}.run.lock")
-    with only_one(path, setting="SVOD_WAREHOUSE", hint="`make status` tells what it has done") as lock:
+    with only_one(path, setting="SVOD_WAREHOUSE", hint="`make status` tells what it has done", holder=holder) as lock:
         yield lock

@@ -126,6 +126,27 @@ create table if not exists ops.registry_failures (
 comment on table ops.registry_failures is
     'INNs that the registry gave no answer for, until it does: each further time they wait twice as long.';
 
+create table if not exists ops.follow (
+    part varchar primary key, -- follow itself, a source as `shop_b (Kafka)`, registry, models, portal
+    state varchar not null, -- works or paused
+    since timestamp not null, -- of this state
+    failures bigint not null, -- in a row
+    next_try_at timestamp, -- of what is paused
+    problem varchar,
+    measured_at timestamp not null -- of follow itself: when it was last seen alive
+);
+comment on table ops.follow is 'What `publish follow` does and what of it is paused; as of its last sign of life.';
+
+create table if not exists ops.lag (
+    source varchar primary key,
+    messages bigint, -- in the topic and not landed yet; null: its brokers do not answer
+    seconds double not null, -- age of the oldest event that is not in the portal yet; 0: there is none
+    oldest_at timestamp, -- the time of that event
+    published_through timestamp, -- what had landed by then is in the portal, or was refused there
+    measured_at timestamp not null
+);
+comment on table ops.lag is 'How far each topic is ahead of the portal, as `publish follow` last measured it.';
+
 create table if not exists ops.period (
     starts_on date not null, -- in Moscow
     decided_at timestamp not null

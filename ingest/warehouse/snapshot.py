@@ -54,6 +54,7 @@ def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
     with reader:
         if storage.is_cut_off(reader, warehouse):  # the copy so far is worth more
             raise storage.damaged(warehouse)
+        new.unlink(missing_ok=True)  # a copy whose program was killed may still be written
         copied = subprocess.run([*COPY, warehouse, new], capture_output=True, text=True)
     if copied.returncode:
         new.unlink(missing_ok=True)

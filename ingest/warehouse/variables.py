@@ -47,6 +47,8 @@ SETTINGS = frozenset(
         f"{PREFIX}CLOUD_RATE",
         f"{PREFIX}BOX_WEBHOOK",
         f"{PREFIX}BOX_RATE",
+        f"{PREFIX}FOLLOW_RECONCILE_HOURS",
+        f"{PREFIX}FOLLOW_SHOP_A_MINUTES",
         f"{PREFIX}FIELD_OWNERS",
         f"{PREFIX}DEAL_DEPARTED_STAGE",
         f"{PREFIX}DEAL_STAGES",

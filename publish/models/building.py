@@ -5,7 +5,7 @@ it (dbt_project/macros/materializations.sql), on one connection, which has all c
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -52,8 +52,15 @@ class Built:
         }
 
 
-def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *, is_anew: bool = False) -> journal.Step:
-    """Build one pass as a step of the journal, in one transaction, and say what was done.
+def build(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    step: str,
+    *,
+    is_anew: bool = False,
+    tell: Callable[[str], None] = say,
+) -> journal.Step:
+    """Build one pass as a step of the journal, in one transaction, and tell what was done.
 
     Where nothing landed since a pass that passed all its tests, and the project is what it was, nothing is built;
     `is_anew` builds all the same. Rows that fail a test are in schema `failures`, also when the pass is rolled back.
@@ -69,7 +76,7 @@ def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *,
         basis = "" if is_move else landed.basis(connection, project)
         if not is_anew and landed.is_built(connection, basis):
             current.detail = Built().detail(basis, is_full_pass=False) | {"nothing_new": True}
-            say(f"{step}: nothing landed since the last pass, nothing to build")
+            tell(f"{step}: nothing landed since the last pass, nothing to build")
             return current
         built = Built()
         try:
@@ -78,9 +85,9 @@ def build(connection: duckdb.DuckDBPyConnection, project: Project, step: str, *,
         finally:
             current.detail = built.detail(basis, is_full_pass=False)
             status = "failed" if built.broken else "gated" if built.gates else "done"
-            say(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}")
+            tell(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}")
         current.detail["is_full_pass"] = bool(project.passes[step].last_sql)
-        _tell_of_dirty_sources(built, dirty_before)
+        _tell_of_dirty_sources(built, dirty_before, tell)
     return current
 
 
@@ -162,12 +169,12 @@ def _dirty_before(connection: duckdb.DuckDBPyConnection, current: journal.Step) 
     return {warning["test"]: warning["rows"] for warning in json.loads(row[0])} if row and row[0] else {}
 
 
-def _tell_of_dirty_sources(built: Built, before: dict[str, int]) -> None:
+def _tell_of_dirty_sources(built: Built, before: dict[str, int], tell: Callable[[str], None] = say) -> None:
     """Once: what is as dirty as it was the last time is no news."""
     if built.warnings and {test.name: rows for test, rows in built.warnings} != before:
         counts = ", ".join(f"{test.name} {rows}" for test, rows in built.warnings)
         table = built.warnings[0].test.relation
-        say(f"  dirty sources, for their owners: {counts}; the rows: `make inspect`, then from {table}")
+        tell(f"  dirty sources, for their owners: {counts}; the rows: `make inspect`, then from {table}")
 
 
 def _kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -186,3 +186,17 @@ def test_files_of_one_name_in_two_sources_are_told_apart(ingest, monkeypatch, tm
         status, output, _ = ingest("json", SVOD_SHOP_B_FILES="b/*.json", SVOD_SHOP_D_FILES="d/*.json")
         assert status == 0 and f"shop_b:history.json: {landed} objects landed" in output
     assert (raw_rows(tmp_path, "shop_b__companies"), raw_rows(tmp_path, "shop_d__companies")) == (1, 2)
+
+
+def test_whoever_follows_may_have_all_tables_compared_as_often_as_he_says(monkeypatch):
+    monkeypatch.setenv("SVOD_SHOP_C_RECONCILE_HOURS", "6")
+    monkeypatch.setenv("SVOD_SHOP_C_URL", "mysql://user:secret@127.0.0.1:3306/shop")
+    read = read_settings()
+
+    def hours(following: settings.Settings) -> dict[str, int]:
+        return {source.name: source.reconcile_hours for source in following.sources_of(MySQLSource)}
+
+    assert hours(read.comparing_every(None)) == {"shop_a": 24, "shop_c": 6}
+    assert hours(read.comparing_every(2)) == {"shop_a": 2, "shop_c": 2}
+    (shop_c,) = [source for source in read.comparing_every(2).sources_of(MySQLSource) if source.name == "shop_c"]
+    assert (shop_c.address.user, shop_c.variable("url")) == ("user", "SVOD_SHOP_C_URL")

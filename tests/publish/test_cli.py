@@ -14,7 +14,7 @@ import pytest
 from ingest.warehouse import connection as connections
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.snapshot import make_snapshot, snapshot_path
-from publish import cli
+from publish import cli, sending
 from publish.bitrix24.run import Result
 from publish.sandbox import Limits, RunningSandbox
 from tests.publish import marts
@@ -443,9 +443,8 @@ def test_a_portal_that_another_warehouse_publishes_to_is_exit_status_3_and_may_b
     assert (status, "taken over" in out) == (0, True)
 
 
-def test_every_line_of_a_push_that_asks_something_of_a_person_ends_with_the_next_step(capsys):
-    cli._print_result(Result(conflicts=1, duplicates=1, deletions=1))
-    lines = capsys.readouterr().out.splitlines()[1:]
+def test_every_line_of_a_push_that_asks_something_of_a_person_ends_with_the_next_step():
+    _, *lines = sending.lines(Result(conflicts=1, duplicates=1, deletions=1))
     assert len(lines) == 3 and all("`publish status` lists them" in line for line in lines)
     for line, step in zip(lines, ("SVOD_FIELD_OWNERS", "join those in the portal", "`publish retry --id"), strict=True):
         assert step in line
