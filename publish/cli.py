@@ -14,6 +14,7 @@ from publish import after_run, follow, forget, gate, pipeline, sending, set_asid
 from publish.bitrix24 import trial
 from publish.bitrix24.parts import PARTS
 from publish.check_command import check_command
+from publish.explain.command import explain_command
 from publish.ledger import Ledger
 from publish.looking import held_of
 from publish.people import Asked
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(transfer.app, name="transfer")
 app.command("plan")(plan_command)
 app.command("report")(report_command)
+app.command("explain")(explain_command)
 app.command("status")(status_command)
 app.command("check")(check_command)
 

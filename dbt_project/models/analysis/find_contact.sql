@@ -12,9 +12,13 @@ validated as (
 ),
 
 members as ( -- of those that are not published any more as well
-    select contact_id, unnest(members) as record_key
-    from {{ ref('int_contacts__identities') }}
-    where merged_into is null
+    select record_key, arg_max(contact_id, minted_at) as contact_id
+    from (
+        select contact_id, minted_at, unnest(members) as record_key
+        from {{ ref('int_contacts__identities') }}
+        where merged_into is null
+    )
+    group by record_key
 ),
 
 companies as (
