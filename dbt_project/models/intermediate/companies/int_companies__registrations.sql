@@ -85,7 +85,7 @@ cleaned as (
         {{ plain_characters('director_post') }} as director_post,
         {{ plain_characters('legal_address') }} as legal_address,
         is_found,
-        coalesce(registrations.registry_status in ('ACTIVE', 'REORGANIZING'), false) as is_active, -- as answered
+        coalesce(upper(trim(registrations.registry_status)) in ('ACTIVE', 'REORGANIZING'), false) as is_active,
         coalesce(branch_type = 'BRANCH', false) as is_branch,
         has_date_out_of_range,
         registered_on, liquidated_on, actual_on,
