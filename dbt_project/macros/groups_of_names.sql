@@ -3,7 +3,9 @@
     name_kind, last_key, first_key, second_key, first_initial, second_initial, is_first_known
 {%- endmacro %}
 
-{% macro is_named() -%} (last_key is not null and first_key is not null) {%- endmacro %}
+{% macro is_named() -%}
+    (last_key is not null and first_key is not null or second_initial is not null)
+{%- endmacro %}
 
 {% macro is_bare() -%} (last_key is null and second_initial is null) {%- endmacro %}
 
@@ -13,8 +15,8 @@
     - form_number: equal names have one number; the fullest and best attested name has number 1;
     - head_number: the number of the name that the group is judged by, so that two misspellings of it need not be alike.
       A form belongs to the one head that it agrees with; where two would do, or none, it stays alone;
-    - is_head: the record has that name itself; is_head_full, is_head_named: the head has all three parts, or at least
-      surname and given name; is_head_bare: it is a given name and nothing else;
+    - is_head: the record has that name itself; is_head_full: the head has all three parts; is_head_named: surname and
+      given name, or a patronymic or its initial beside another part; is_head_bare: a given name and nothing else;
     - fits_several: a short name that fuller ones lay claim to, so that two who have it may be two people;
     - group_count: groups in the set.
     Of a set with more than 64 forms, a hub, only equal forms are together: nobody is written in so many ways, and any

@@ -25,7 +25,7 @@ ruled as (
         record_key, match_key, within, is_head, head_number as group_number,
         case
             when is_personal then 'same_' || kind
-            -- what others give too proves somebody by surname and given name; a hub of many names proves nobody
+            -- what others give too proves somebody by two parts of a name; a hub of many names proves nobody
             when belongs_to = 'a person' and is_head_named and not fits_several and group_count <= 12
                 then 'same_shared_' || kind
         end as rule
