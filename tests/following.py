@@ -88,6 +88,10 @@ class Following:
             self._producer.send(self._topic, key=f"b-{number:07}".encode(), value=event)
         self._producer.flush(30)
 
+    def send_raw(self, uid: str, event: bytes, at: float) -> None:
+        """One event of a company, with its time in seconds since 1970."""
+        self._producer.send(self._topic, key=uid.encode(), value=event, timestamp_ms=round(at * 1000))
+
     def delete(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             del self.wanted[number]

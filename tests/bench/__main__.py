@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality | quota | registry | transfer`: the product at a given scale, stage by stage."""
+"""`python -m tests.bench run | quality | follow | quota | registry | transfer`: the product at a scale, by stages."""
 
 import json
 import shutil
@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import follow as following
 from tests.bench import peer_dlt
 from tests.bench import quota as first_load
 from tests.bench import registry as registry_load
@@ -236,6 +237,22 @@ def registry(
     asked = registry_load.ask(FOLDER / "registry", inns, rate, latency)
     console.print(asked.told)
     succeeded(asked.ended)
+
+
+@app.command()
+def follow(
+    scale: Scale = 0.02,
+    rate: Annotated[float, typer.Option(min=0.1, help="Events a second.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1)] = 600,
+) -> None:
+    """`publish follow` under a stream of events: from an event to its card, memory, processor; a plot beside it. Exit
+    status 1 where a card never changed or is wrong at the end."""
+    folder = FOLDER / f"follow-{scale:g}"
+    figures = following.run(folder, sources(scale), rate, seconds, console.print)
+    for line in figures.told():
+        console.print(line, soft_wrap=True)
+    console.print(f"plot: {folder / 'follow.svg'}")
+    raise typer.Exit(1 if figures.lost or figures.wrong else 0)
 
 
 @app.command()
