@@ -5,8 +5,6 @@ ifndef SVOD_RUN_ID
 export SVOD_RUN_ID := $(shell date -u +%Y%m%dT%H%M%S)-$(shell printf %04x $$$$)
 endif
 export SVOD_ENV_FILE ?= .env
-FROM_DOTENV = $(shell sed -n 's/^$(1)=//p' $(SVOD_ENV_FILE) 2>/dev/null | tail -n 1 | tr -d "\"'")
-export SVOD_WAREHOUSE := $(or $(SVOD_WAREHOUSE),$(call FROM_DOTENV,SVOD_WAREHOUSE),warehouse/svod.duckdb)
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -16,9 +14,6 @@ INGEST := $(BIN)/ingest
 PUBLISH := $(BIN)/publish
 DBT := $(DOTENV) $(BIN)/dbt
 DBT_AT := --project-dir dbt_project --profiles-dir dbt_project
-LOCK := $(SVOD_WAREHOUSE).run.lock
-LOCKED := mkdir -p $(dir $(SVOD_WAREHOUSE)) && umask 077 && flock --nonblock --conflict-exit-code 75 $(LOCK)
-SNAPSHOT := $(SVOD_WAREHOUSE).snapshot
 SCALE ?= 0.02
 AGAINST ?= HEAD
 LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
@@ -86,9 +81,7 @@ plan: $(READY) ## what publish would create, update and leave; sends nothing (AR
 	@$(PUBLISH) plan $(ARGS)
 
 inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run holds it
-	@test -f $(SVOD_WAREHOUSE) || { echo "there is no warehouse at $(SVOD_WAREHOUSE): run make full first"; exit 2; }
-	@$(LOCKED) $(INGEST) copy || echo "a run holds the warehouse: this is its copy of $$(date -r $(SNAPSHOT) '+%F %H:%M')"
-	@$(BIN)/duckdb -readonly $(SNAPSHOT)
+	@$(INGEST) inspect $(ARGS)
 
 forget: $(READY) ## erases a person for good (ARGS="--phone … --yes", or --email, --inn, --id; --cards delete)
 	@$(PUBLISH) forget $(ARGS)

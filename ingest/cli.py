@@ -10,6 +10,7 @@ import typer
 
 from ingest import steps
 from ingest.check_command import check_command
+from ingest.inspect_command import inspect_command
 from ingest.landing import landing
 from ingest.settings import portals_of, read_settings
 from ingest.warehouse import checklist, journal
@@ -28,6 +29,7 @@ app = typer.Typer(
 people = typer.Typer(help="What people do for a move, with its times.", no_args_is_help=True)
 app.add_typer(people, name="journal")
 app.command("check")(check_command)
+app.command("inspect")(inspect_command)
 
 SourceName: TypeAlias = Annotated[
     str | None, typer.Option("--source", help="Just this source; all that are set unless named.")
@@ -225,7 +227,7 @@ def copy_command() -> None:
     path = settings.warehouse
     if not path.exists():
         raise OperatorError(f"there is no warehouse at {path}", hint="run `make full` first, or set SVOD_WAREHOUSE")
-    if not make_snapshot(path, settings.readers_group):
+    if not make_snapshot(path, settings.readers_group, mask=settings.inspect_mask):
         say_aside(f"a step holds {path}: the copy stays as it is")
 
 

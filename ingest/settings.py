@@ -90,6 +90,7 @@ class General(EnvironmentSettings):
 
     warehouse: WarehousePath = Path("warehouse/svod.duckdb")
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
+    inspect_mask: bool = False  # nobody's names, phones and e-mails in the copy that people look into
     allow_http: bool = False  # a registry on another machine in clear text
     since: Day | None = Field(None, description="a date like 2025-01-01")  # unset: as ops.period has it
 

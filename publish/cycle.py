@@ -97,7 +97,7 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def copy_for_readers(settings: Settings) -> bool:
     """Make the copy; that it cannot be made is said, and is no reason to stop. Whether it was made."""
     try:
-        return make_snapshot(settings.warehouse, settings.readers_group)
+        return make_snapshot(settings.warehouse, settings.readers_group, mask=settings.inspect_mask)
     except OperatorError as error:
         print_error(error)
         return False

@@ -145,7 +145,7 @@ def _finish(settings: Settings) -> None:
         told = [acts.one(connection, act.number) for act in unfinished]
     finally:
         connection.close()
-    make_snapshot(settings.warehouse, settings.readers_group)
+    make_snapshot(settings.warehouse, settings.readers_group, mask=settings.inspect_mask)
     for act in told:
         for line in acts.lines(act, settings.machine or platform.node()):
             say(line)

@@ -32,6 +32,7 @@ class Settings(EnvironmentSettings):
 
     warehouse: WarehousePath = Path("warehouse/svod.duckdb")
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
+    inspect_mask: bool = False  # nobody's names, phones and e-mails in the copy that people look into
     retention_days: int = Field(0, ge=0)  # how long old versions of records are kept; 0: for ever
     forget_key: SecretStr | None = Field(None, min_length=32)  # whoever lands reads it: ingest.warehouse.forgotten
     allow_http: bool = False  # a webhook of a portal on another machine in clear text

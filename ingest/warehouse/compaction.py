@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 
 from ingest.warehouse import journal, retention
-from ingest.warehouse.connection import STORAGE_VERSION, open_warehouse
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.storage import STORAGE_VERSION
 
 WORTH_IT = 0.25  # of the blocks, or of the rows: below that the next runs write into what is free
 STEP = "compaction"

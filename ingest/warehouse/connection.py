@@ -15,9 +15,9 @@ from ingest.warehouse.clock import duration
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from ingest.warehouse.schema import ensure_schema, is_current
 from ingest.warehouse.snapshot import snapshot_path
+from ingest.warehouse.storage import STORAGE_VERSION
 from ingest.warehouse.terminal import say_aside
 
-STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
 PATIENCE_S = 5.0  # a step waits so long for another one that is about to end
 PATIENCE_WITH_READERS_S = 30.0  # and so long for whoever only looks: `make plan`, a copy being made, a shell
 SAY_AFTER_S = 3.0

@@ -5,14 +5,18 @@ DuckDB lets nobody read a file that another process writes, and a first sync tak
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
 
-from ingest.warehouse import private, storage
+from ingest.warehouse import block_copy, masking, private, storage
 from ingest.warehouse.errors import OperatorError
 
-# Not shutil: where the file system can, the copy shares its blocks and takes no time.
+# Programs of their own: with a file that this process closed, DuckDB's lock on it would be gone (fcntl(2)). Where the
+# file system can, the copy shares its blocks and takes no time; else the blocks in use are copied; else, all of it.
+SHARE = ("/bin/cp", "--reflink=always", "--no-target-directory")
+COPY_USED = (sys.executable, "-m", block_copy.__name__)
 COPY = ("/bin/cp", "--reflink=auto", "--no-target-directory")
 
 
@@ -34,11 +38,11 @@ def confirm_snapshot(warehouse: Path) -> None:
         os.utime(copy)
 
 
-def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
+def make_snapshot(warehouse: Path, readers_group: str = "", *, mask: bool = False) -> bool:
     """Copy the warehouse; whoever reads the copy of before keeps reading that. False when somebody writes to it now.
 
-    The copy is for whoever may read the warehouse, and for `readers_group`. Raises OperatorError when there is no room,
-    no such group, or a warehouse that cannot be read.
+    The copy is for whoever may read the warehouse, and for `readers_group`, which with `mask` is given a masked one.
+    Raises OperatorError when there is no room, no such group, or a warehouse that cannot be read.
     """
     try:
         reader = duckdb.connect(
@@ -55,7 +59,7 @@ def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
         if storage.is_cut_off(reader, warehouse):  # the copy so far is worth more
             raise storage.damaged(warehouse)
         new.unlink(missing_ok=True)  # a copy whose program was killed may still be written
-        copied = subprocess.run([*COPY, warehouse, new], capture_output=True, text=True)
+        copied = _copy(reader, warehouse, new)
     if copied.returncode:
         new.unlink(missing_ok=True)
         problem = f"the copy for readers cannot be made: {copied.stderr.strip().rpartition(': ')[2]}"
@@ -63,11 +67,30 @@ def make_snapshot(warehouse: Path, readers_group: str = "") -> bool:
             f"{problem}, {storage.free_at(warehouse)} free there",
             hint=f"is there room beside {warehouse} for as much again?",
         )
-    if readers_group:
+    if readers_group and not mask:
         try:
             private.give_to_readers(new, readers_group)
         except OperatorError:
             new.unlink()
             raise
     new.replace(copy)
+    if mask:
+        try:
+            masking.make_masked(warehouse, copy, readers_group)
+        except duckdb.Error as error:
+            raise storage.told(error, masking.masked_path(warehouse)) or error from None
+    else:
+        masking.masked_path(warehouse).unlink(missing_ok=True)
     return True
+
+
+def _copy(reader: duckdb.DuckDBPyConnection, warehouse: Path, new: Path) -> "subprocess.CompletedProcess[str]":
+    ((free,),) = reader.execute(
+        "select free_blocks from pragma_database_size() where database_name = current_database()"
+    ).fetchall()
+    copied = subprocess.run([*SHARE, warehouse, new], capture_output=True, text=True)
+    if copied.returncode:
+        copied = subprocess.run([*COPY_USED, warehouse, new, str(free)], capture_output=True, text=True)
+    if copied.returncode == block_copy.UNKNOWN:
+        copied = subprocess.run([*COPY, warehouse, new], capture_output=True, text=True)
+    return copied

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.warehouse.block_copy import HEADERS
 from ingest.warehouse.errors import OperatorError, SettingsError
 
 _FULL = re.compile("No space left on device|Disk quota exceeded|File too large|max_temp_directory_size")
@@ -24,8 +25,8 @@ _DAMAGED = re.compile(
     "|checksum|Error while replaying WAL|Failure while replaying WAL"
 )
 _NEWER = re.compile("version number|newer version|storage version", re.IGNORECASE)
-_HEADERS = 3 * 4096  # bytes before the first block
-_HEAD = ("/usr/bin/head", "-c", f"{_HEADERS}")
+_HEAD = ("/usr/bin/head", "-c", f"{HEADERS}")
+STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
 _HELD = re.compile("Could not set lock on file|Conflicting lock is held")
 _FILE = re.compile('file "([^"]+)"')
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -117,14 +118,14 @@ def is_cut_off(connection: duckdb.DuckDBPyConnection, file: Path) -> bool:
     take turns; the layout is that of https://duckdb.org/docs/internals/storage.
     """
     headers = subprocess.run([*_HEAD, file], capture_output=True, check=False).stdout
-    if len(headers) < _HEADERS:
+    if len(headers) < HEADERS:
         return True
     fields = (struct.unpack_from("<8Q", headers, at) for at in (4096, 8192))
     _, _, _, _, blocks, block_bytes, _, _ = max(fields, key=lambda of_header: of_header[1])
     ((free,),) = connection.execute(
         "select free_blocks from pragma_database_size() where database_name = current_database()"
     ).fetchall()
-    return bool(file.stat().st_size < _HEADERS + (blocks - free) * block_bytes)
+    return bool(file.stat().st_size < HEADERS + (blocks - free) * block_bytes)
 
 
 def damaged(file: Path | None) -> OperatorError:

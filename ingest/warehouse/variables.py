@@ -54,6 +54,7 @@ SETTINGS = frozenset(
         f"{PREFIX}DEAL_STAGES",
         f"{PREFIX}FUSE_SHARE",
         f"{PREFIX}INN_FIELD",
+        f"{PREFIX}INSPECT_MASK",
         f"{PREFIX}FUSE_FLOOR",
         f"{PREFIX}LANG",
         f"{PREFIX}METRICS_FILE",

@@ -166,7 +166,7 @@ def test_a_damaged_warehouse_is_told_in_a_line_with_what_can_take_its_place(inge
 
 def test_a_copy_that_cannot_be_made_says_how_much_is_free(tmp_path, monkeypatch):
     open_warehouse(tmp_path / "svod.duckdb").close()
-    monkeypatch.setattr("ingest.warehouse.snapshot.COPY", ("/bin/cp", "--no-such-option"))
+    monkeypatch.setattr("ingest.warehouse.snapshot.COPY_USED", ("/bin/cp", "--no-such-option"))
     with pytest.raises(OperatorError, match=r"MB free there") as error:
         make_snapshot(tmp_path / "svod.duckdb")
     assert "as much again" in error.value.hint

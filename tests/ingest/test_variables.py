@@ -40,6 +40,12 @@ def all_subclasses(kind: type) -> set[type]:
     return {kind} | {below for child in kind.__subclasses__() for below in all_subclasses(child)}
 
 
+def test_make_reads_no_setting_of_its_own():
+    """What it and the programs would read differently, quotes and spaces of `.env`, is read by the programs alone."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\((SVOD_\w+)\)", makefile)) == {"SVOD_ENV_FILE"} and "sed" not in makefile.split()
+
+
 def test_the_list_of_names_is_complete_and_has_no_other():
     of_sources = {Source, RelationalSource, MySQLSource, JSONSource, KafkaSource}
     portals = {f"SVOD_{name}_{field.upper()}" for name in ("CLOUD", "BOX") for field in PortalSource.model_fields}

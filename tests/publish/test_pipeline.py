@@ -245,7 +245,9 @@ connection.close()
 """
     )
     copies, make = [], cycles.make_snapshot
-    monkeypatch.setattr(cycles, "make_snapshot", lambda *arguments: copies.append(1) or make(*arguments))
+    monkeypatch.setattr(
+        cycles, "make_snapshot", lambda *arguments, **mask: copies.append(1) or make(*arguments, **mask)
+    )
     for run in range(2):
         copies.clear()
         assert cycle()[0] == 0
@@ -338,7 +340,7 @@ def test_old_versions_go_at_the_end_and_the_file_gets_smaller(cycle, monkeypatch
 
 
 def test_a_disk_without_room_for_the_copy_does_not_stop_the_cycle(cycle, monkeypatch):
-    monkeypatch.setattr("ingest.warehouse.snapshot.COPY", ("/bin/sh", "-c", "echo cp: no room >&2; exit 1"))
+    monkeypatch.setattr("ingest.warehouse.snapshot.COPY_USED", ("/bin/sh", "-c", "echo cp: no room >&2; exit 1"))
     ended, ran, _, err = cycle()
     assert (ended, ran) == (0, ALL)
     assert "the copy for readers cannot be made: no room" in err
