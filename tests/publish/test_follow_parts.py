@@ -1,14 +1,24 @@
 """What `publish follow` keeps: which parts pause and for how long, how far topics are ahead, what it tidies."""
 
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
 
 from ingest import raw
+from ingest.landing import Landing
 from ingest.raw import RawRecord
+from ingest.settings import read_settings as read_ingest_settings
 from ingest.warehouse import journal
-from publish import lag, pauses, tidying
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.service import Service
+from publish import follow, lag, pauses, tidying
+from publish.follow import Follower
+from publish.models import building, compiled
 from publish.pauses import Part, Timer
+from publish.settings import read_settings
 
 
 def test_a_part_that_fails_pauses_twice_as_long_each_time_and_five_minutes_at_the_most():
@@ -109,3 +119,73 @@ def test_steps_of_cycles_that_went_well_go_after_a_week_and_others_stay(warehous
     tidying.forget_old_steps(warehouse)
     kept = warehouse.execute("select run_id from ops.steps order by run_id").fetchall()
     assert kept == [("follow-2",), ("follow-3",), ("run-4",)]
+
+
+@pytest.fixture
+def follower(monkeypatch, tmp_path) -> Iterator[Follower]:
+    """One without sources and portal, whose registry and models are what a test makes of them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SVOD_RUN_ID", "restored afterwards")
+    monkeypatch.setenv("SVOD_WAREHOUSE", str(tmp_path / "svod.duckdb"))
+    monkeypatch.setenv("SVOD_REGISTRY_TOKEN", "key")
+    monkeypatch.setattr(compiled, "project", lambda folder: None)
+    monkeypatch.setattr(building, "build", lambda *arguments, **options: None)
+    monkeypatch.setattr(follow, "LOOK_EVERY_S", 0)
+    with asyncio.Runner() as runner:
+        ours = Follower(read_settings(), read_ingest_settings(), Service(), runner, journal.utc_now())
+        with closing(ours):
+            yield ours
+
+
+def asked_by_cycle(
+    follower: Follower, monkeypatch, cycles: int, answer: Callable[[int, Landing, int], None]
+) -> list[int]:
+    """How often the registry was asked after each cycle; `answer` is told the number of the time, the step, the most
+    INNs."""
+    times, seen = [], []
+
+    def land_registry(work: Landing, most_inns: int) -> None:
+        times.append(most_inns)
+        answer(len(times), work, most_inns)
+
+    monkeypatch.setattr(follow, "land_registry", land_registry)
+    for _ in range(cycles):
+        follower._cycle()
+        seen.append(len(times))
+    return seen
+
+
+def test_as_many_inns_as_take_seconds_are_asked_for_a_cycle_until_none_is_left(follower, monkeypatch):
+    def answer(time: int, work: Landing, most_inns: int) -> None:
+        assert most_inns == 150
+        work.step.rows_in = most_inns if time < 3 else 7
+
+    assert asked_by_cycle(follower, monkeypatch, 5, answer) == [1, 2, 3, 3, 3]
+
+
+def test_a_quota_that_is_spent_is_not_asked_for_again_at_once(follower, monkeypatch):
+    def answer(time: int, work: Landing, most_inns: int) -> None:
+        work.step.rows_in = most_inns
+        work.step.detail["goes_on_at"] = "tomorrow"
+
+    assert asked_by_cycle(follower, monkeypatch, 3, answer) == [1, 1, 1]
+    assert (follower.registry.failures, follower.has_inns_left) == (0, True)
+
+
+def test_a_registry_that_fails_pauses_and_keeps_nobody_from_the_models(follower, monkeypatch, capsys):
+    def answer(time: int, work: Landing, most_inns: int) -> None:
+        raise OperatorError("the registry does not answer")
+
+    assert asked_by_cycle(follower, monkeypatch, 2, answer) == [1, 1]
+    assert "registry pauses for 5 s" in capsys.readouterr().err
+    assert not follower.is_unbuilt
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), ValueError("s3cret")])
+def test_whatever_ends_a_step_ends_no_other(follower, monkeypatch, capsys, error):
+    def answer(time: int, work: Landing, most_inns: int) -> None:
+        raise error
+
+    asked_by_cycle(follower, monkeypatch, 1, answer)
+    err = capsys.readouterr().err
+    assert f"registry: unexpected {type(error).__name__}" in err and "s3cret" not in err
