@@ -20,7 +20,7 @@
     - fits_several: a short name that fuller ones lay claim to, so that two who have it may be two people;
     - group_count: groups in the set.
     Of a set with more than 64 forms, a hub, only equal forms are together: nobody is written in so many ways, and any
-    short name may fit several. -#}
+    name without surname or given name may fit several. -#}
 {% macro groups_of_names(sets, by) -%}
 forms as (
     select {{ by }}, {{ name_columns() }}, list(record_key) as record_keys, count(*) as giver_count
@@ -93,7 +93,8 @@ placed as (
         coalesce(fitting.is_full, name_kind = 'full') as is_head_full,
         coalesce(fitting.is_named, {{ is_named() }}) as is_head_named,
         coalesce(fitting.is_bare, {{ is_bare() }}) as is_head_bare,
-        name_kind <> 'full' and (form_count > 64 or coalesce(claimed.head_count <> 1, false)) as fits_several
+        name_kind <> 'full' and coalesce(claimed.head_count <> 1, false)
+        or form_count > 64 and (last_key is null or first_key is null) as fits_several
     from numbered
     left join claimed using ({{ by }}, form_number)
     left join (from fitting anti join at_odds using ({{ by }}, form_number)) as fitting using ({{ by }}, form_number)
