@@ -131,7 +131,8 @@ def _finish(settings: Settings) -> None:
             missing_ok=True
         )
         beside = settings.warehouse.parent / "transfer"  # what is made there of a move is made again without them
-        (beside / "report.html").unlink(missing_ok=True)
+        for folder in (settings.warehouse.parent, beside):
+            (folder / "report.html").unlink(missing_ok=True)
         shutil.rmtree(beside / "files", ignore_errors=True)
         compaction.rewrite(settings.warehouse)
     connection = open_warehouse(settings.warehouse)

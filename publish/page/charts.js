@@ -6,6 +6,12 @@
 
   const number = (cell) => (cell.dataset.sort ?? "") === "" ? null : Number(cell.dataset.sort);
 
+  // A long label takes several lines where there is no room beside the bars.
+  const folded = (label) => label.split(" ").reduce((lines, word) => {
+    const last = lines.at(-1);
+    return last !== undefined && last.length + word.length < 18 ? [...lines.slice(0, -1), `${last} ${word}`] : [...lines, word];
+  }, []);
+
   const draw = (figure) => {
     const table = document.getElementById(figure.dataset.table);
     const rows = [...table.tBodies[0].rows];
@@ -13,8 +19,9 @@
     const colours = colour("--series").split(/\s+/);
     const lying = "lying" in figure.dataset, stacked = "stacked" in figure.dataset;
     const series = figure.dataset.series.split(" ").map(Number);
-    const labels = rows.map((row) => row.cells[figure.dataset.label].innerText.trim());
-    if (lying) figure.style.height = `${4 + rows.length * (stacked ? 1.6 : 0.9 + 0.9 * series.length)}rem`;
+    const isNarrow = figure.parentElement.clientWidth < 600;
+    if (lying) figure.style.height = `${4 + rows.length * Math.max(isNarrow ? 3.2 : 0, stacked ? 1.6 : 0.9 + 0.9 * series.length)}rem`;
+    const labels = rows.map((row) => row.cells[figure.dataset.label].innerText.trim()).map((label) => (lying && isNarrow ? folded(label) : label));
     const datasets = series.map((column, place) => ({
       label: head[column].innerText.trim(),
       data: rows.map((row) => number(row.cells[column])),
@@ -38,7 +45,7 @@
         maintainAspectRatio: false,
         locale: document.documentElement.lang,
         indexAxis: lying ? "y" : "x",
-        scales: {[lying ? "y" : "x"]: {...axis, grid: {display: false}}, [lying ? "x" : "y"]: {...axis, beginAtZero: true}},
+        scales: {[lying ? "y" : "x"]: {...axis, ticks: {...axis.ticks, autoSkip: !lying}, grid: {display: false}}, [lying ? "x" : "y"]: {...axis, beginAtZero: true}},
         plugins: {legend: {display: series.length > 1, labels: {color: colour("--ink")}}},
       },
     }));

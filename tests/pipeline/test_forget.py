@@ -141,7 +141,9 @@ def test_of_a_phone_that_several_have_somebody_has_to_be_named(svod, contact_id)
 def test_nothing_is_left_of_a_person_and_everything_of_the_firm_and_of_others(svod, contact_id):
     assert places_with(svod, SPELLINGS)
     him = contact_id("p-1")
+    assert svod.tool("publish", "report").status == 0
     ended = svod.tool("publish", "forget", "--email", EMAIL, "--yes")
+    assert not (svod.folder / "report.html").exists()
     assert ended.status == 0, ended.output
     (svod.folder / "log").write_text(ended.output)
     assert places_with(svod, SPELLINGS) == []

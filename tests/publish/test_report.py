@@ -135,6 +135,12 @@ def test_nobody_is_shut_out_of_the_report_and_a_phone_shows_it_whole(watched, fi
     assert page.locator("html").get_attribute("lang") == language
     assert page.evaluate("document.documentElement.scrollWidth") == width, "the page does not scroll sideways"
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    shown = page.evaluate(
+        """[...document.querySelectorAll('figure[data-lying]')].map(figure => [
+               Chart.getChart(figure.querySelector('canvas')).scales.y.ticks.length,
+               document.getElementById(figure.dataset.table).tBodies[0].rows.length])"""
+    )
+    assert shown and all(labels == rows for labels, rows in shown), "no bar is without its label"
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert bool(re.search("[а-яё]", page.locator("nav").inner_text())) == (language == "ru")
