@@ -52,6 +52,9 @@ def as_json(standing: Standing) -> dict[str, Any]:
             }
             for source in standing.sources
         ],
+        "follows_for": age(standing.following.since),
+        "lag": [lag._asdict() for lag in standing.following.lags],
+        "paused": [{"part": pause.part, "problem": pause.problem} for pause in standing.following.pauses],
         "published": dict(standing.published),
         "waiting": dict(standing.waiting),
         "for_people": dict(standing.for_people),
@@ -97,6 +100,11 @@ def metrics(standing: Standing) -> Iterator[str]:
         for source in standing.sources
     ]
     yield from _metric("source_failing_seconds", "for how long a source could not be read, 0: it could", failing)
+    lags = standing.following.lags
+    messages = [({"source": lag.source}, lag.messages) for lag in lags if lag.messages is not None]
+    yield from _metric("lag_messages", "messages of a topic that have not landed", messages)
+    seconds = [({"source": lag.source}, lag.seconds) for lag in lags]
+    yield from _metric("lag_seconds", "age of the oldest event that is not in the portal", seconds)
     for name, told, numbers in (
         ("published", "parts that the portal holds of ours", standing.published),
         ("waiting", "what waits for the portal, the registry or a source's owner", standing.waiting),

@@ -68,6 +68,7 @@ class Settings(EnvironmentSettings):
     transfer_users: Path | None = None
     transfer_fallback_user: int | None = Field(None, ge=1)
     mart_change_limit: float = Field(0.2, ge=0)  # the models read it
+    lag_limit_seconds: float = Field(300, ge=0)  # `publish follow`: events may wait so long; 0: for ever
     publish_max_age_hours: float = Field(26, ge=0, le=87_600)  # without a push for longer, all is not well; 0: never
     metrics_file: Path | None = None  # figures for Prometheus' node exporter
     notify_url: SecretStr | None = None  # who is told when something is wrong, and when it is well again

@@ -16,6 +16,7 @@ from ingest.warehouse import journal
 from ingest.warehouse.clock import ago
 from ingest.warehouse.journal import utc_now
 from ingest.warehouse.running import Running
+from publish.following import Following, following
 from publish.held import Held
 from publish.portals import PortalRow, portal_row
 from publish.settings import Settings
@@ -98,6 +99,7 @@ class Standing:
     last_publish: Ended | None  # the last push that ended well
     waiting: Mapping[str, int]
     for_people: Mapping[str, int]
+    following: Following
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -128,6 +130,7 @@ def standing(held: Held, settings: Settings, running: Running | None) -> Standin
     steps = _steps(connection, is_alive=is_alive)
     sources = list(_sources(connection))
     last = _last_publish(connection)
+    followed = following(connection, now)
     waiting = {
         REFUSED: _count(connection, "portal_dead_letters where not isinf(next_at)"),
         DISCARDED: _count(connection, "portal_dead_letters where isinf(next_at)"),
@@ -142,7 +145,9 @@ def standing(held: Held, settings: Settings, running: Running | None) -> Standin
     }
     published = dict(connection.execute("select entity, count(*) from portal_ledger group by 1 order by 1").fetchall())
     problems = [*_of_steps(steps, sources, now), *_of_sources(sources, now), *_of_gaps(connection)]
-    problems += _of_publishing(steps, last, is_alive, settings.publish_max_age_hours, now)
+    # While it follows there may be nothing to publish for days.
+    problems += _of_publishing(steps, last, is_alive, 0 if followed.since else settings.publish_max_age_hours, now)
+    problems += [Problem(*wrong) for wrong in followed.wrong(settings.lag_limit_seconds, now)]
     return Standing(
         now,
         held.portal,
@@ -154,6 +159,7 @@ def standing(held: Held, settings: Settings, running: Running | None) -> Standin
         last,
         waiting,
         for_people,
+        followed,
         sorted(problems, key=_gravity),
     )
 
@@ -221,7 +227,7 @@ def _count(connection: duckdb.DuckDBPyConnection, what: str) -> int:
 
 # What is wrong --------------------------------------------------------------------------------------------------------
 
-_GATED, _PUSH, _MODELS, _STEP, _SOURCE, _REFUSED, _AGE, _GAP = range(8)
+_GATED, _PUSH, _MODELS, _STEP, _SOURCE, _LAG, _REFUSED, _AGE, _GAP = range(9)
 
 
 def _gravity(problem: Problem) -> int:
@@ -231,7 +237,7 @@ def _gravity(problem: Problem) -> int:
         return _GATED if problem.key != step else _PUSH
     if step in MODELS:
         return _MODELS
-    kinds = {"source": _SOURCE, "refused": _REFUSED, "age": _AGE, "gap": _GAP}
+    kinds = {"source": _SOURCE, "lag": _LAG, "follow": _LAG, "refused": _REFUSED, "age": _AGE, "gap": _GAP}
     return kinds.get(problem.key.partition(":")[0], _STEP)
 
 

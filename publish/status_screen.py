@@ -51,6 +51,14 @@ def _top(standing: Standing, note: str) -> Iterator[str]:
     if running := standing.running:
         so_far = f"; {running.progress}" if running.progress else ""
         yield f"running    {running.step} for {duration(running.seconds)}{so_far}"
+    if (following := standing.following).since:
+        lags = [
+            f"{lag.source} {'?' if lag.messages is None else f'{lag.messages:,}'} messages, {lag.seconds:,.0f} s behind"
+            for lag in following.lags
+        ]
+        yield f"follows    for {_age(standing, following.since)}; {'; '.join(lags) or 'no topic'}"
+        for pause in following.pauses:
+            yield f"  pauses   {pause.part} for {_age(standing, pause.since)}: {pause.problem}"
     if note:
         yield f"read from  {note}"
 

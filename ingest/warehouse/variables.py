@@ -56,6 +56,7 @@ SETTINGS = frozenset(
         f"{PREFIX}INN_FIELD",
         f"{PREFIX}INSPECT_MASK",
         f"{PREFIX}FUSE_FLOOR",
+        f"{PREFIX}LAG_LIMIT_SECONDS",
         f"{PREFIX}LANG",
         f"{PREFIX}METRICS_FILE",
         f"{PREFIX}NOTIFY_URL",

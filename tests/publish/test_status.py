@@ -181,6 +181,26 @@ def test_while_a_step_goes_on_the_status_says_which_since_when_and_how_far(svod)
     assert svod("status")[1].startswith("NOT OK: publish push was killed")
 
 
+def test_a_topic_that_is_too_far_ahead_of_the_portal_is_not_well_while_it_is_followed(svod, monkeypatch, tmp_path):
+    ended(svod, "publish push", minutes=30 * 60)
+    with open_warehouse(svod.path) as connection:
+        for part, state, problem in (("follow", "works", None), ("shop_b (Kafka)", "paused", "it is down")):
+            row = [part, state, journal.utc_now() - timedelta(hours=2), 1, None, problem, journal.utc_now()]
+            connection.execute("insert into ops.follow values (?, ?, ?, ?, ?, ?, ?)", row)
+        connection.execute("insert into ops.lag values ('shop_b', 12, 301, null, null, ?)", [journal.utc_now()])
+    monkeypatch.setenv("SVOD_METRICS_FILE", str(tmp_path / "svod.prom"))
+    status, out, _ = svod("status")
+    assert status == 1 and out.startswith("NOT OK: events of shop_b wait for 301 s, 300 are let pass")
+    assert "follows    for 2 hours; shop_b 12 messages, 301 s behind" in out
+    assert "pauses   shop_b (Kafka) for 2 hours: it is down" in out
+    assert 'svod_lag_messages{source="shop_b"} 12\n' in (tmp_path / "svod.prom").read_text()
+    monkeypatch.setenv("SVOD_LAG_LIMIT_SECONDS", "0")
+    assert svod("status")[0] == 0  # nothing to publish for 30 hours is no sign that it stands still
+    with open_warehouse(svod.path) as connection:
+        connection.execute("update ops.follow set measured_at = measured_at - interval 1 hour")
+    assert svod("status")[1].startswith("NOT OK: nothing was published for 30 hours")
+
+
 def test_a_step_within_a_run_gives_its_place_back(tmp_path):
     file = tmp_path / "svod.duckdb"
     with running.told.step(file, "publish run", "r"):
