@@ -22,7 +22,7 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LINTED_SQL := dbt_project/models dbt_project/tests
 
-.PHONY: help setup services demo test lint full incremental check follow plan forget inspect status report docs bench compare lock quality chaos clean \
+.PHONY: help setup services demo test lint full incremental check follow plan forget inspect status report docs bench compare lock quality chaos fuzz clean \
 	transfer-backup transfer-baseline transfer-rehearsal transfer-delta transfer-final transfer-status transfer-report transfer-demo
 .DEFAULT_GOAL := help
 
@@ -125,6 +125,9 @@ quality: services ## golden records against the known answers of both generators
 
 chaos: $(DEV) ## kills the publisher 200 times, puts back and swaps warehouse and portal, and compares
 	@$(BIN)/python -m tests.chaos
+
+fuzz: services ## the sources' readers on bytes of any kind, for long (SVOD_TEST_FUZZ_EXAMPLES=…; ARGS="-k json")
+	@SVOD_TEST_FUZZ_EXAMPLES=$(or $(SVOD_TEST_FUZZ_EXAMPLES),20000) $(BIN)/python -m pytest tests/ingest/test_fuzz.py $(ARGS)
 
 bench: services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from errno import EINVAL
 from glob import glob
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -138,7 +139,9 @@ class Dump:
                         records, letters, seen, without_inn, began = [], [], 0, 0, end
         except Damage as damage:
             letters.append(self._letter(member, damage.offset, damage.problem))
-        except UNREADABLE as error:
+        except (*UNREADABLE, OSError) as error:
+            if isinstance(error, OSError) and error.errno != EINVAL:  # the disk's; the other: a place before the file
+                raise
             letters.append(self._letter(member, end, f"cannot be unpacked behind this place: {error}"))
         yield batch()
 

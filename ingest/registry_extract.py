@@ -17,7 +17,7 @@ CHUNK_BYTES = 1 << 20
 LONGEST_BYTES = 64 << 20  # of one company
 COMPANIES = ("СвЮЛ", "СвИП")
 _HEAD = re.compile(rb"""<[^\s<>/]+((?:\s+[^\s=<>"']+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*>""")
-_ENCODING = re.compile(rb"""^(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ROOT = re.compile(rb"<([^\s?!<>/]+)[\s>]")
 _ADDRESSES = ("АдресРФ", "СвАдрЮЛФИАС", "СвМНЮЛ")  # the first of these that a company has
 # Parts of an address in their order: attributes of each; None: its text.
@@ -78,7 +78,7 @@ def companies(file: BinaryIO, is_wanted: Callable[[str], bool] = lambda inn: Tru
     Raises Damage where the file is no such file, or is cut off; what its reading raises passes through.
     """
     head = file.read(4096)
-    declared = _ENCODING.match(head)
+    declared = _ENCODING.search(head)
     encoding = declared[1].decode() if declared else "utf-8"
     try:
         tags = _Tags(encoding)
@@ -107,10 +107,10 @@ def companies(file: BinaryIO, is_wanted: Callable[[str], bool] = lambda inn: Tru
             yield Company(offset + used, offset + len(buffer), None, None, f"is longer than {LONGEST_BYTES} bytes")
             used = len(buffer)
         buffer, offset = buffer[used:], offset + used
-    if not tail.rstrip().endswith(b"</" + root[1] + b">"):
-        raise Damage("is cut off", offset + len(buffer))
     if not seen and not start:
         raise Damage("has no company in it", offset + len(buffer))
+    if not tail.rstrip().endswith(b"</" + root[1] + b">"):
+        raise Damage("is cut off", offset + len(buffer))
 
 
 def _skip(file: BinaryIO, count: int) -> None:

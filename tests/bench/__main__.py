@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality | follow | quota | registry | transfer`: the product at a scale, by stages."""
+"""`python -m tests.bench run | quality | follow | quota | registry | registry-dump | transfer`: the product, by stages."""
 
 import json
 import shutil
@@ -237,6 +237,17 @@ def registry(
     asked = registry_load.ask(FOLDER / "registry", inns, rate, latency)
     console.print(asked.told)
     succeeded(asked.ended)
+
+
+@app.command("registry-dump")
+def registry_dump(
+    megabytes: Annotated[int, typer.Option(help="Of XML, unpacked.")] = 1_000,
+    wanted: Annotated[float, typer.Option(help="The share of companies that the models ask for.")] = 0.05,
+) -> None:
+    """How fast `ingest registry --dump` reads a file of the tax service, made."""
+    read = registry_load.read_dump(FOLDER / "registry-dump", megabytes, wanted)
+    console.print(read.told)
+    succeeded(read.ended)
 
 
 @app.command()
