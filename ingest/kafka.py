@@ -132,11 +132,10 @@ def land_topic(
         with transaction(connection):
             step.rows_out += raw.append_selected(connection, raw_name, messages, AS_RECORDS, step.run_id)
             raw.append_dead_letters(connection, letters, step.run_id)
-            for number, offset in batch.next_offsets.items():
-                journal.set_watermark(connection, f"{topic.place}/{number}", str(offset), step.run_id)
+            marks = {f"{topic.place}/{number}": str(offset) for number, offset in batch.next_offsets.items()}
             if topic_id and topic_id != known_id:
-                journal.set_watermark(connection, topic.place, topic_id, step.run_id)
-                known_id = topic_id
+                marks[topic.place] = known_id = topic_id
+            journal.set_watermarks(connection, marks, step.run_id)
             for gap in batch.gaps:
                 missing.append(f"{topic.name}/{gap.partition}: {gap}")
                 gaps.keep(connection, topic.source.name, f"{topic.name}/{gap.partition}", *gap[1:], run_id=step.run_id)

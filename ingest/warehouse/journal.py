@@ -1,7 +1,7 @@
 """ops.steps and ops.watermarks: what ran, how it ended, how far each source has been read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -147,6 +147,13 @@ def watermark(connection: duckdb.DuckDBPyConnection, source: str) -> str | None:
 
 def set_watermark(connection: duckdb.DuckDBPyConnection, source: str, position: str, run_id: str) -> None:
     """Move the watermark of `source`; call it inside the transaction that lands the rows it stands for."""
-    connection.execute(
-        "insert or replace into ops.watermarks values (?, ?, ?, ?)", [source, position, run_id, utc_now()]
-    )
+    set_watermarks(connection, {source: position}, run_id)
+
+
+def set_watermarks(connection: duckdb.DuckDBPyConnection, positions: Mapping[str, str], run_id: str) -> None:
+    """The same of several sources, in one statement: each takes DuckDB as long as landing some hundred rows."""
+    if positions:
+        connection.execute(
+            "insert or replace into ops.watermarks select unnest(?::varchar[]), unnest(?::varchar[]), ?, ?::timestamp",
+            [[*positions], [*positions.values()], run_id, utc_now()],
+        )

@@ -359,7 +359,7 @@ def test_a_failed_append_moves_no_offset(shop, monkeypatch):
     def broken(*_: object) -> None:
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr("ingest.warehouse.journal.set_watermark", broken)
+    monkeypatch.setattr("ingest.warehouse.journal.set_watermarks", broken)
     with pytest.raises(RuntimeError, match="disk full"):
         shop.ingest()
     monkeypatch.undo()
