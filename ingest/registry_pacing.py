@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from math import ceil
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 MARGIN = 1.05  # a second of the service's may hold what we sent in so much of ours: requests take unequally long
 CATCH_UP_S = 0.1  # a loop that was kept from running may make up for so much, within the limit
@@ -62,33 +62,38 @@ class Pace:
 class Doors:
     """New connections, so many in any minute; a service that closes them after each answer is asked no faster."""
 
+    opened: ClassVar[deque[float]] = deque()  # by this process: one that stays asks again and again, each time anew
+
     def __init__(self, on_wait: Callable[[float], None] = lambda seconds: None) -> None:
         """`on_wait` is told how many seconds it takes until another one may be opened."""
         self._on_wait = on_wait
-        self._opened: deque[float] = deque()
-        self._since = monotonic()
+        self._own = 0
         self._gate = asyncio.Lock()
 
     async def open(self) -> None:
         """Wait until one more may be opened."""
         async with self._gate:
-            if len(self._opened) >= CONNECTIONS_A_MINUTE and (wait := self._opened[0] + 60 - monotonic()) > 0:
+            if self._left() <= 0 and (wait := self.opened[0] + 60 - monotonic()) > 0:
                 self._on_wait(wait)
                 await asyncio.sleep(wait)
-            self._opened.append(monotonic())
-            while len(self._opened) > CONNECTIONS_A_MINUTE:
-                self._opened.popleft()
+            self.opened.append(monotonic())
+            self._own += 1
 
     def failed(self) -> None:
         """One of them could not be opened."""
-        if self._opened:
-            self._opened.pop()
+        if self._own:
+            self.opened.pop()
+            self._own -= 1
 
     @property
     def most(self) -> int:
         """Connections that there may be by now, if few were closed."""
-        opened = CONNECTIONS_A_MINUTE * (1 + int((monotonic() - self._since) // 60))
-        return min(MOST_AT_ONCE, opened - SPARE_CONNECTIONS)
+        return max(1, min(MOST_AT_ONCE, self._own + self._left() - SPARE_CONNECTIONS))
+
+    def _left(self) -> int:
+        while self.opened and self.opened[0] + 60 < monotonic():
+            self.opened.popleft()
+        return CONNECTIONS_A_MINUTE - len(self.opened)
 
 
 class Flow:

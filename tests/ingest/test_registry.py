@@ -32,6 +32,12 @@ KNOWN = [f"{number:010}" for number in range(1, 61)]
 TTL = timedelta(days=30)
 
 
+@pytest.fixture(autouse=True)
+def _a_minute_later() -> None:
+    """No test may open fewer connections for those before it."""
+    Doors.opened.clear()
+
+
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Verdicts on sixty companies."""
@@ -183,20 +189,28 @@ def test_a_service_without_a_pace_is_not_asked_over_hundreds_of_connections(ware
 
 
 def test_no_more_connections_are_opened_in_a_minute_than_the_service_lets(monkeypatch):
-    monkeypatch.setattr("ingest.registry_pacing.CONNECTIONS_A_MINUTE", 2)
-    slept, waits = [], []
+    monkeypatch.setattr("ingest.registry_pacing.CONNECTIONS_A_MINUTE", 3)
+    monkeypatch.setattr("ingest.registry_pacing.SPARE_CONNECTIONS", 0)
+    now, waits = [1000.0], []
 
     async def sleep(seconds: float) -> None:
-        slept.append(round(seconds))
+        now[0] += seconds + 0.001
 
-    async def open_four() -> None:
-        doors = Doors(waits.append)
-        for _ in range(4):
+    async def open_some(doors: Doors, count: int) -> None:
+        for _ in range(count):
+            now[0] += 1
             await doors.open()
 
     monkeypatch.setattr("ingest.registry_pacing.asyncio.sleep", sleep)
-    asyncio.run(open_four())
-    assert slept == [60, 60] and len(waits) == 2
+    monkeypatch.setattr("ingest.registry_pacing.monotonic", lambda: now[0])
+    first, second = Doors(waits.append), Doors(waits.append)
+    assert first.most == 3
+    asyncio.run(open_some(first, 2))
+    assert (first.most, second.most) == (3, 1)  # what a client before opened counts
+    asyncio.run(open_some(second, 2))
+    assert [round(seconds) for seconds in waits] == [57] and now[0] > 1061
+    now[0] += 100
+    assert (first.most, second.most) == (5, 5)
 
 
 def test_a_refusal_for_pace_makes_the_pace_slower_and_answers_make_it_as_fast_again():
