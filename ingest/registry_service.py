@@ -116,8 +116,8 @@ class Registry:
         except (TryAgain, httpx.TransportError) as error:
             raise NoAnswer(_why(error)) from None
         try:
-            suggestions = msgspec.json.decode(content, type=Answer).suggestions
-        except (msgspec.DecodeError, RecursionError):
+            suggestions = msgspec.json.decode(content.decode(), type=Answer).suggestions
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise NoAnswer("the answer is not as documented") from None
         asked_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         verdict = Verdict(inn, bool(suggestions), asked_at.isoformat(), suggestions)
