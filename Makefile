@@ -16,6 +16,7 @@ DBT := $(DOTENV) $(BIN)/dbt
 DBT_AT := --project-dir dbt_project --profiles-dir dbt_project
 SCALE ?= 0.02
 AGAINST ?= HEAD
+EXAMPLES ?= 20000
 LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
 	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
 # A worker has servers of its own and takes whole files; in the order of their names, the long ones are not the last.
@@ -126,8 +127,8 @@ quality: services ## golden records against the known answers of both generators
 chaos: $(DEV) ## kills the publisher 200 times, puts back and swaps warehouse and portal, and compares
 	@$(BIN)/python -m tests.chaos
 
-fuzz: services ## the sources' readers on bytes of any kind, for long (SVOD_TEST_FUZZ_EXAMPLES=…; ARGS="-k json")
-	@SVOD_TEST_FUZZ_EXAMPLES=$(or $(SVOD_TEST_FUZZ_EXAMPLES),20000) $(BIN)/python -m pytest tests/ingest/test_fuzz.py $(ARGS)
+fuzz: services ## the sources' readers on bytes of any kind, for long (EXAMPLES=20000; ARGS="-k json")
+	@SVOD_TEST_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/ingest/test_fuzz.py $(ARGS)
 
 bench: services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt

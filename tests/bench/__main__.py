@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality | follow | quota | registry | registry-dump | transfer`: the product, by stages."""
+"""`python -m tests.bench run | quality | follow | quota | registry | registry-dump | transfer`: stages, measured."""
 
 import json
 import shutil

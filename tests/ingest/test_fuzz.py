@@ -1,6 +1,6 @@
 """Whatever bytes a source sends: no crash, and nothing is lost in silence. Each piece of input lands, or is told of.
 
-Some seconds here; for longer, and with other examples each time: `make fuzz` (ARGS="-k json", SVOD_TEST_FUZZ_EXAMPLES).
+Some seconds here; for longer, and with other examples each time: `make fuzz` (EXAMPLES=100000 ARGS="-k json").
 """
 
 import asyncio
