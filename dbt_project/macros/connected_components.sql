@@ -6,7 +6,7 @@
 {% macro connected_components(edges) -%}
     select record_key, record_key as component
     from (select left_key as record_key from {{ edges }} union select right_key from {{ edges }})
-    union
+    union all
     select neighbours.record_key, min(components.component)
     from components
     inner join (

@@ -15,10 +15,12 @@
   };
 
   const search = (table, wanted, told) => {
-    const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
+    // A phone is found however it is typed, also with the 8 of calls within the country.
+    const digits = /^[\d\s()+-]{7,}$/.test(wanted.trim()) ? wanted.replace(/\D/g, "").replace(/^8(?=\d{10}$)/, "7") : "";
+    const words = digits ? [digits] : wanted.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of table.tBodies[0].rows) {
-      const content = row.textContent.toLowerCase();
+      const content = digits ? row.textContent.replace(/[\s()+-]/g, "") : row.textContent.toLowerCase();
       row.hidden = !words.every((word) => content.includes(word));
       shown += !row.hidden;
     }
@@ -27,7 +29,9 @@
 
   // What begins like a formula is one to a spreadsheet; a number or a phone is none.
   const plain = (content) => (/^[=@\t\r]|^[+-](?![\d\s().,\u00a0-]*$)/.test(content) ? `'${content}` : content);
-  const quoted = (content) => `"${plain(content).replaceAll('"', '""')}"`;
+  // A spreadsheet takes an INN or a phone for a number, and its zero and plus away, unless a tab says that it is text.
+  const kept = (content) => (/^(0\d+|\+?\d{10,})$/.test(content) ? `\t${content}` : plain(content));
+  const quoted = (content) => `"${kept(content).replaceAll('"', '""')}"`;
 
   const save = (table, name) => {
     const rows = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from publish.page.content import Cell
@@ -10,6 +10,7 @@ from publish.page.selects import Values
 from publish.page.texts import Texts
 
 _LONGEST = 120  # characters of a value that people typed
+_MOSCOW = timedelta(hours=3)  # all the year since 26 October 2014
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,11 @@ class Cells:
         return Cell(f"{value:%d.%m.%Y}" if self.texts.language == "ru" else f"{value:%Y-%m-%d}", f"{value:%Y%m%d}")
 
     def moment(self, value: datetime | None) -> Cell:
-        """A time of the warehouse, which is UTC."""
+        """A time of the warehouse, which is UTC, as the clocks of Moscow show it."""
         if value is None:
             return Cell()
-        return Cell(f"{self.day(value).text} {value:%H:%M} UTC", f"{value:%Y%m%d%H%M%S}")
+        there = value + _MOSCOW
+        return Cell(f"{self.day(there).text} {there:%H:%M} {self.texts('report_moscow')}", f"{value:%Y%m%d%H%M%S}")
 
     def seconds(self, value: float | None) -> Cell:
         """A duration in seconds as people say it."""
@@ -64,6 +66,11 @@ class Cells:
 
     def several(self, values: Sequence[Any] | None) -> Cell:
         return Cell("\n".join(str(value) for value in values or ()))
+
+    def reachable(self, phones: Sequence[str], emails: Sequence[str]) -> Cell:
+        """Phones and e-mails, which a phone dials and a mail program writes to."""
+        addresses = [*((phone, f"tel:{phone}") for phone in phones), *((email, f"mailto:{email}") for email in emails)]
+        return Cell("", " ".join([*phones, *emails]), addresses)
 
     def counted(self, counts: Mapping[str, Any]) -> str:
         """Parts by kind: companies 12, contacts 30."""

@@ -63,29 +63,38 @@ class Director:
         return Section("money", self.texts("report_section_money"), [table], note)
 
     def buyers(self) -> Section:
-        table = self.selects.table(
-            "buyers",
-            self.texts("report_buyers"),
-            """select * from marts.report_buyers_not_in_crm
-               order by is_repairable desc, order_total desc, order_count desc, company_key""",
-            ["company", "reason", "#sold", "person", "phones", "#orders", "last_order", "inn", "verdict", "sources"],
+        """Those that a corrected INN brings in are worth a call; for the others nothing can be done."""
+        tables = [self._buyers("buyers", "is_repairable"), self._buyers("lost", "not is_repairable", is_folded=True)]
+        return Section("section-buyers", self.texts("report_section_buyers"), tables)
+
+    def _buyers(self, name: str, condition: str, *, is_folded: bool = False) -> Table:
+        return self.selects.table(
+            name,
+            self.texts(f"report_{name}"),
+            f"""select * from marts.report_buyers_not_in_crm where {condition}
+                order by order_total desc, order_count desc, company_key""",
+            ["company", "person", "phones", "#sold", "reason", "#orders", "last_order", "inn", "verdict", "sources"],
             lambda row: [
                 self.cells.typed(row["company_name"] or row["company_key"]),
-                self.cells.reason(row),
-                self.cells.number(row["order_total"]),
                 self.cells.typed(row["person_name"]),
-                self.cells.several([*row["phones"], *row["emails"]]),
+                self.cells.reachable(row["phones"], row["emails"]),
+                self.cells.number(row["order_total"]),
+                self.cells.reason(row),
                 self.cells.number(row["order_count"]),
                 self.cells.day(row["last_order_at"]),
                 Cell(row["inn"] or row["inn_raw"] or ""),
-                Cell(" ".join(filter(None, [row["registry_status"], self.cells.day(row["verdict_at"]).text]))),
+                Cell(self._verdict(row)),
                 Cell("\n".join(row["record_keys"])),
             ],
-            is_marked=lambda row: bool(row["is_repairable"]),
             is_counted=True,
-            note=self.texts("report_buyers_note"),
+            is_folded=is_folded,
+            note=self.texts(f"report_{name}_note"),
         )
-        return Section("section-buyers", self.texts("report_section_buyers"), [table])
+
+    def _verdict(self, row: Values) -> str:
+        if row["registry_status"] is None:
+            return ""
+        return f"{self.texts.known('report_registry', row['registry_status'])} {self.cells.day(row['verdict_at']).text}"
 
     def funnel(self) -> Section:
         rows = self.selects.rows("select * from marts.report_funnel order by place, reason, source")

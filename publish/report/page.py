@@ -29,7 +29,8 @@ def _page(selects: Selects, cells: Cells) -> Page:
     texts = selects.texts
     totals = {row["entity"]: row for row in selects.rows("select * from marts.report_totals order by place")}
     sources = [row["source"] for row in selects.rows("select source from marts.report_freshness order by source")]
-    points = _points(selects)
+    failed = _failed(selects, cells)
+    points = [*failed, *_points(selects)]
     director, steward = Director(selects, cells, sources), Steward(selects, cells, sources)
     return Page(
         title=texts("report_title"),
@@ -38,8 +39,8 @@ def _page(selects: Selects, cells: Cells) -> Page:
             companies=texts.number(totals["company"]["total_count"]),
             people=texts.number(totals["contact"]["total_count"]),
         ),
-        is_good=True,
-        sign="→",
+        is_good=not failed,
+        sign="!" if failed else "→",
         points=points,
         facts=[*(_fact(cells, row) for row in totals.values()), *_last_sent(selects, cells)],
         sections=[*director.sections(), *steward.sections(), Operations(selects, cells).section()],
@@ -66,10 +67,23 @@ def _last_sent(selects: Selects, cells: Cells) -> list[tuple[str, str]]:
     return [(selects.texts("report_fact_sent"), cells.moment(row["sent_at"]).text) for row in rows]
 
 
+def _failed(selects: Selects, cells: Cells) -> list[tuple[str, str]]:
+    """That the newest push did not end well: what the page shows is older than it looks."""
+    rows = selects.rows("select * from marts.report_runs order by started_at desc limit 1")
+    return [
+        (selects.texts("report_point_push", moment=cells.moment(row["started_at"]).text), "runs")
+        for row in rows
+        if row["status"] in ("failed", "gated")
+    ]
+
+
 def _points(selects: Selects) -> list[tuple[str, str]]:
     """What is worth a look, and where on the page it is."""
     texts = selects.texts
-    (buyers,) = selects.rows("select count(*) as number, sum(order_total) as total from marts.report_buyers_not_in_crm")
+    (buyers,) = selects.rows(
+        """select count(*) as number, sum(order_total) as total from marts.report_buyers_not_in_crm
+           where is_repairable"""
+    )
     counts = {
         row["kind"]: row["number"]
         for row in selects.rows("select kind, count(*) as number from marts.report_waiting group by kind")

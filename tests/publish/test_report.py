@@ -38,16 +38,18 @@ def number(text: str) -> int:
 
 def test_how_many_one_can_sell_to_comes_first_and_since_when(watched, files, warehouse):
     page = watched(files["ru"])
-    assert page.locator("h1").inner_text() == "→ Продавать можно сейчас: компаний 1, людей 1"
+    assert page.locator("h1.bad").inner_text() == "! Продавать можно сейчас: компаний 1, людей 1"
     facts = page.locator(".facts dd").all_inner_texts()
     today = f"{datetime.now(UTC):%d.%m.%Y}"
     assert facts[:3] == [
         f"1 (±0 с {today}); карточек в CRM: 1", f"1 (±0 с {today}); карточек в CRM: 1",
         f"2 (±0 с {today}); карточек в CRM: 2",
     ]  # fmt: skip
-    told = page.locator(".points li").all_inner_texts()
+    failed, *told = page.locator(".points li").all_inner_texts()
+    assert re.fullmatch(r"последняя отправка в CRM \(.+ МСК\) не удалась: .+", failed), "the newest push was stopped"
     assert told == [
-        "источник не читается: shop_a", "заказывали, но не в CRM: компаний 2, на 5\u00a0300 руб.",
+        "источник не читается: shop_a",
+        "стоит позвонить, чтобы исправить ИНН: заказывали на 5\u00a0000 руб., компаний 1",
         "поля, которые изменил менеджер и которые в источниках другие: 1",
         "записи, которым подходит несколько карточек: 1",
         "отвергнуты порталом: 1", "удалены в портале: 1",
@@ -82,9 +84,15 @@ def test_the_numbers_of_the_page_are_those_of_selects_on_the_marts(watched, file
 
 
 def test_who_ordered_and_is_not_in_the_crm_is_told_with_the_reason_and_whom_to_call(watched, files, cells):
-    wrong, closed = cells(watched(files["ru"]), "buyers")
-    assert wrong[:5] == [looked_into.NAME, "ИНН с ошибкой", "5\u00a0000", "Петрова Анна", "+79267654321"]
-    assert closed[1] == "ликвидирована или в процессе ликвидации" and closed[8].startswith("LIQUIDATED ")
+    page = watched(files["ru"])
+    (wrong,) = cells(page, "buyers")
+    assert wrong[:5] == [looked_into.NAME, "Петрова Анна", "+79267654321", "5\u00a0000", "ИНН с ошибкой"]
+    assert page.get_by_role("link", name="+79267654321").get_attribute("href") == "tel:+79267654321"
+
+
+def test_who_ordered_and_cannot_be_won_by_a_call_is_told_apart(watched, files, cells):
+    (closed,) = cells(watched(files["ru"]), "lost")
+    assert closed[4] == "ликвидирована или в процессе ликвидации" and closed[8].startswith("ликвидирована ")
 
 
 def test_what_waits_has_a_link_to_each_card_and_what_was_sent_is_told(watched, files, cells):
@@ -121,8 +129,14 @@ def test_a_chart_is_drawn_of_each_tables_own_numbers(watched, files):
 
 def test_a_list_is_searched_and_saved_and_no_formula_gets_out(watched, files, cells):
     page = watched(files["en"])
-    page.locator("#buyers input").fill("петрова")
-    assert page.locator("#buyers output").inner_text() == "1 of 2 shown"
+    for wanted, shown in (("петрова", 1), ("сидорова", 0), ("8 (926) 765-43-21", 1), ("+7 926 765 43 20", 0)):
+        page.locator("#buyers input").fill(wanted)
+        assert page.locator("#buyers output").inner_text() == f"{shown} of 1 shown"
+    page.locator("#buyers input").fill("")
+    with page.expect_download() as saved:
+        page.locator("#buyers .tools button").click()
+    (_, petrova) = csv.reader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig")))
+    assert (petrova[2], petrova[7]) == ("\t+79267654321", f"\t{looked_into.WRONG}"), "no number, to a spreadsheet"
     with page.expect_download() as saved:
         page.locator("#runs .tools button").click()
     rows = [*csv.reader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig")))]

@@ -1,5 +1,5 @@
 -- Companies that ordered since the period began and are not in the CRM, one row per company (records of one valid INN
--- are one), with the first reason, and whom to call. The list worth a call.
+-- are one), with the first reason, and whom to call: of those that are repairable, the list worth a call.
 with rejected as (
     select * from {{ ref('int_companies__outcomes') }} where reason is not null
 ),
@@ -7,7 +7,7 @@ with rejected as (
 companies as (
     select
         rejected.source, record_key, coalesce(inn, record_key) as company_key, inn, inn_raw,
-        company_name_raw as name, reason
+        coalesce(company_name, company_name_raw) as name, reason
     from rejected
     inner join {{ ref('int_companies__validated') }} using (record_key)
 ),

@@ -5,7 +5,7 @@ with complete as (
         source as portal, snapshot_id, portal as host, label, started_at, completed_at,
         -- when the parts of all owners were read last; the first reading of a portal reads them all
         coalesce(
-            max(completed_at) filter (reads_all) over until_then, min(completed_at) over until_then
+            max(case when reads_all then completed_at end) over until_then, min(completed_at) over until_then
         ) as parts_read_at
     from {{ source('ops', 'snapshots') }}
     where completed_at is not null and source in ('cloud', 'box')
