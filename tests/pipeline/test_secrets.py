@@ -42,7 +42,8 @@ OTHERS = {
 # Every command, with what it has to be told; those that write, serve or go on for long are told what ends them soon.
 COMMANDS = {
     "ingest": {
-        "mysql": [], "json": [], "kafka": [], "registry": [], "backup": ["--help"], "bitrix24": [], "status": [], "check": [],
+        "mysql": [], "json": [], "kafka": [], "registry": [], "backup": ["--help"], "bitrix24": [],
+        "status": [], "check": [],
         "copy": [], "inspect": ["--help"], "journal": ["list"],
     },
     "publish": {
