@@ -12,7 +12,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from ingest.warehouse import journal, terminal, variables
+from ingest.warehouse import journal, running, terminal, variables
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from publish.models import building, compiled
@@ -29,11 +29,14 @@ def main(*, is_move: bool, is_full: bool) -> int:
     registry_status = 0
     try:
         variables.refuse_unknown()
-        project = compiled.project(PROJECT, is_move=is_move)
+        warehouse = Path(os.environ.get("SVOD_WAREHOUSE") or "warehouse/svod.duckdb")
+        # After an upgrade this takes a minute or two: long enough for somebody to ask what goes on.
+        what = f"{journal.COMPILING} of the move" if is_move else journal.COMPILING
+        with running.told.step(warehouse, what, journal.current_run_id()):
+            project = compiled.project(PROJECT, is_move=is_move)
         for step in project.passes:
             if step == journal.DBT_AFTER_REGISTRY:
                 registry_status = ask_registry()
-            warehouse = Path(os.environ.get("SVOD_WAREHOUSE") or "warehouse/svod.duckdb")
             with closing(open_warehouse(warehouse)) as connection:
                 building.build(connection, project, step, is_anew=is_full or is_move)
     except OperatorError as error:

@@ -38,6 +38,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
             yield from _tried(what, lambda source=source: _source(settings, source))  # type: ignore[misc]
         elif not isinstance(source, PortalSource):  # those are for a move alone
             yield Finding(what, "skipped", f"{source.variable(source.place_field)} is not set")
+    if not settings.is_any_source_set:
+        yield Finding.of("sources", settings.no_source())
     yield from _registry(settings.registry)
 
 

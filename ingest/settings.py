@@ -25,6 +25,7 @@ from ingest.warehouse.environment import (
     PREFIX,
     Day,
     EnvironmentSettings,
+    env_file,
     read_all,
     read_environment,
     refuse_plain_http,
@@ -104,6 +105,19 @@ class Settings:
     kafka_login: KafkaLogin
     sources: tuple[Source, ...]
     transfer: TransferSettings
+
+    @property
+    def is_any_source_set(self) -> bool:
+        """Whether a run has anything to read; portals are read for a move alone."""
+        return any(source.is_set for source in self.sources if not isinstance(source, PortalSource))
+
+    def no_source(self) -> SettingsError:
+        """That it has not, with the settings that would be one."""
+        names = [source.variable(source.place_field) for source in self.sources if not isinstance(source, PortalSource)]
+        return SettingsError(
+            f"no source is set: a run has nothing to read ({', '.join(names)})",
+            hint=f"is {env_file()} the file that was meant? .env.example has all settings",
+        )
 
     @property
     def parts_folder(self) -> Path:

@@ -24,6 +24,8 @@ from publish.held import Held
 from publish.looking import held_of, opened_to_read
 from publish.settings import Settings
 
+_OF_MAKE = {"SVOD_ENV_FILE", "SVOD_RUN_ID"}  # which it sets itself: nobody has to be told of those
+
 
 def check_command(
     notify: Annotated[bool, typer.Option("--notify", help="Send SVOD_NOTIFY_URL a message as well.")] = False,
@@ -55,7 +57,7 @@ def _findings(notify: bool) -> Iterator[Finding]:
 
 def _settings() -> Finding:
     names = {name for name, value in (said_in_file() | dict(os.environ)).items() if value}
-    number = sum(1 for name in names if name.upper().startswith(PREFIX))
+    number = sum(1 for name in names - _OF_MAKE if name.upper().startswith(PREFIX))
     file = env_file()
     return Finding("settings", "ok", f"{number} are set, {'with' if file.is_file() else 'without'} {file}")
 

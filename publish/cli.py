@@ -10,7 +10,7 @@ import typer
 from ingest.warehouse import journal, terminal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import say
-from publish import after_run, forget, gate, pipeline, sending, set_aside, setting_names
+from publish import after_run, follow, forget, gate, pipeline, sending, set_aside, setting_names
 from publish.bitrix24 import trial
 from publish.bitrix24.parts import PARTS
 from publish.check_command import check_command
@@ -50,20 +50,24 @@ def run_command(
         setting_names.check_fields(settings, PARTS)
         if problem := trial.problem_of(settings):
             terminal.warn_once(problem)
-        pipeline.run(settings, is_full=full, moves_period=move_period, let_through=let_through)
+        pipeline.run(
+            settings,
+            is_full=full,
+            moves_period=move_period,
+            let_through=let_through,
+            portal_problem=trial.brief(problem),
+        )
 
 
 @app.command("follow")
 def follow_command() -> None:
     """Stay up: events reach the portal as they come, tables and files on a schedule. Ends well on SIGTERM."""
-    from publish import follow  # with it comes the client of Kafka, which no other command needs
-
     with after_run.telling_of_its_end():
         settings = pipeline.read_settings()
         setting_names.check_fields(settings, PARTS)
         if problem := trial.problem_of(settings):
             terminal.warn_once(problem)
-        follow.follow(settings)
+        follow.follow(settings, trial.brief(problem))
 
 
 @app.command()

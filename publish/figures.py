@@ -31,8 +31,10 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "verdict": standing.verdict,
         "problems": [problem._asdict() for problem in standing.problems],
         "portal": standing.portal or None,
+        "portal_answered": moment(standing.answers.heard_at),
         "last_publish": last
-        and {"at": moment(last.at), "age": age(last.at), "changes": last.rows_out, "refused": last.refused},
+        and {"at": moment(last.at), "age": age(last.at), "changes": last.rows_out, "refused": last.refused,
+             "is_idle": last.is_idle},
         "running": running
         and {
             "step": running.step, "run_id": running.run_id, "seconds": round(running.seconds),
@@ -49,6 +51,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
             {
                 "source": source.source, "kind": source.kind, "read_age": age(source.read_at),
                 "failing_for": age(source.failing_since), "problem": source.problem, "reached": source.reached,
+                "unset_for": age(source.unset_since),
             }
             for source in standing.sources
         ],

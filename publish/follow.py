@@ -50,8 +50,8 @@ QUOTA_S = 900.0  # between looks whether there is a quota again
 ASKING_S = 5.0  # of the registry in a cycle: who waits for it must not hold up events for long
 
 
-def follow(settings: Settings) -> None:
-    """Go on until told to stop, which is a good end.
+def follow(settings: Settings, portal_problem: str = "") -> None:
+    """Go on until told to stop, which is a good end. `portal_problem`: why the portal could not be published to now.
 
     Raises OperatorError when settings are wrong, or, with status 75, when another run holds the warehouse.
     """
@@ -63,8 +63,9 @@ def follow(settings: Settings) -> None:
         f"it does what this command does, again and again; to run this by hand, stop it first: kill {os.getpid()}, or "
         "`systemctl stop` the service that it is"
     )
-    going_on = running.told.step(settings.warehouse, NAME, journal.current_run_id())
+    going_on = running.told.step(settings.warehouse, NAME, journal.current_run_id(), is_run=True)
     with only_run(settings.warehouse, holder), service.stopped_by_signals(), going_on, asyncio.Runner() as runner:
+        pipeline.keep_answer(settings, portal_problem)
         runner.get_loop().set_exception_handler(partial(_unless_stopped, service))
         follower = Follower(settings, ingest_settings, service, runner, began_at)
         try:

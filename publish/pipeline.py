@@ -19,7 +19,7 @@ from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import confirm_snapshot, is_outdated
 from ingest.warehouse.terminal import print_error, say
-from publish import after_run
+from publish import after_run, portals
 from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
 from publish.settings import Settings
 from publish.settings import read_settings as read_publish_settings
@@ -37,21 +37,26 @@ def read_settings() -> Settings:
     return settings
 
 
-def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: bool) -> None:
-    """One cycle. Settings that are wrong are told before anything runs.
+def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: bool, portal_problem: str = "") -> None:
+    """One cycle. Settings that are wrong are told before anything runs; so was `portal_problem`, why the portal could
+    not be published to then, which is kept: a push that has nothing to send does not ask it.
 
     Raises RunFailed at its end when a step did not end well, which names those; its exit status is the gravest of
     theirs (2, 3, 1, 4 in this order). Raises OperatorError at once, with status 75, when another cycle runs on this
     warehouse.
     """
-    since = read_ingest_settings().general.since
+    ingest_settings = read_ingest_settings()
+    if not ingest_settings.is_any_source_set:
+        raise ingest_settings.no_source()
+    since = ingest_settings.general.since
     if moves_period and since:
         raise SettingsError("SVOD_SINCE says where the period begins", hint="change it there, or unset it")
     surroundings = environment(settings)
-    going_on = running.told.step(settings.warehouse, NAME, surroundings["SVOD_RUN_ID"])
+    going_on = running.told.step(settings.warehouse, NAME, surroundings["SVOD_RUN_ID"], is_run=True)
     with only_run(settings.warehouse) as lock, stopped_by_sigterm(), going_on:
         cycle = Cycle(lock, surroundings, {})
         is_copy_old = is_outdated(settings.warehouse)  # opening it to write touches the file
+        keep_answer(settings, portal_problem)
         with opened(settings.warehouse) as connection:
             if not since:
                 say_where_period_begins(connection, moves_period=moves_period)
@@ -74,6 +79,13 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
             confirm_snapshot(settings.warehouse)
         after_run.tell(settings)
         _raise_what_failed(cycle, settings.warehouse)
+
+
+def keep_answer(settings: Settings, problem: str) -> None:
+    """Whether the portal answered now; a warehouse that is held does not keep it, and nothing has to wait for that."""
+    if settings.portal:
+        with suppress(OperatorError), opened(settings.warehouse) as connection:
+            portals.tried(connection, settings.portal, problem)
 
 
 def say_where_period_begins(connection: duckdb.DuckDBPyConnection, *, moves_period: bool) -> None:

@@ -10,6 +10,7 @@ import platform
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -85,6 +86,39 @@ def saw(connection: duckdb.DuckDBPyConnection, portal: str, url: str) -> None:
            on conflict (portal) do update set url = excluded.url, last_seen_at = excluded.last_seen_at""",
         [portal, url, now, now],
     )
+
+
+def tried(connection: duckdb.DuckDBPyConnection, portal: str, problem: str) -> None:
+    """A run asked the portal whether it is there; `problem` is why it could not be published to, '' when it could."""
+    connection.execute(
+        """insert into ops.portal_answers values
+               ($1, $2, if($3 = '', $2, null), if($3 = '', null, $2), nullif($3, ''))
+           on conflict (portal) do update set tried_at = excluded.tried_at,
+               heard_at = coalesce(excluded.heard_at, heard_at),
+               silent_since = if(excluded.problem is null, null, least(silent_since, excluded.silent_since)),
+               problem = excluded.problem""",
+        [portal, utc_now(), problem],
+    )
+
+
+class Answers(NamedTuple):
+    """When a portal answered last, to a run's first question or to a push; since when it does not, and why (UTC)."""
+
+    heard_at: datetime | None = None
+    silent_since: datetime | None = None
+    problem: str = ""
+
+
+def answers_of(connection: duckdb.DuckDBPyConnection, portal: str) -> Answers:
+    """Whether the portal with this name answers, as far as runs know."""
+    row = connection.execute(
+        """select greatest(heard_at, last_seen_at), if(last_seen_at > tried_at, null, silent_since),
+               coalesce(problem, '')
+           from (select $1 as portal) left join ops.portal_answers using (portal) left join sync.portals using (portal)
+        """,
+        [portal],
+    ).fetchone()
+    return Answers(*row) if row else Answers()
 
 
 def intend_mark(connection: duckdb.DuckDBPyConnection, portal: str, mark: str, number: int) -> None:

@@ -16,9 +16,10 @@ from ingest.warehouse import journal
 from ingest.warehouse.clock import ago
 from ingest.warehouse.journal import utc_now
 from ingest.warehouse.running import Running
+from publish import unsaid
 from publish.following import Following, following
 from publish.held import Held
-from publish.portals import PortalRow, portal_row
+from publish.portals import Answers, PortalRow, answers_of, portal_row
 from publish.settings import Settings
 
 MODELS = (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY, journal.DBT_ALL)
@@ -53,6 +54,7 @@ class Ended(NamedTuple):
     why: str
     todo: str
     refused: int
+    is_idle: bool = False  # a push that had nothing to send: it asked no portal
 
     @property
     def seconds(self) -> float | None:
@@ -72,6 +74,7 @@ class SourceRead(NamedTuple):
     failing_since: datetime | None
     problem: str | None
     reached: str
+    unset_since: datetime | None = None  # it was read before, and is set no longer
 
 
 class Problem(NamedTuple):
@@ -97,6 +100,7 @@ class Standing:
     sources: list[SourceRead]
     published: Mapping[str, int]
     last_publish: Ended | None  # the last push that ended well
+    answers: Answers
     waiting: Mapping[str, int]
     for_people: Mapping[str, int]
     following: Following
@@ -115,6 +119,10 @@ class Standing:
         last = self.last_publish
         if last is None:  # else there is a problem
             return "OK: a run goes on, nothing was published before it"
+        if last.is_idle:
+            heard = self.answers.heard_at
+            told = f", the portal answered {ago(self.now - heard)}" if heard else ""
+            return f"OK: nothing was to be sent {ago(self.now - last.at)}{told}, {self.waiting[REFUSED]:,} refused"
         changes = f"{last.rows_out:,} change{'' if last.rows_out == 1 else 's'}"
         return f"OK: last publish {ago(self.now - last.at)}, {changes}, {self.waiting[REFUSED]:,} refused"
 
@@ -131,6 +139,7 @@ def standing(held: Held, settings: Settings, running: Running | None) -> Standin
     sources = list(_sources(connection))
     last = _last_publish(connection)
     followed = following(connection, now)
+    answers = answers_of(connection, held.portal)
     waiting = {
         REFUSED: _count(connection, "portal_dead_letters where not isinf(next_at)"),
         DISCARDED: _count(connection, "portal_dead_letters where isinf(next_at)"),
@@ -145,6 +154,9 @@ def standing(held: Held, settings: Settings, running: Running | None) -> Standin
     }
     published = dict(connection.execute("select entity, count(*) from portal_ledger group by 1 order by 1").fetchall())
     problems = [*_of_steps(steps, sources, now), *_of_sources(sources, now), *_of_gaps(connection)]
+    problems += [Problem(*wrong) for wrong in unsaid.wrong(sources, answers, held.portal, now)]
+    if running and not is_alive and not any(step.status == "killed" for step in steps):  # else the step says it
+        problems += [Problem(*wrong) for wrong in unsaid.of_killed_run(running, now)]
     # While it follows there may be nothing to publish for days.
     problems += _of_publishing(steps, last, is_alive, 0 if followed.since else settings.publish_max_age_hours, now)
     problems += [Problem(*wrong) for wrong in followed.wrong(settings.lag_limit_seconds, now)]
@@ -157,6 +169,7 @@ def standing(held: Held, settings: Settings, running: Running | None) -> Standin
         sources,
         published,
         last,
+        answers,
         waiting,
         for_people,
         followed,
@@ -195,6 +208,9 @@ def _sources(connection: duckdb.DuckDBPyConnection) -> Iterator[SourceRead]:
     for source, kind, read_at, failing_since, problem in rows:
         of_it = [position for name, position in positions if name.startswith((f"{source}.", f"{source}:"))]
         yield SourceRead(source, kind, read_at, failing_since, problem, _reached(kind, of_it))
+    unset = connection.execute("select source, kind, read_at, unset_since from ops.unset_sources order by all")
+    for source, kind, read_at, unset_since in unset.fetchall():
+        yield SourceRead(source, kind, read_at, None, None, "", unset_since)
 
 
 def _reached(kind: str, positions: list[str]) -> str:
@@ -211,7 +227,8 @@ def _reached(kind: str, positions: list[str]) -> str:
 def _last_publish(connection: duckdb.DuckDBPyConnection) -> Ended | None:
     row = connection.execute(
         """select step, status, started_at, finished_at, coalesce(rows_in, 0), coalesce(rows_out, 0), '', '',
-               coalesce((detail ->> '$.dead_letters_now')::bigint, 0)
+               coalesce((detail ->> '$.dead_letters_now')::bigint, 0),
+               coalesce((detail ->> '$.requests')::bigint = 0, false)
            from ops.steps where step = ? and status = 'done' order by started_at desc limit 1""",
         [journal.PUBLISH_PUSH],
     ).fetchone()
@@ -237,7 +254,16 @@ def _gravity(problem: Problem) -> int:
         return _GATED if problem.key != step else _PUSH
     if step in MODELS:
         return _MODELS
-    kinds = {"source": _SOURCE, "lag": _LAG, "follow": _LAG, "refused": _REFUSED, "age": _AGE, "gap": _GAP}
+    kinds = {
+        "run": _PUSH,
+        "portal": _PUSH,
+        "source": _SOURCE,
+        "lag": _LAG,
+        "follow": _LAG,
+        "refused": _REFUSED,
+        "age": _AGE,
+        "gap": _GAP,
+    }
     return kinds.get(problem.key.partition(":")[0], _STEP)
 
 

@@ -47,6 +47,8 @@ def _top(standing: Standing, note: str) -> Iterator[str]:
         told.append(f"known for {_age(standing, known.first_seen_at)}, {pushes}")
     elif standing.portal:
         told.append("no push has reached it since portals are told apart")
+    if standing.answers.heard_at:
+        told.append(f"answered {ago(standing.now - standing.answers.heard_at)}")
     yield f"portal     {', '.join(told)}"
     if running := standing.running:
         so_far = f"; {running.progress}" if running.progress else ""
@@ -94,6 +96,8 @@ def _step_row(step: str, ended: str, took: str, rows_in: str, rows_out: str, res
 def _of_source(standing: Standing, source: SourceRead) -> str:
     read = ago(standing.now - source.read_at) if source.read_at else "never"
     told = source.reached
+    if source.unset_since:
+        told = f"set no longer for {_age(standing, source.unset_since)}: its records stay as they were"
     if source.failing_since:
         told = f"fails for {_age(standing, source.failing_since)}: {source.problem or 'killed while it was read'}"
     return _source_row(f"{source.source} {source.kind}", read, told)

@@ -30,4 +30,4 @@ def ago(age: timedelta) -> str:
         number = int(seconds // length)
         if number > 1 or (number == 1 and unit != "day"):
             return f"{number} {unit}{'' if number == 1 else 's'} ago"
-    return f"{int(seconds)} seconds ago"
+    return f"{int(seconds)} second{'' if int(seconds) == 1 else 's'} ago"

@@ -28,6 +28,7 @@ DBT_BEFORE_REGISTRY = "dbt before_registry"
 DBT_AFTER_REGISTRY = "dbt after_registry"
 DBT_TRANSFER = "dbt transfer"
 PUBLISH_PUSH = "publish push"
+COMPILING = "compiling the models"  # no step: it leaves the warehouse alone
 TRANSFER_BASELINE = "publish transfer baseline"
 TRANSFER_REHEARSAL = "publish transfer rehearsal"
 TRANSFER_DELTA = "publish transfer delta"

@@ -30,6 +30,7 @@ def attempt(connection: duckdb.DuckDBPyConnection, source: str, kind: str) -> No
            set attempted_at = excluded.attempted_at, failing_since = least(failing_since, excluded.failing_since)""",
         [source, kind, utc_now()],
     )
+    connection.execute("delete from ops.unset_sources where source = ? and kind = ?", [source, kind])
 
 
 def settle(connection: duckdb.DuckDBPyConnection, source: str, kind: str, problem: str | None) -> None:
@@ -44,11 +45,16 @@ def settle(connection: duckdb.DuckDBPyConnection, source: str, kind: str, proble
 
 
 def forget_others(connection: duckdb.DuckDBPyConnection, kind: str, sources: Sequence[str]) -> None:
-    """Only these sources of a kind are set: one that is no longer read cannot fail."""
+    """Only these sources of a kind are set: one that is no longer read cannot fail. One that was read before is kept in
+    ops.unset_sources: a file of settings that was lost looks the same."""
+    others = "kind = $1 and source not in (select unnest($2::varchar[]))"
+    values: list[object] = [kind, list(sources)]
     connection.execute(
-        "delete from ops.source_reads where kind = ? and source not in (select unnest(?::varchar[]))",
-        [kind, list(sources)],
+        f"""insert into ops.unset_sources select source, kind, read_at, $3 from ops.source_reads
+            where {others} and read_at is not null on conflict do nothing""",
+        [*values, utc_now()],
     )
+    connection.execute(f"delete from ops.source_reads where {others}", values)
 
 
 def failing(connection: duckdb.DuckDBPyConnection) -> list[Failing]:

@@ -30,6 +30,7 @@ class Running:
     what: str = ""
     done: int = 0
     total: int = 0
+    is_run: bool = False  # several steps, which come one after another
 
     @property
     def is_alive(self) -> bool:
@@ -60,18 +61,18 @@ class Told:
         self._written_at = 0.0
 
     @contextmanager
-    def step(self, warehouse: Path | None, name: str, run_id: str) -> Iterator[None]:
+    def step(self, warehouse: Path | None, name: str, run_id: str, *, is_run: bool = False) -> Iterator[None]:
         """A step goes on; with no warehouse (one in memory) nothing is written."""
-        self._begin(warehouse, name, run_id)
+        self._begin(warehouse, name, run_id, is_run)
         try:
             yield
         finally:
             self._end()
 
-    def _begin(self, warehouse: Path | None, step: str, run_id: str) -> None:
+    def _begin(self, warehouse: Path | None, step: str, run_id: str, is_run: bool) -> None:
         self._before.append((self._file, self._current or (seen(warehouse) if warehouse else None)))
         self._file = running_path(warehouse) if warehouse else None
-        self._current = Running(step, run_id, os.getpid(), _birth(os.getpid()), time.time())
+        self._current = Running(step, run_id, os.getpid(), _birth(os.getpid()), time.time(), is_run=is_run)
         self._write()
 
     def progress(self, what: str, done: int, total: int) -> None:
@@ -83,12 +84,14 @@ class Told:
             self._write()
 
     def _end(self) -> None:
-        """What it was a part of goes on, if that is still there."""
-        ended_in = self._file
+        """What it was a part of goes on, if that is still there. A run that was killed is still told of, until another
+        run has ended: what it had not come to has not been done."""
+        ended_in, ended = self._file, self._current
         file, before = self._before.pop()
         is_ours = before is not None and before.pid == os.getpid()
         self._file, self._current = (file, before) if is_ours else (None, None)
-        if before is not None and before.is_alive and ended_in:
+        is_untold = before is not None and before.is_run and ended is not None and not ended.is_run
+        if before is not None and ended_in and (before.is_alive or is_untold):
             _put(ended_in, before)
         elif ended_in:
             with suppress(OSError):

@@ -72,6 +72,24 @@ create table if not exists ops.source_reads (
 );
 comment on table ops.source_reads is 'Whether each source could be read: when last, since when not, and why.';
 
+create table if not exists ops.unset_sources (
+    source varchar not null,
+    kind varchar not null,
+    read_at timestamp not null, -- the last time that nothing of it failed
+    unset_since timestamp not null, -- the first run that found no setting of it
+    primary key (source, kind)
+);
+comment on table ops.unset_sources is 'Sources that were read before and are set no longer: their records stay as they were.';
+
+create table if not exists ops.portal_answers (
+    portal varchar primary key, -- host[:port] of the webhook
+    tried_at timestamp not null, -- by the last run, before its steps
+    heard_at timestamp, -- the last time that it answered
+    silent_since timestamp, -- the first try since then that it did not
+    problem varchar
+);
+comment on table ops.portal_answers is 'Whether each portal answered when a run began: runs that have nothing to send ask it nothing else.';
+
 create table if not exists ops.reconciliations (
     source varchar not null,
     table_name varchar not null,

@@ -33,7 +33,8 @@ _NO_MARTS = "the models have not been built: the first push looks for what they 
 def findings(settings: Settings, held: Held | None) -> Iterator[Finding]:
     """What came of it; `held` is None where there is no warehouse yet."""
     if settings.bitrix24_webhook is None:
-        yield Finding(_WHAT, "skipped", "SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done")
+        told = "SVOD_BITRIX24_WEBHOOK is not set: a run does everything but publishing, and ends with 2"
+        yield Finding(_WHAT, "wrong", told, "set it; `make plan` works without it", 2)
         return
     try:
         yield from asyncio.run(_inspect(settings, held))

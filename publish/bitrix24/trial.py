@@ -10,6 +10,7 @@ from publish.bitrix24.mark import TRIVIAL
 from publish.settings import Settings
 
 PATIENCE_S = 6.0  # time for three tries where nobody listens
+_GOES_ON = " so far: is SVOD_BITRIX24_WEBHOOK right? What there is to publish is tried at the end"
 
 
 def problem_of(settings: Settings) -> str:
@@ -18,8 +19,13 @@ def problem_of(settings: Settings) -> str:
     Raises PortalRefused with exit status 2 where the webhook is wrong.
     """
     if settings.bitrix24_webhook is None:
-        return "SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done"
+        return "SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done, and the run ends with 2"
     return asyncio.run(_problem_of(settings))
+
+
+def brief(problem: str) -> str:
+    """The same without what is told before a run: for later."""
+    return problem.removesuffix(_GOES_ON)
 
 
 async def _problem_of(settings: Settings) -> str:
@@ -30,7 +36,7 @@ async def _problem_of(settings: Settings) -> str:
             await client.read([TRIVIAL])
     except TimeoutError:
         problem = told[-1].partition(": trying again")[0]
-        return f"{problem} so far: is SVOD_BITRIX24_WEBHOOK right? What there is to publish is tried at the end"
+        return problem + _GOES_ON
     except PortalRefused as error:
         if error.exit_status == 2:
             raise

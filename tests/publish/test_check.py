@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -57,7 +58,7 @@ def test_everything_is_tried_once_and_nothing_is_written(check, tmp_path, sandbo
         marts.fill(connection, 3, 3, 3)
     status, told, out = check(warehouse=str(tmp_path / "svod.duckdb"), shop_b_files="*.json")
     assert status == 0, out
-    assert told["settings"] == "ok 5 are set, without /dev/null"
+    assert told["settings"] == "ok 4 are set, without /dev/null"
     assert told["shop_a MySQL"] == "skipped SVOD_SHOP_A_URL is not set"
     assert told["shop_b JSON"].startswith("ok 1 file, 0.0 MB, the newest ")
     assert told["registry"].startswith("skipped SVOD_REGISTRY_TOKEN is not set")
@@ -67,6 +68,15 @@ def test_everything_is_tried_once_and_nothing_is_written(check, tmp_path, sandbo
     assert told["messages"].startswith("skipped SVOD_NOTIFY_URL is not set")
     methods = {method.split(".")[-1] for method in sandbox.portal.calls()}
     assert methods <= {"scope", "profile", "get", "list"}, methods
+
+
+def test_check_says_what_a_run_will_end_with(check, monkeypatch):
+    """A run without a webhook ends with 2, and so does one without a source."""
+    monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
+    status, told, _ = check()
+    assert status == 2 and told["portal"].startswith("wrong SVOD_BITRIX24_WEBHOOK is not set")
+    assert told["sources"].startswith("wrong no source is set")
+    assert "sources" not in check(shop_b_files="*.json")[1]
 
 
 def test_all_wrong_settings_are_told_at_once_each_with_what_to_do(check):
@@ -104,6 +114,8 @@ def test_each_source_that_fails_is_a_line_and_keeps_no_other_from_being_tried(ch
 
 
 def test_a_webhook_that_is_wrong_or_may_too_little_is_told(check, sandbox, monkeypatch):
+    Path("h.json").write_text("{}")
+    monkeypatch.setenv("SVOD_SHOP_B_FILES", "*.json")
     sandbox.portal.set_rights(1, is_admin=False)
     status, told, out = check()
     assert status == 1 and told["fields"].startswith("wrong 7 custom fields are missing") and "note: the portal" in out

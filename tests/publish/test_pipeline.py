@@ -17,6 +17,7 @@ from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import snapshot_path
 from publish import cli, pipeline
 from publish import cycle as cycles
+from publish.portals import answers_of
 from publish.sandbox import Limits, RunningSandbox
 
 PASSES = pipeline.MODELS
@@ -47,6 +48,7 @@ def cycle(tmp_path, monkeypatch, capfd):
     (tmp_path / "settings").touch(mode=0o600)
     monkeypatch.setenv("SVOD_ENV_FILE", str(tmp_path / "settings"))
     monkeypatch.setenv("SVOD_WAREHOUSE", str(tmp_path / "svod.duckdb"))
+    monkeypatch.setenv("SVOD_SHOP_B_FILES", "*.json")
     monkeypatch.setattr(pipeline, "BIN", tmp_path)
     monkeypatch.setattr(pipeline, "MODELS", tmp_path / "passes.py")
 
@@ -144,7 +146,7 @@ def test_all_wrong_settings_of_both_programs_are_told_at_once_and_each_once(cycl
 def test_that_there_is_no_webhook_is_told_before_an_hour_of_landing_which_goes_on(cycle):
     ended, ran, _, err = cycle()
     assert (ended, ran) == (0, ALL)
-    assert err.startswith("warning: SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done\n")
+    assert err.startswith("warning: SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done, and the run ends with 2\n")
 
 
 def test_a_webhook_that_the_portal_does_not_know_ends_a_run_before_it_begins(cycle, monkeypatch):
@@ -162,7 +164,18 @@ def test_a_portal_that_cannot_be_reached_is_told_within_seconds_and_the_run_goes
     monkeypatch.setattr("publish.bitrix24.trial.PATIENCE_S", 1)
     ended, ran, _, err = cycle()
     assert (ended, ran) == (0, ALL)
+    with open_warehouse(cycle.folder / "svod.duckdb") as connection:
+        answers = answers_of(connection, "127.0.0.1:1")
+        assert answers.heard_at is None and answers.silent_since
+        assert answers.problem == "127.0.0.1 cannot be reached (ConnectError)"
     assert err.startswith("warning: 127.0.0.1 cannot be reached (ConnectError) so far: is SVOD_BITRIX24_WEBHOOK right?")
+
+
+def test_a_run_without_any_source_is_wrong_settings(cycle, monkeypatch):
+    """As with a file of settings that somebody has overwritten: else all of it is skipped, and well."""
+    monkeypatch.delenv("SVOD_SHOP_B_FILES")
+    ended, ran, _, err = cycle()
+    assert (ended, ran) == (2, []) and "no source is set" in err and "SVOD_SHOP_A_URL, SVOD_SHOP_B_FILES" in err
 
 
 def test_steps_get_what_the_settings_file_says_and_the_environment_wins(cycle, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,11 +14,11 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from ingest.warehouse import clock, journal, running, terminal
+from ingest.warehouse import clock, journal, reads, running, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
-from publish import after_run, cli, notify
+from publish import after_run, cli, notify, portals
 from publish.models import building
 from publish.settings import read_settings
 from publish.standing import Problem
@@ -201,6 +202,87 @@ def test_a_topic_that_is_too_far_ahead_of_the_portal_is_not_well_while_it_is_fol
     assert svod("status")[1].startswith("NOT OK: nothing was published for 30 hours")
 
 
+KILLED = """if True:
+    import os, pathlib, signal, subprocess, sys
+    from ingest.warehouse import journal, running
+    warehouse, within = pathlib.Path(sys.argv[1]), sys.argv[2]
+    if within == "its step":  # which goes on, and ends well
+        with running.told.step(warehouse, "ingest json", "r"):
+            os.kill(os.getppid(), signal.SIGKILL)
+        sys.exit()
+    with running.told.step(warehouse, "publish run", "r", is_run=True):
+        if within == "a step":
+            subprocess.run([sys.executable, "-c", sys.argv[3], str(warehouse), "its step"])
+        with running.told.step(warehouse, journal.COMPILING if within == "compiling" else "x", "r"):
+            if within == "compiling":
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)"""
+
+
+@pytest.mark.parametrize(
+    ("within", "verdict"),
+    [
+        ("nothing", "NOT OK: publish run was killed between its steps: it began "),
+        ("compiling", "NOT OK: a run was killed compiling the models: it began that "),
+        ("a step", "NOT OK: publish run was killed between its steps: it began "),
+    ],
+)
+def test_a_run_that_was_killed_between_its_steps_is_not_well_until_the_next_has_ended(svod, within, verdict):
+    ended(svod, "publish push")
+    assert svod("status")[0] == 0
+    subprocess.run([sys.executable, "-c", KILLED, str(svod.path), within, KILLED])
+    deadline = time.monotonic() + 10
+    while (told := running.seen(svod.path)) is None or told.is_alive or told.step == "ingest json":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert svod("status")[1].startswith(verdict)
+    with running.told.step(svod.path, "publish push", "by hand"):  # which leaves out what the run had not come to
+        pass
+    if within != "compiling":
+        assert svod("status")[1].startswith(verdict)
+    with running.told.step(svod.path, "publish run", "r2", is_run=True):
+        pass
+    assert svod("status")[0] == 0
+
+
+def test_a_source_that_was_read_and_is_set_no_longer_is_not_well_for_a_week_and_then_a_line(svod):
+    ended(svod, "publish push")
+    with open_warehouse(svod.path) as connection:
+        reads.attempt(connection, "shop_a", "MySQL")
+        reads.settle(connection, "shop_a", "MySQL", None)
+        reads.forget_others(connection, "MySQL", [])
+    status, out, _ = svod("status")
+    assert status == 1 and out.startswith("NOT OK: shop_a (MySQL) was read before and is set no longer; its records")
+    assert "shop_a MySQL" in out and "set no longer for 0 seconds: its records stay as they were" in out
+    with open_warehouse(svod.path) as connection:
+        connection.execute("update ops.unset_sources set unset_since = unset_since - interval 8 day")
+    status, out, _ = svod("status")
+    assert status == 0 and "set no longer for 8 days" in out
+    with open_warehouse(svod.path) as connection:
+        reads.attempt(connection, "shop_a", "MySQL")
+        reads.settle(connection, "shop_a", "MySQL", None)
+    assert "set no longer" not in svod("status")[1]
+
+
+def test_a_portal_that_does_not_answer_is_not_well_though_nothing_is_to_be_sent(svod, monkeypatch):
+    monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", f"http://127.0.0.1:9/rest/1/{SECRET}/")
+    portal = "127.0.0.1:9"
+    ended(svod, "publish push", requests=0)
+    with open_warehouse(svod.path) as connection:
+        portals.tried(connection, portal, "")
+    assert svod("status")[1].startswith(
+        "OK: nothing was to be sent 12 minutes ago, the portal answered "
+    )
+    with open_warehouse(svod.path) as connection:
+        portals.tried(connection, portal, "127.0.0.1 cannot be reached")
+    status, out, _ = svod("status")
+    assert status == 1 and out.startswith("NOT OK: 127.0.0.1:9 could not be published to when the last run began; it ")
+    assert "it last answered " in out and " ago: 127.0.0.1 cannot be reached; `make check` tries it" in out
+    with open_warehouse(svod.path) as connection:
+        portals.saw(connection, portal, "http://127.0.0.1:9")  # the push of that run reached it all the same
+    assert svod("status")[0] == 0
+
+
 def test_a_step_within_a_run_gives_its_place_back(tmp_path):
     file = tmp_path / "svod.duckdb"
     with running.told.step(file, "publish run", "r"):
@@ -211,7 +293,7 @@ def test_a_step_within_a_run_gives_its_place_back(tmp_path):
 
 
 def test_ages_are_told_by_the_one_unit_that_says_most():
-    told = {0: "0 seconds ago", 59: "59 seconds ago", 61: "1 minute ago", 720: "12 minutes ago", 90000: "25 hours ago",
+    told = {0: "0 seconds ago", 1: "1 second ago", 59: "59 seconds ago", 61: "1 minute ago", 720: "12 minutes ago", 90000: "25 hours ago",
             200000: "2 days ago", -5: "0 seconds ago"}  # fmt: skip
     assert {seconds: clock.ago(timedelta(seconds=seconds)) for seconds in told} == told
 
