@@ -341,8 +341,7 @@ def land_rows(
 def read_last_versions(
     connection: duckdb.DuckDBPyConnection, raw_name: str, where: str, values: Sequence[object] = ()
 ) -> None:
-    """Make temp table `last_version` of the keys that may be read again, with a digest of what was landed last, which
-    is '' for a row that was gone."""
+    """Make temp table `last_version`: keys that may be read again, a digest of what landed last, '' where that went."""
     connection.execute(
         f"""create or replace temp table last_version as
             select source_key, arg_max(coalesce(md5(payload::varchar), ''), rowid) as digest from {raw_name}

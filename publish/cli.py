@@ -10,7 +10,7 @@ import typer
 from ingest.warehouse import journal, terminal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import say
-from publish import after_run, follow, forget, gate, pipeline, sending, set_aside, setting_names
+from publish import after_run, forget, gate, pipeline, sending, set_aside, setting_names
 from publish.bitrix24 import trial
 from publish.bitrix24.parts import PARTS
 from publish.check_command import check_command
@@ -62,6 +62,8 @@ def run_command(
 @app.command("follow")
 def follow_command() -> None:
     """Stay up: events reach the portal as they come, tables and files on a schedule. Ends well on SIGTERM."""
+    from publish import follow  # with it comes the client of Kafka, which no other command needs
+
     with after_run.telling_of_its_end():
         settings = pipeline.read_settings()
         setting_names.check_fields(settings, PARTS)

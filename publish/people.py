@@ -143,7 +143,7 @@ _BY_INN = r"""(select person_id from records_of_people
             regexp_extract_all(lower(replace(concat_ws(' ', full_name, director_name, company_name), 'ё', 'е')), '\pL+')
         ))) as words
         from intermediate.int_companies__validated as companies
-        left join staging.stg_registry__companies as registered using (inn)
+        left join intermediate.int_companies__registrations as registered using (inn)
         where inn = ? group by 1
     ) as traders using (company_key)
     where list_contains(words, last_key) and (first_key is null or list_contains(words, first_key)))"""

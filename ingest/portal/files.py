@@ -83,6 +83,7 @@ def wanted_files(connection: duckdb.DuckDBPyConnection, source: str, portal: str
             if f"{side}__{entity.name}" in names:
                 connection.execute(f"insert into shown_files {_shown(side, entity)}")
     connection.execute(_MARK_OURS.format(box=_BOX))
+    connection.execute(_NO_LONGER_SHOWN, {"portal": portal, "side": source})
     # Of the box, what the cloud has not is nobody's but the box's: there is nothing to compare it with.
     known = "file.is_ours or (file.entity, file.source_key) in (select (entity, source_key) from in_cloud)"
     rows = connection.execute(
@@ -103,12 +104,15 @@ def wanted_files(connection: duckdb.DuckDBPyConnection, source: str, portal: str
             order by file.entity, file.file_id, file.source_key""",
         [portal],
     ).fetchall()
-    return [
-        Wanted(*row[:4])
-        for row in rows
-        if row[4] is None
-        or (source == "cloud" and row[4] in _awaited(connection, portal) and not store.path(row[4]).exists())
-    ]
+    awaited = _awaited(connection, portal) if source == "cloud" else set()
+    # A comment that gets one more file is told with all of them, or the others go.
+    lacking = {row[1] for row in rows if row[0] == "comment" and (row[4] is None or row[4] in awaited)}
+
+    def is_awaited(row: tuple[str, ...]) -> bool:
+        of_a_comment = source == "cloud" and row[0] == "comment" and row[1] in lacking
+        return (row[4] in awaited or of_a_comment) and not store.path(row[4]).exists()
+
+    return [Wanted(*row[:4]) for row in rows if row[4] is None or is_awaited(row)]
 
 
 def _awaited(connection: duckdb.DuckDBPyConnection, cloud: str) -> set[str]:
@@ -127,6 +131,10 @@ _OF_ANOTHER_BOX = """delete from transfer.files as file where portal = ? and rea
     select greatest(max(known.first_seen_at), max(box.baseline_at)) from sync.portals as known
     left join transfer.boxes as box on box.portal = known.portal and box.mark = known.mark
     where known.portal = file.portal)"""
+# Of comments: of cards and activities, what was there tells what an earlier pass has sent.
+_NO_LONGER_SHOWN = """delete from transfer.files as file where portal = $portal and entity = 'comment' and not exists (
+    from shown_files as shown where shown.side = $side and shown.entity = file.entity
+        and shown.source_key = file.source_key and shown.file_id = file.file_id)"""
 # What the move has made in the box: cards carry a mark, other records are in the map of this box.
 _MARK_OURS = """update shown_files set is_ours = true where side = 'box' and (entity, source_key) in (
     select (if(entity = 'activity', entity, 'comment'), target_id::varchar) from transfer.id_map

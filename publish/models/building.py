@@ -206,7 +206,7 @@ def _put_in_place(connection: duckdb.DuckDBPyConnection, node: Node, kinds: dict
         _merge(connection, node, sql)
     elif node.materialized == "incremental":
         connection.execute(f"create table {node.relation} as (\n{node.first_sql.replace(RUN_ID, run_id)}\n)")
-    elif node.has_contract:
+    elif node.has_contract and kind == "table":
         _create_by_contract(connection, node, sql)
     else:
         connection.execute(f"create or replace {kind} {node.relation} as (\n{sql}\n)")

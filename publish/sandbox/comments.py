@@ -85,7 +85,10 @@ def comment_add(call: Call) -> int:
 
 @method("crm.timeline.comment.update", writes=True)
 def comment_update(call: Call) -> bool:
-    changed = {"COMMENT": _text(call.fields())}
+    sent = call.fields()
+    changed = {"COMMENT": _text(sent)} if "COMMENT" in sent else {}
+    if "FILES" in sent:  # all that were there go
+        changed["FILES"] = json.dumps(files.keep_all(call.store, sent["FILES"]))
     if not call.store.exists("comment", call.identifier()):
         raise ApiError("NOT_FOUND", "Element not found")
     call.store.update("comment", call.identifier(), changed)

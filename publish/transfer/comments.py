@@ -1,6 +1,7 @@
 """Comments of a card: the mart has all of a card's in one row, the box takes them one by one."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from publish.bitrix24.run import record
@@ -12,6 +13,7 @@ from publish.transfer.records import Record
 from publish.transfer.sending import Move, Sending, dealt_with, send_all
 
 _OWNER = "owner"  # the card of a row, in its fields
+_WITH_FILES = "update with files"
 
 
 async def send_comments(move: Move) -> None:
@@ -47,12 +49,12 @@ async def _send(move: Move, page: Sequence[Record]) -> None:
     held = move.ledger.lines(COMMENT.entity, [comment.source_id for comment in comments])
     new = [comment for comment in comments if comment.source_id not in held]
     changed = [
-        comment._replace(target_id=held[comment.source_id].target_id)
+        comment._replace(target_id=held[comment.source_id].target_id, fields=_changed(comment))
         for comment in comments
         if comment.source_id in held and held[comment.source_id].digest != comment.digest
     ]
     await add_pieces(move, [NewPiece(comment, COMMENT, comment.fields) for comment in new])
-    await send_all(move, changed, _changes)
+    await send_all(move, move.with_contents(changed), partial(_changes, move))
     settled = move.ledger.lines(COMMENT.entity, [comment.source_id for comment in comments])
     done = [
         one
@@ -73,15 +75,25 @@ def _comment(part: Mapping[str, Any], row: Record) -> Record:
         part.get("COMMENT"),
         files=part.get("FILES"),
     )
-    return Record(COMMENT.entity, str(part["ID"]), "create", None, fields, 0, text_digest(fields["COMMENT"]))
+    action, told = "create", fields["COMMENT"]
+    if part.get("LACKS_FILES"):
+        action, told = _WITH_FILES, f"{told}\n{fields.get('FILES')}"
+    return Record(COMMENT.entity, str(part["ID"]), action, None, fields, 0, text_digest(told))
 
 
-async def _changes(comments: Sequence[Record]) -> list[Sending]:
+async def _changes(move: Move, comments: Sequence[Record]) -> list[Sending]:
+    """Changes of a text alone leave files as they are; told with any, the ones there go (page
+    `files/how-to-update-files`)."""
     return [
         Sending(
             comment,
-            COMMENT.to_update(comment.target_id or 0, {"COMMENT": comment.fields["COMMENT"]}),
+            COMMENT.to_update(comment.target_id or 0, move.files.filled(comment.fields)),
             dealt_with(comment, comment.target_id),
         )
         for comment in comments
     ]
+
+
+def _changed(comment: Record) -> dict[str, Any]:
+    names = ("COMMENT", "FILES") if comment.action == _WITH_FILES else ("COMMENT",)
+    return {name: comment.fields[name] for name in names if name in comment.fields}

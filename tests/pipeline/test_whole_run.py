@@ -148,6 +148,16 @@ def test_the_known_answers_agree_with_the_marts_of_both_days(story: Story):
     assert ended.status == 0, ended.output
 
 
+def test_every_view_for_people_answers_and_every_join_is_told_in_words(story: Story):
+    views = story.svod.query(
+        """select schema_name || '.' || view_name from duckdb_views()
+           where schema_name = 'analysis' or schema_name = 'marts' and starts_with(view_name, 'report_')"""
+    )
+    empty = [view for (view,) in views if not story.svod.query(f"select 1 from {view} limit 1")]
+    assert len(views) > 20 and empty in ([], ["marts.report_waiting"])
+    assert story.svod.query("select distinct rule from analysis.why_merged where rule_ru is null") == []
+
+
 def test_the_models_own_unit_tests_pass(story: Story):
     at = ("--project-dir", "dbt_project", "--profiles-dir", "dbt_project")
     ended = story.rebuilt.tool(

@@ -83,8 +83,8 @@ def test_our_own_ids_lead_there_too(connection, told):
 def test_the_story_goes_from_what_was_typed_to_what_was_sent_and_what_a_manager_changed(told):
     page = told(ROMASHKA)
     assert rows(page, "entered") == [
-        ["shop_a:1", 'ООО "Ромашка"', f"ИНН {ROMASHKA}", "годится", "01.03.2026 07:00 UTC"],
-        ["shop_a:2", "Ромашка, ООО", ROMASHKA, "годится", "01.03.2026 07:00 UTC"],
+        ["shop_a:1", 'ООО "Ромашка"', f"ИНН {ROMASHKA}", "годится", "01.03.2026 10:00 МСК"],
+        ["shop_a:2", "Ромашка, ООО", ROMASHKA, "годится", "01.03.2026 10:00 МСК"],
     ]
     assert ["shop_a:1", "ИНН", f"ИНН {ROMASHKA}", ROMASHKA, ROMASHKA] in rows(page, "cleaned")
     assert rows(page, "verdicts")[0][:3] == [ROMASHKA, "ACTIVE", 'ООО "РОМАШКА"']
@@ -95,10 +95,10 @@ def test_the_story_goes_from_what_was_typed_to_what_was_sent_and_what_a_manager_
     assert [row[1] for row in rows(page, "people")] == ["Иванов Иван Иванович", "Иванов И."]
     assert [row[1:3] for row in rows(page, "orders")] == [["A-21", "годится"], ["A-22", "годится"]]
     assert rows(page, "sent") == [
-        ["03.03.2026 09:00 UTC", "компании", "title", "Ромашка", 'ООО "РОМАШКА"', "r2"],
+        ["03.03.2026 12:00 МСК", "компании", "title", "Ромашка", 'ООО "РОМАШКА"', "r2"],
     ]
     assert rows(page, "waiting") == [
-        ["Подходит несколько карточек: объединить", "RQ_INN", "", "501, 502", "04.03.2026 00:00 UTC"]
+        ["Подходит несколько карточек: объединить", "RQ_INN", "", "501, 502", "04.03.2026 03:00 МСК"]
     ]
     conflict = rows(told(EMAIL), "waiting")
     assert conflict[0][:4] == ["Изменено менеджером, в источниках другое", "post", "бухгалтер", "директор"]

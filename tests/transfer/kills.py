@@ -1,5 +1,6 @@
-"""A whole move that is killed at random moments: its backup, its readings, its pushes, while a part of all requests to
-either portal goes wrong and people work in the cloud. Then the portals are compared, by the models and past them.
+"""A whole move that is killed at random moments: its backup, its readings, its pushes, its stages, while a part of all
+requests to either portal goes wrong and people work in the cloud. Then the portals are compared, by the models and past
+them. Of a stage either all is killed, as when a machine stops, or the stage alone, whose step then goes on.
 
 `python -m tests.transfer.kills` is the large one: 200 kills, 5 % of the requests.
 """
@@ -20,6 +21,8 @@ import duckdb
 import httpx
 
 from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.lock import OVERLAPS
 from publish.sandbox import Portal, create_app
 from publish.sandbox.methods import METHODS
 from tests.chaos.portals import Address, Site
@@ -32,8 +35,11 @@ from . import kills_backup
 _CARDS = {"company": 100, "contact": 120, "lead": 80, "deal": 150, "activity": 120, "comment": 90, "product_row": 90,
           "requisite_link": 60}  # fmt: skip
 _TABLES = ("activity", "comment", "product_row", "requisite_link")
-_A_ROUND = {"reading": 15, "push": 20}
-_LONGEST = {"reading": 1.5, "push": 0.5}  # seconds of the processor until a kill; a step takes about as many
+_A_ROUND = {"reading": 15, "push": 20, "stage": 10}
+_LONGEST = {"reading": 1.5, "push": 0.5, "stage": 8.0}  # seconds of the processor until a kill; a step takes about that
+_OFF = "--automation-is-off"
+_STAGES = (("delta", _OFF), ("rehearsal", _OFF))
+_FINAL = ("final", "--confirm", "frozen", _OFF)
 _PATIENCE = 30  # runs that faults end, in a row
 _MOST_ROUNDS = 20
 
@@ -71,7 +77,8 @@ class Mover:
         failed = 0
         while True:
             process: ForkServerProcess = self.killer.start(program, *arguments)
-            if kills and self.killer.kill(process, self.dice.uniform(0.05, _LONGEST[step])):
+            spares_steps = step == "stage" and self.dice.random() < 0.3
+            if kills and self.killer.kill(process, self.dice.uniform(0.05, _LONGEST[step]), spares_steps=spares_steps):
                 kills -= 1
                 self.outcome.kills[step] += 1
                 self._look_at_what_is_left()
@@ -79,12 +86,19 @@ class Mover:
             process.join(900)
             if process.exitcode == 0:
                 return kills
+            if process.exitcode == OVERLAPS:  # a step that was spared goes on
+                time.sleep(0.2)
+                continue
             failed += 1
             if failed == _PATIENCE:
                 raise RuntimeError(f"{program} {' '.join(arguments)} does not end, see {self.killer.log}")
 
     def _look_at_what_is_left(self) -> None:
-        with contextlib.closing(open_warehouse(self.svod.warehouse)) as connection:
+        try:
+            opened = open_warehouse(self.svod.warehouse)
+        except OperatorError:  # a step that was spared has it
+            return
+        with contextlib.closing(opened) as connection:
             ((half_read, intents),) = connection.execute(
                 "select (select count(*) from ops.snapshot_rows) > 0, (select count(*) from transfer.intents) > 0"
             ).fetchall()
@@ -92,8 +106,7 @@ class Mover:
             self.outcome.with_open_intents += intents
 
     def build(self) -> None:
-        at = ("--project-dir", "dbt_project", "--profiles-dir", "dbt_project")
-        ended = self.svod.tool("dbt", "--quiet", "build", "--selector", "transfer", *at)
+        ended = self.svod.tool("python", "dbt_project/passes.py", "transfer")
         if ended.status:
             raise RuntimeError(f"the models failed: {ended.output}")
 
@@ -134,7 +147,7 @@ def _call(deal_id: int) -> dict[str, Any]:
 def run(kills: int, *, seed: int, fault_rate: float, folder: Path) -> Outcome:
     """One move in a folder of its own, killed that often. Raises RuntimeError when it does not end by itself."""
     dice, outcome = random.Random(seed), Outcome()
-    left = {"reading": 3 * kills // 10, "push": 4 * kills // 10}
+    left = {"reading": 2 * kills // 10, "push": 3 * kills // 10, "stage": 2 * kills // 10}
     backup = kills_backup.run(kills - sum(left.values()), seed=seed, folder=folder)
     outcome.kills["backup"] = backup.kills
     outcome.differences += backup.differences
@@ -170,20 +183,28 @@ def run(kills: int, *, seed: int, fault_rate: float, folder: Path) -> Outcome:
 
 
 def _move(mover: Mover, left: dict[str, int]) -> None:
-    """Rounds of reading, building and pushing until all kills are used; then what there is to compare is read."""
+    """Rounds of reading, building and pushing, each by itself or as a stage, until all kills are used; then a final
+    run."""
+
+    def step(name: str, program: str, *arguments: str) -> None:
+        kills = min(left[name], _A_ROUND[name])
+        left[name] -= kills - mover.until_done(name, kills, program, *arguments)
+
     while True:
+        step("reading", "ingest", "bitrix24")
+        if not mover.outcome.rounds:
+            mover.until_done("stage", 0, "publish", "transfer", "baseline", "--no-backup")
         mover.outcome.rounds += 1
-        now = {step: min(number, _A_ROUND[step]) for step, number in left.items()}
-        spared = mover.until_done("reading", now["reading"], "ingest", "bitrix24")
-        left["reading"] -= now["reading"] - spared
         mover.build()
-        spared = mover.until_done("push", now["push"], "publish", "transfer", "push", "--automation-is-off")
-        left["push"] -= now["push"] - spared
-        if not any(left.values()) or mover.outcome.rounds == _MOST_ROUNDS:
-            break
+        step("push", "publish", "transfer", "push", _OFF)
         mover.people_work(mover.outcome.rounds)
-    mover.until_done("reading", 0, "ingest", "bitrix24")
-    mover.build()
+        if not (left["reading"] or left["push"]) and left["stage"] <= _A_ROUND["stage"]:
+            break
+        if mover.outcome.rounds == _MOST_ROUNDS:
+            break
+        step("stage", "publish", "transfer", *mover.dice.choice(_STAGES))
+        mover.people_work(100 + mover.outcome.rounds)
+    step("stage", "publish", "transfer", *_FINAL)
 
 
 def _compare(mover: Mover, sites: dict[str, Site], outcome: Outcome) -> None:

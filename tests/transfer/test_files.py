@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 
 import pytest
 
@@ -86,13 +87,28 @@ def test_only_what_the_box_lacks_is_read_and_it_arrives_with_its_content(move):
     assert deal["UF_CRM_SCAN"][0] == kept["id"]
     assert files[box.items("contact")[1]["photo"]] == ("p.png", b"Peter")
     assert ("call.mp3", b"voice" * 9999) in files.values() and ("договор.doc", b"contract") in files.values()
-    # The same content comes once more, under another id: it is sent once more.
+    # The same content comes once more, under another id: it is sent once more. So does one more file of a comment that
+    # is there, with those that it had.
     again = comment_with([packed("ещё.doc", b"contract")])
     move.ask(move.cloud, "crm.timeline.comment.add", fields=again)
+    both = {"FILES": [packed("договор.doc", b"contract"), packed("акт.doc", b"act")]}
+    move.ask(move.cloud, "crm.timeline.comment.update", id=1, fields=both)
+    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=1, fields={"comments": "Акт приложен"})
     move.land()
     move.build()
     move.push()
     assert ("ещё.doc", b"contract") in held(box).values()
+    first = next(row for row in box.rows("comment") if "Договор" in row["COMMENT"])
+    files = held(box)
+    assert {files[number] for number in json.loads(first["FILES"])} == {
+        ("договор.doc", b"contract"),
+        ("акт.doc", b"act"),
+    }
+    assert len(json.loads(first["FILES"])) == 2
+    move.land()
+    move.build()
+    assert move.counts("transfer_records", "action || ' ' || outcome").keys() == {"none unchanged"}
+    assert move.counts("transfer_files", "difference").keys() == {"equal"}
 
 
 def test_without_a_restore_all_files_move_and_one_that_cannot_be_read_is_listed_and_stops_nothing(move):

@@ -7,5 +7,5 @@ def test_kills_at_random_moments_leave_no_gap_and_nothing_double_and_send_nothin
     outcome = kills.run(10, seed=20261130, fault_rate=0.05, folder=tmp_path)
     assert outcome.differences == []
     assert (outcome.mail, outcome.automation) == (0, 0)
-    assert all(outcome.kills[step] for step in ("backup", "reading", "push"))
+    assert all(outcome.kills[step] for step in ("backup", "reading", "push", "stage"))
     assert outcome.faults > 0

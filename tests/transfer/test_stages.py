@@ -50,6 +50,8 @@ def test_a_company_moves_and_a_second_final_run_writes_nothing(story):
     status, output = status_of(story, "transfer-final", "CONFIRM=frozen")
     assert status == 0, output
     assert "comparison: exact" in output
+    # what a push has done is told at once
+    assert story.svod.query("select count(*) from duckdb_views() where view_name = 'transfer_outcomes'") == [(1,)]
     assert story.written_to_cloud.total() == 0
     story.forget_requests()
     status, output = status_of(story, "transfer-final", "CONFIRM=frozen")

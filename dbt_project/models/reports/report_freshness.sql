@@ -57,10 +57,10 @@ lags as (
 
 fresh as (
     select
-        newest.source, read_at, failing_since, problem, newest_change_at, newest_landed_at,
+        source, read_at, failing_since, problem, newest_change_at, newest_landed_at,
         coalesce(sent_count, 0) as sent_count, median_seconds_to_land, median_seconds_to_send, slow_seconds_to_send
     from newest
-    left join reads using (source)
+    full join reads using (source) -- one that never could be read has no records
     left join lags using (source)
 )
 

@@ -1,6 +1,5 @@
 -- The name as entered taken apart: legal form, the rest, and the one canonical title made of both: ООО "Ромашка", also
--- from 'Ромашка, ООО', «Общество с ограниченной ответственностью ""Ромашка""' and the like. A rest with a quoted part
--- and words beside it keeps its structure. A title has the words of the name, no more and no fewer.
+-- from 'Ромашка, ООО'. A rest with a quoted part and words beside it stays so; no word of a name is lost or made.
 {%- set letters = 'A-Za-zА-Яа-яЁё' %}
 with companies as (
     select * from {{ ref('int_companies__validated') }}
@@ -87,8 +86,7 @@ taken_apart as (
 ),
 
 trimmed as (
-    select
-        * replace ({{ balanced_marks('core') }} as core)
+    select * replace ({{ balanced_marks('core') }} as core)
     from (
         select
             * replace (trim(case
@@ -104,8 +102,7 @@ trimmed as (
 
 titled as (
     select
-        record_key,
-        legal_form,
+        record_key, legal_form,
         case
             when trim(core, '" ') = '' then null -- a legal form alone names nobody
             when contains(core, '"') and not regexp_full_match(core, '"[^"]*"')

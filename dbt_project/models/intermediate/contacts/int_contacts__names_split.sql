@@ -1,7 +1,12 @@
--- The name of each contact that has one as its words, brackets and addresses ("г-н") left out.
+-- The name of each contact that has one as its words; brackets, addresses ("г-н") and a job behind a comma or a dash
+-- are left out.
 {%- set latin, cyrillic = latin_twins() ~ 'mhbt', cyrillic_twins() ~ 'мнвт' %} {#- and capital twins made small #}
 with contacts as (
     select record_key, contact_name from {{ ref('int_contacts__cleaned') }} where regexp_matches(contact_name, '\pL')
+),
+
+jobs as (
+    select list(job_word) as jobs from {{ ref('job_words') }} where reason = 'a job'
 ),
 
 readable as ( -- a name of Cyrillic words holds no Latin ones: what looks like one is a slip of the keyboard
@@ -25,6 +30,19 @@ dotted as ( -- the dot behind a word ends the text, the one behind a letter is a
     from readable
 ),
 
+without_job as (
+    select
+        record_key, name_text,
+        case
+            when (contains(whole, ',') or contains(whole, ' - '))
+                and list_contains(jobs, {{ word_key("regexp_extract(whole, '(?:, *| - )(\\pL+)[^,]*$', 1)") }})
+                then regexp_replace(whole, '(?:, *| - )\pL+[^,]*$', '')
+            else whole
+        end as whole
+    from dotted
+    cross join jobs
+),
+
 split as (
     select
         record_key, name_text,
@@ -38,7 +56,7 @@ split as (
                 '[^\s,;.]+\.?'
             )
         end as words
-    from dotted
+    from without_job
 )
 
 select * from split

@@ -24,7 +24,11 @@ unpacked as (
         inn,
         extract.type as party_type,
         extract.ogrn, extract.kpp,
-        extract.full_name, extract.short_name, extract.legal_form,
+        extract.full_name, extract.short_name,
+        case -- as the service abbreviates it: the register spells it out, and in the plural
+            when extract.type = 'LEGAL' then nullif(regexp_extract(extract.short_name, '^([А-ЯЁ]{2,6})\s', 1), '')
+            when extract.legal_form = 'Индивидуальный предприниматель' then 'ИП'
+        end as legal_form,
         extract.director_name, extract.director_post,
         extract.address as legal_address,
         extract.ceased_code,

@@ -1,13 +1,10 @@
 -- The comments of each card of the cloud that are not there by the restore, and how many of these the box lacks. REST
 -- writes comments of now and of nobody: ours begin with the time and the author, and transfer.id_map knows them. One
--- that was restored and deleted in the box since stays deleted; one that the cloud has changed since is sent anew.
-with records as (
-    select * from {{ ref('stg_portals__records') }} where entity = 'comments'
-),
+-- that was restored and deleted in the box since stays deleted; one that the cloud has changed since is sent anew. One
+-- of ours without a file that it has in the cloud by now lacks that.
+with records as (select * from {{ ref('stg_portals__records') }} where entity = 'comments'),
 
-identities as (
-    select * from {{ ref('int_transfer__identities') }} where entity = 'comments'
-),
+identities as (select * from {{ ref('int_transfer__identities') }} where entity = 'comments'),
 
 authors as (
     select user_id, user_name from {{ ref('int_transfer__users') }}
@@ -30,10 +27,15 @@ comments as (
     from lines
 ),
 
+files as (
+    select side, source_id as comment_id, file_id, sha256 from {{ ref('stg_transfer__files') }}
+    where entity = 'comment' and sha256 is not null
+),
+
 contents as ( -- files of these comments, as far as they could be read
-    select source_id as comment_id, to_json(list(json_object('file', ['comment', file_id]) order by file_id)) as files
-    from {{ ref('stg_transfer__files') }}
-    where side = 'cloud' and entity = 'comment' and sha256 is not null
+    select comment_id, to_json(list(json_object('file', ['comment', file_id]) order by file_id)) as files
+    from files
+    where side = 'cloud'
     group by all
 ),
 
@@ -54,24 +56,39 @@ of_the_box as (
     where comments.side in ('box', 'baseline')
 ),
 
-to_move as (
-    select * from of_the_cloud
-    anti join of_the_box using (owner_key, comment_id, created_at, comment_text)
-),
-
 moved as (
     select source_id as comment_id, target_id from {{ ref('stg_transfer__id_map') }} where entity = 'comment'
 ),
 
+without_files as ( -- what the box has of them, by the restore or by the move, lacks a content
+    select distinct of_cloud.comment_id, true as lacks_files
+    from files as of_cloud
+    left join moved on moved.comment_id = of_cloud.comment_id
+    left join files as in_box
+        on in_box.side = 'box' and in_box.comment_id = coalesce(moved.target_id, of_cloud.comment_id)
+        and in_box.sha256 = of_cloud.sha256
+    where of_cloud.side = 'cloud' and in_box.sha256 is null
+),
+
+to_move as (
+    select of_the_cloud.*, coalesce(lacks_files, false) as lacks_files
+    from of_the_cloud
+    left join without_files using (comment_id)
+    left join of_the_box as restored using (owner_key, comment_id, created_at, comment_text)
+    where restored.comment_id is null or lacks_files
+    group by all
+),
+
 checked as ( -- one of ours that was deleted in the box stays deleted, too
     select
-        to_move.*,
+        to_move.* exclude (lacks_files),
         moved.target_id is null
             or (
                 of_the_box.comment_id is not null
-                and not ends_with(of_the_box.comment_text, to_move.comment_text)
+                and (not ends_with(of_the_box.comment_text, to_move.comment_text) or to_move.lacks_files)
             )
-            as is_lacking
+            as is_lacking,
+        of_the_box.comment_id is not null and to_move.lacks_files as lacks_files
     from to_move
     left join moved using (comment_id)
     left join of_the_box
@@ -84,7 +101,8 @@ of_each_card as (
         owner_key as source_id,
         count(*) filter (is_lacking) as lacking_count,
         to_json(list(json_object(
-            'ID', comment_id, 'CREATED', created_text, 'AUTHOR', author_name, 'COMMENT', comment_text, 'FILES', files
+            'ID', comment_id, 'CREATED', created_text, 'AUTHOR', author_name, 'COMMENT', comment_text, 'FILES', files,
+            'LACKS_FILES', lacks_files
         ) order by comment_id::bigint)) as moved_comments
     from checked
     group by owner_key

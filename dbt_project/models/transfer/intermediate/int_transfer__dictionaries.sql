@@ -1,73 +1,16 @@
 -- Which entry of the box's dictionaries an entry of the cloud's is: statuses, stages, funnels, presets of requisites,
 -- currencies, values of lists. A code proves an entry together with its name, also a name that the entry had before: a
 -- stage that was renamed in the cloud is the same stage, one that has the code of another is not.
-with versions as (
-    select * from {{ ref('stg_portals__versions') }}
-    where entity in ('funnel', 'status', 'user_field', 'preset', 'currency')
-),
-
-sides as (
-    select * from {{ ref('stg_portals__snapshots') }} where side in ('cloud', 'box')
-),
-
--- `place` is an entry's own among those it may be taken for: for a stage, the funnel it belongs to
-listed as (
-    select
-        versions.portal, versions.from_snapshot, versions.to_snapshot,
-        'funnel' as kind, versions.source_id as entry, null as place,
-        versions.payload ->> '$.name' as entry_name, null as xml_id,
-        versions.payload ->> '$.isDefault' = 'Y' as is_fixed
-    from versions
-    where versions.entity = 'funnel'
-    union all
-    select
-        portal, from_snapshot, to_snapshot,
-        case when payload ->> '$.ENTITY_ID' like 'DEAL\_STAGE%' escape '\' then 'stage'
-            else 'status:' || (payload ->> '$.ENTITY_ID') end,
-        payload ->> '$.STATUS_ID',
-        case when payload ->> '$.ENTITY_ID' like 'DEAL\_STAGE%' escape '\'
-            then coalesce(nullif(regexp_extract(payload ->> '$.ENTITY_ID', '^DEAL_STAGE_([0-9]+)$', 1), ''), '0') end,
-        payload ->> '$.NAME', null,
-        payload ->> '$.SYSTEM' = 'Y'
-    from versions
-    where entity = 'status'
-    union all
-    select
-        portal, from_snapshot, to_snapshot, 'preset', source_id, null,
-        payload ->> '$.NAME', nullif(payload ->> '$.XML_ID', ''), false
-    from versions
-    where entity = 'preset'
-    union all
-    select
-        portal, from_snapshot, to_snapshot, 'currency', source_id, null, payload ->> '$.CURRENCY', null, true
-    from versions
-    where entity = 'currency'
-    union all
-    select
-        portal, from_snapshot, to_snapshot,
-        'enum:' || (payload ->> '$.ENTITY_ID') || '.' || (payload ->> '$.FIELD_NAME'),
-        choice ->> '$.ID', null, choice ->> '$.VALUE', nullif(choice ->> '$.XML_ID', ''), false
-    from (
-        select *, unnest((payload -> '$.LIST')::json[]) as choice
-        from versions
-        where entity = 'user_field' and payload ->> '$.USER_TYPE_ID' = 'enumeration'
-    )
-),
-
-current as (
-    select listed.*
-    from listed
-    inner join sides using (portal)
-    where listed.from_snapshot <= sides.snapshot_id
-        and (listed.to_snapshot is null or listed.to_snapshot > sides.snapshot_id)
+with listed as (
+    select * from {{ ref('int_transfer__dictionary_entries') }}
 ),
 
 cloud as (
-    select * from current where portal = 'cloud'
+    select * from listed where portal = 'cloud' and is_current
 ),
 
 box as (
-    select * from current where portal = 'box'
+    select * from listed where portal = 'box' and is_current
 ),
 
 names_in_the_cloud as ( -- of now and of before

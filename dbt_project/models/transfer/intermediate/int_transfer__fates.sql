@@ -1,10 +1,4 @@
 -- What becomes of every record: one row a record of the cloud, and one a record that the cloud has deleted.
-{%- set deletions = env_var('SVOD_TRANSFER_DELETIONS', 'report') or 'report' %}
-{%- if deletions not in ('report', 'delete') %}
-    {{ exceptions.raise_compiler_error(
-        "SVOD_TRANSFER_DELETIONS is '" ~ deletions ~ "'; report or delete is expected"
-    ) }}
-{%- endif %}
 with identities as (
     select * from {{ ref('int_transfer__identities') }}
 ),
@@ -98,28 +92,10 @@ of_the_cloud as (
     from judged
 ),
 
-deleted as (
-    select
-        entity, source_id,
-        case
-            when is_changed_in_box then 'none'
-            when is_owner_there then 'update' -- a card that has lost its rows is a changed one
-            when '{{ deletions }}' = 'report' then 'none'
-            else 'delete'
-        end as action,
-        case when is_changed_in_box then 'conflict' when is_owner_there then 'updated' else 'deleted_in_cloud' end
-            as outcome,
-        case when is_changed_in_box then 'deleted in the cloud, changed in the box'
-            else 'deleted in the cloud' end as detail,
-        target_id, created_at
-    from {{ ref('int_transfer__deletions') }}
-    where {{ transfer_is_chosen('entity') }}
-),
-
 fates as (
     select * from of_the_cloud
     union all
-    select * from deleted
+    select * from {{ ref('int_transfer__deletion_fates') }}
 )
 
 select * from fates

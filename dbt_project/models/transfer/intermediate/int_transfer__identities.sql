@@ -12,17 +12,11 @@ with records as (
     where {{ transfer_is_record('entity') }}
 ),
 
-cloud as (
-    select * from records where side = 'cloud'
-),
+cloud as (select * from records where side = 'cloud'),
 
-box as (
-    select * from records where side = 'box'
-),
+box as (select * from records where side = 'box'),
 
-baseline as (
-    select * from records where side = 'baseline'
-),
+baseline as (select * from records where side = 'baseline'),
 
 -- ----- what has an id of its own
 with_id as (

@@ -5,26 +5,18 @@ with versions as (
     select * from {{ ref('stg_portals__versions') }} where entity = 'product'
 ),
 
-sides as (
-    select * from {{ ref('stg_portals__snapshots') }} where side in ('cloud', 'box')
-),
-
 listed as (
     select
-        versions.portal, versions.from_snapshot, versions.to_snapshot,
+        versions.portal, versions.is_current,
         versions.source_id as product_id, versions.payload ->> '$.name' as product_name,
         nullif(nullif(trim(versions.payload ->> '$.xmlId'), ''), versions.source_id) as xml_id
     from versions
 ),
 
 current as (
-    select
-        listed.*,
-        count(*) over (partition by listed.portal, listed.xml_id) = 1 as is_xml_id_unique
+    select *, count(*) over (partition by portal, xml_id) = 1 as is_xml_id_unique
     from listed
-    inner join sides using (portal)
-    where listed.from_snapshot <= sides.snapshot_id
-        and (listed.to_snapshot is null or listed.to_snapshot > sides.snapshot_id)
+    where is_current
 ),
 
 cloud as (

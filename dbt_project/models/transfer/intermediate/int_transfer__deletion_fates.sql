@@ -1,0 +1,26 @@
+-- What becomes of every record that the cloud has deleted: one row each.
+{%- set deletions = env_var('SVOD_TRANSFER_DELETIONS', 'report') or 'report' %}
+{%- if deletions not in ('report', 'delete') %}
+    {{ exceptions.raise_compiler_error(
+        "SVOD_TRANSFER_DELETIONS is '" ~ deletions ~ "'; report or delete is expected"
+    ) }}
+{%- endif %}
+with deleted as (
+    select
+        entity, source_id,
+        case
+            when is_changed_in_box then 'none'
+            when is_owner_there then 'update' -- a card that has lost its rows is a changed one
+            when '{{ deletions }}' = 'report' then 'none'
+            else 'delete'
+        end as action,
+        case when is_changed_in_box then 'conflict' when is_owner_there then 'updated' else 'deleted_in_cloud' end
+            as outcome,
+        case when is_changed_in_box then 'deleted in the cloud, changed in the box'
+            else 'deleted in the cloud' end as detail,
+        target_id, created_at
+    from {{ ref('int_transfer__deletions') }}
+    where {{ transfer_is_chosen('entity') }}
+)
+
+select * from deleted
