@@ -145,7 +145,7 @@ def run(folder: Path, sample: Path, rate: float, seconds: float, say: Callable[[
     with filled(folder, sample, say) as ours:
         people = ours.svod.query(NEWEST, [COMPANIES])
         ours.start()
-        ours.wait_until("it follows", lambda: ours.said(" landed; ") or _is_idle(ours))
+        ours.wait_until("it follows", lambda: ours.said(" landed; ") or _is_idle(ours), seconds=900)
         figures, watched = Figures(), Watched(ours.pid)
         cpu_before, began = computed(ours.pid), time.time()
         sent = list(_send(ours, people, rate, seconds))
