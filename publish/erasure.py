@@ -16,7 +16,7 @@ from publish import portal_people
 from publish.parts import Link, Part
 from publish.people import Asked, Person
 
-OF_MODELS = ("staging", "intermediate", "marts", "failures")
+OF_MODELS = ("staging", "intermediate", "marts", "failures", "refresh")
 _WRITTEN = ("sync", "transfer")  # schemas of what portals hold of ours
 _KEPT = ("ledger", "portals", "parts")  # a part that is there stays known
 _SYNC = (

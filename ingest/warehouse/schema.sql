@@ -61,6 +61,19 @@ create table if not exists ops.dirty_fields (
 comment on table ops.dirty_fields is
     'How often each field of each shop was filled and wrong on each day with a full pass: analysis.dirty_fields_by_shop as it was.';
 
+create table if not exists ops.model_builds (
+    step varchar not null, -- of the journal
+    raw_table varchar not null,
+    row_count bigint not null,
+    last_row bigint not null, -- its number in the table, -1: none
+    last_ingested_at timestamp,
+    basis varchar not null, -- digest of the project and of all else that the models read
+    built_at timestamp not null,
+    primary key (step, raw_table)
+);
+comment on table ops.model_builds is
+    'How far into each raw table a pass over the models has seen: what is behind that is what a refresh looks at.';
+
 create table if not exists ops.source_reads (
     source varchar not null,
     kind varchar not null,

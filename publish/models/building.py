@@ -5,6 +5,7 @@ it (dbt_project/macros/materializations.sql), on one connection, which has all c
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from ingest.warehouse import journal, storage
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import progress_of, say
-from publish.models import landed
-from publish.models.compiled import RUN_ID, Node, Pass, Project
+from publish.models import landed, refreshing
+from publish.models.compiled import RUN_ID, Node, Project
+from publish.models.refreshing import Refresh
 
 
 class Failing(NamedTuple):
@@ -33,6 +35,8 @@ class Built:
 
     models: int = 0
     tests: int = 0
+    touched: int = 0  # of the models
+    whole: list[str] = field(default_factory=list)  # of those the ones that were built as a whole
     gates: list[Failing] = field(default_factory=list)
     warnings: list[Failing] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -73,19 +77,27 @@ def build(
         dirty_before = _dirty_before(connection, current)
         connection.execute(project.first_sql)
         is_move = step == journal.DBT_TRANSFER  # made of what is written down of portals, too: built each time
-        basis = "" if is_move else landed.basis(connection, project)
+        rules = landed.rules(connection, project)
+        basis = "" if is_move else landed.basis(connection, project, rules)
         if not is_anew and landed.is_built(connection, basis):
             current.detail = Built().detail(basis, is_full_pass=False) | {"nothing_new": True}
             tell(f"{step}: nothing landed since the last pass, nothing to build")
             return current
+        reason = (
+            "it was asked for"
+            if is_anew or is_move
+            else landed.reason_to_build_all(connection, project, rules, step, current.started_at)
+        )
         built = Built()
         try:
             # What a move found is said from its models, also where it may not go out.
-            _build(connection, project, project.passes[step], current.run_id, built, keeps_gated=is_move)
+            _build(connection, project, step, current.run_id, rules, built, is_refresh=not reason, keeps_gated=is_move)
         finally:
-            current.detail = built.detail(basis, is_full_pass=False)
+            current.detail = built.detail(basis, is_full_pass=False) | {"built_all_for": reason or None}
             status = "failed" if built.broken else "gated" if built.gates else "done"
-            tell(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}")
+            how = f"; all built, for {reason}" if reason else f"; {built.touched} of them touched by what landed"
+            how += f", {', '.join(built.whole)} as a whole" if built.whole else ""
+            tell(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}{'' if is_move else how}")
         current.detail["is_full_pass"] = bool(project.passes[step].last_sql)
         _tell_of_dirty_sources(built, dirty_before, tell)
     return current
@@ -94,23 +106,27 @@ def build(
 def _build(
     connection: duckdb.DuckDBPyConnection,
     project: Project,
-    of_pass: Pass,
+    step: str,
     run_id: str,
+    rules: str,
     built: Built,
     *,
+    is_refresh: bool,
     keeps_gated: bool,
 ) -> None:
     try:
         with transaction(connection):
             kinds = _kinds(connection)
-            with progress_of("models and tests", len(of_pass.node_ids)) as advance:
-                for unique_id in of_pass.node_ids:
+            refresh = Refresh(connection, project, step, run_id, landed.seen(connection, step)) if is_refresh else None
+            node_ids = project.passes[step].node_ids
+            with progress_of("models and tests", len(node_ids)) as advance:
+                for unique_id in node_ids:
                     node = project.nodes[unique_id]
                     with _naming(node, built):
                         if node.kind == "test":
-                            _ask(connection, node, kinds, built)
+                            _ask(connection, node, kinds, built, refresh)
                         else:
-                            _put_in_place(connection, node, kinds, run_id)
+                            _bring_up_to_date(connection, node, kinds, run_id, refresh, built)
                             built.models += 1
                     advance(1)
             if built.gates and not keeps_gated:
@@ -118,7 +134,7 @@ def _build(
                     built.failing_rows[test.relation] = _rows(connection, test)
                 raise _gated(built)
             if not built.gates:
-                connection.execute(of_pass.last_sql.replace(RUN_ID, run_id))
+                _end_of_pass(connection, project, step, run_id, rules, refresh)
     except OperatorError:  # all of it is as it was before, but the rows are for people to look at
         with transaction(connection):
             for relation, rows in built.failing_rows.items():
@@ -129,6 +145,49 @@ def _build(
         raise
     if built.gates:
         raise _gated(built)
+
+
+def _end_of_pass(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    step: str,
+    run_id: str,
+    rules: str,
+    refresh: Refresh | None,
+) -> None:
+    """Write what is written when all went well, and how far the models have seen."""
+    for statement in project.passes[step].last_sql.replace(RUN_ID, run_id).split(";"):
+        if statement.strip() and not (refresh and _is_stamp_of_before(statement, refresh, project)):
+            connection.execute(statement)
+    if step == journal.DBT_TRANSFER:
+        return
+    landed.note(connection, project, rules, step)
+    if refresh and step == journal.DBT_BEFORE_REGISTRY:
+        refresh.finish()
+    else:
+        refreshing.clear(connection)
+    if step == journal.DBT_BEFORE_REGISTRY and not refresh:
+        landed.forget(connection, journal.DBT_AFTER_REGISTRY)
+
+
+def _bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection,
+    node: Node,
+    kinds: dict[str, str],
+    run_id: str,
+    refresh: Refresh | None,
+    built: Built,
+) -> None:
+    if refresh is None or node.relation not in kinds:
+        _put_in_place(connection, node, kinds, run_id)
+    elif node.kind == "model" and node.materialized != "view" and refresh.is_touched(node):
+        built.touched += 1
+        if not refresh.put_in_place(node):
+            built.whole.append(node.name)
+            connection.execute(f"create or replace temporary table whole as from {node.relation}")
+            _put_in_place(connection, node, kinds, run_id)
+            refresh.compare(node, "temp.whole")
+            connection.execute("drop table temp.whole")
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, test: Node) -> Any:
@@ -252,16 +311,33 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, test: Node, kinds: dict[str, str], built: Built) -> None:
+def _is_stamp_of_before(statement: str, refresh: Refresh, project: Project) -> bool:
+    """Whether a statement stamps a mart that is as it was, and has its stamp."""
+    marts = [node.relation for node in project.nodes.values() if node.relation.startswith("marts.")]
+    return "ops.mart_stamps" in statement and not any(
+        refresh.is_changed(mart) and re.search(rf"'{mart.removeprefix('marts.')}'", statement) for mart in marts
+    )
+
+
+def _ask(
+    connection: duckdb.DuckDBPyConnection, test: Node, kinds: dict[str, str], built: Built, refresh: Refresh | None
+) -> None:
     """Count the rows of a test; they become a table where there are any, and that table goes when there are none."""
     is_kept = test.relation in kinds
-    if is_kept:
-        connection.execute(f"create or replace table {test.relation} as (\n{test.sql}\n)")
-    rows_of = test.relation if is_kept else f"(\n{test.sql}\n)"
+    sql = refresh.statement(test) if refresh else test.sql
+    if refresh and not refresh.is_touched(test):
+        rows_of = test.relation if is_kept else "(select 1 limit 0)"
+    elif is_kept:
+        connection.execute(f"create or replace table {test.relation} as (\n{sql}\n)")
+        rows_of = test.relation
+    else:
+        first = refresh.first_question(test) if refresh else ""
+        is_passed = first and not connection.execute(f"from (\n{first}\n) limit 1").fetchall()
+        rows_of = "(select 1 limit 0)" if is_passed else f"(\n{sql}\n)"
     ((rows,),) = connection.execute(f"select count(*) from {rows_of}").fetchall()
     if rows and not is_kept:
         connection.execute(f"create schema if not exists {test.relation.partition('.')[0]}")
-        connection.execute(f"create table {test.relation} as (\n{test.sql}\n)")
+        connection.execute(f"create table {test.relation} as (\n{sql}\n)")
     elif is_kept and not rows:
         connection.execute(f"drop table {test.relation}")
     built.tests += 1

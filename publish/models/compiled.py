@@ -24,12 +24,14 @@ import yaml
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import say_aside
+from publish.models import scopes as said
+from publish.models.scopes import AskedAgain, Scope
 
 RUN_ID = "the-run-that-builds"  # stands in the statements for the id of the run that executes them
 _DATABASE = "warehouse_of_dbt"
 _QUALIFIED = f'"{_DATABASE}".'
 _FOLDERS = ("macros", "models", "seeds", "tests")
-_FILES = ("dbt_project.yml", "profiles.yml", "selectors.yml")
+_FILES = ("dbt_project.yml", "profiles.yml", "selectors.yml", said.FILE)
 _READ = re.compile(r"env_var\(\s*'(\w+)'")
 _PARTS = "\n-- the next part --\n"
 _PASSES = {False: (journal.DBT_BEFORE_REGISTRY, journal.DBT_AFTER_REGISTRY), True: (journal.DBT_TRANSFER,)}
@@ -45,7 +47,8 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A model, a seed or a data test. `relation` is schema.name: of a test, where its failing rows are kept."""
+    """A model, a seed or a data test. `relation` is schema.name: of a test, where its failing rows are kept; it `reads`
+    others of that form, seeds and raw tables among them."""
 
     unique_id: str
     name: str
@@ -53,6 +56,7 @@ class Node(msgspec.Struct, frozen=True):
     relation: str
     sql: str  # of a seed: the file it is read from
     parents: tuple[str, ...]
+    reads: tuple[str, ...] = ()
     description: str = ""
     columns: tuple[Column, ...] = ()
     materialized: str = "table"
@@ -60,6 +64,8 @@ class Node(msgspec.Struct, frozen=True):
     unique_key: str = ""  # of an incremental model
     first_sql: str = ""  # of an incremental model that is not there yet
     is_warning: bool = False  # of a test: its rows stop nothing
+    generic: str = ""  # of a test: the name of the generic one that it is
+    first_column: str = ""  # of those that a generic test is about
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -78,6 +84,8 @@ class Project(msgspec.Struct, frozen=True):
     first_sql: str  # makes the raw tables that no source has landed yet
     raw_tables: tuple[str, ...]  # schema.name of what is read
     settings: dict[str, str | bool | int]  # of DuckDB, from the profile
+    scopes: dict[str, Scope]  # by the names of models
+    asked_again: AskedAgain
 
 
 _KNOWN: dict[tuple[Path, bool], Project] = {}
@@ -102,7 +110,7 @@ def digest_of(folder: Path, environment: Mapping[str, str], *, is_move: bool = F
     """Changes with each file of the project, and with each variable of the environment that one of them reads."""
     digest, read = hashlib.sha256(), set()
     digest.update(f"{is_move} {version('dbt-core')} {version('dbt-duckdb')}".encode())
-    digest.update(Path(__file__).read_bytes())
+    digest.update(Path(__file__).read_bytes() + Path(said.__file__).read_bytes())
     paths = [folder / name for name in _FILES]
     for name in _FOLDERS:
         paths += sorted(path for path in (folder / name).rglob("*") if path.is_file())
@@ -190,6 +198,7 @@ class _Compiler:
             if source.unique_id in sources and source.schema == "raw"
         ]
         profile = yaml.safe_load((self._folder / "profiles.yml").read_text(encoding="utf-8"))["svod"]
+        relations = {} if is_move else {node.name: node.relation for node in nodes.values()}
         return Project(
             digest,
             nodes,
@@ -197,6 +206,7 @@ class _Compiler:
             first_sql,
             tuple(sorted(f"{table.schema}.{table.identifier}" for table in tables)),
             profile["outputs"][profile["target"]]["settings"],
+            *said.read(self._folder / said.FILE, relations),
         )
 
     def _when_they_are_there(self, nodes: Mapping[str, Node]) -> dict[str, Node]:
@@ -218,6 +228,9 @@ class _Compiler:
     def _node(self, node: Any) -> Node:
         parents = tuple(parent for parent in node.depends_on_nodes if parent.partition(".")[0] in ("model", "seed"))
         relation, config = f"{node.schema}.{node.alias}", node.config
+        reads = [self._relation(parent) for parent in node.depends_on_nodes]
+        if config.materialized == "incremental":
+            reads.append(relation)
         if node.resource_type == "seed":
             file = str(Path(self._folder, node.original_file_path).absolute())
             typed = tuple(Column(name, "", data_type) for name, data_type in config.column_types.items())
@@ -229,7 +242,14 @@ class _Compiler:
                     f"test {node.name} counts in a way of its own", hint="count rows, stop at the first"
                 )
             is_warning = config.severity.lower() == "warn"
-            return Node(node.unique_id, node.name, "test", relation, sql, parents, is_warning=is_warning)
+            generic = getattr(node, "test_metadata", None)
+            about = generic.kwargs.get("columns") or [generic.kwargs.get("column_name") or ""] if generic else [""]
+            return Node(
+                node.unique_id, node.name, "test", relation, sql, parents, tuple(reads),
+                is_warning=is_warning,
+                generic=generic.name if generic else "",
+                first_column=about[0],
+            )  # fmt: skip
         is_told = config.persist_docs.get
         columns = tuple(
             Column(
@@ -241,7 +261,7 @@ class _Compiler:
             for column in node.columns.values()
         )
         return Node(
-            node.unique_id, node.name, "model", relation, sql, parents,
+            node.unique_id, node.name, "model", relation, sql, parents, tuple(reads),
             description=node.description if is_told("relation") else "",
             columns=columns,
             materialized=config.materialized,
@@ -249,13 +269,18 @@ class _Compiler:
             unique_key=config.unique_key or "",
         )  # fmt: skip
 
+    def _relation(self, unique_id: str) -> str:
+        source = self._manifest.sources.get(unique_id)
+        node = self._manifest.nodes.get(unique_id)
+        return f"{source.schema}.{source.identifier}" if source else f"{node.schema}.{node.alias}"
+
     def _ask(self, *command: str) -> Any:
         at = ["--project-dir", str(self._folder), "--profiles-dir", str(self._folder)]
-        with contextlib.redirect_stdout(io.StringIO()) as said:  # it prints all that it compiles
+        with contextlib.redirect_stdout(io.StringIO()) as printed:  # all that it compiles
             answer = self._runner(manifest=self._manifest).invoke(["--quiet", command[0], *at, *command[1:]])
         self._let_go()
         if not answer.success:
-            say_aside(said.getvalue())
+            say_aside(printed.getvalue())
             raise OperatorError("dbt cannot compile the models", hint="what it says is above")
         return answer.result
 

@@ -58,15 +58,13 @@ class Shops:
             self._new_company()
         self.land(connection)
 
-    def land(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Append what has changed to the raw tables; how many rows that are."""
-        landed = 0
-        for table, rows in self._pending.items():
-            connection.execute(f"create table if not exists raw.{table} as from raw.envelope")
-            connection.executemany(f"insert into raw.{table} values (?, ?, ?, ?, 'r', ?)", rows)
-            landed += len(rows)
+    def land(self, *warehouses: duckdb.DuckDBPyConnection) -> None:
+        """Append what has changed to the raw tables."""
+        for connection in warehouses:
+            for table, rows in self._pending.items():
+                connection.execute(f"create table if not exists raw.{table} as from raw.envelope")
+                connection.executemany(f"insert into raw.{table} values (?, ?, ?, ?, 'r', ?)", rows)
         self._pending = {}
-        return landed
 
     # What happens in the shops
 

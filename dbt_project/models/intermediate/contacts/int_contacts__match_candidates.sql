@@ -1,11 +1,11 @@
 -- Pairs that some evidence joins, before contradictions are looked for: stars, in which each record of a group of
 -- compatible names on a key is paired with the first that has the group's best name. A pair says by which rule and key.
 with keys as (
-    select * from {{ ref('int_contacts__match_keys') }} where belongs_to = 'nobody'
+    select *, kind || ' ' || match_key as set_key from {{ ref('int_contacts__match_keys') }} where belongs_to = 'nobody'
 ),
 
 groups as (
-    select * from {{ ref('int_contacts__name_groups') }}
+    select *, kind || ' ' || match_key as set_key from {{ ref('int_contacts__name_groups') }}
 ),
 
 weighed as ( -- all names beside it may be one person's; "Анна" at a telephone of two companies need not be
@@ -22,7 +22,7 @@ personal as (
 
 ruled as (
     select
-        record_key, match_key, within, is_head, head_number as group_number,
+        record_key, set_key, match_key, within, is_head, head_number as group_number,
         case
             when is_personal then 'same_' || kind
             -- what others give too proves somebody by two parts of a name; a hub of many names proves nobody
@@ -32,20 +32,20 @@ ruled as (
     from weighed
     where kind <> 'name' and within = '' and name_kind <> 'text'
     union all
-    select record_key, match_key, within, is_head, head_number, 'same_' || kind || '_in_company'
+    select record_key, set_key, match_key, within, is_head, head_number, 'same_' || kind || '_in_company'
     from groups
     anti join personal using (kind, match_key)
     where kind <> 'name' and within <> '' and not fits_several
     union all
-    select record_key, match_key, within, true, 0, 'same_' || kind || '_in_company'
+    select record_key, set_key, match_key, within, true, 0, 'same_' || kind || '_in_company'
     from keys
     union all
-    select record_key, match_key || ' ' || second_key, within, true, form_number, 'same_name_in_company'
+    select record_key, set_key, match_key || ' ' || second_key, within, true, form_number, 'same_name_in_company'
     from groups
     where kind = 'name' and name_kind = 'full'
     union all
     -- the patronymic is missing on one side, and one name there fits
-    select record_key, match_key, within, is_head, head_number, 'same_short_name_in_company'
+    select record_key, set_key, match_key, within, is_head, head_number, 'same_short_name_in_company'
     from groups
     where kind = 'name' and is_head_full and (is_head or name_kind = 'part')
 ),
@@ -54,13 +54,13 @@ starred as (
     select
         *,
         min(case when is_head then record_key end)
-            over (partition by rule, match_key, within, group_number) as left_key
+            over (partition by rule, set_key, match_key, within, group_number) as left_key
     from ruled
     where rule is not null
 ),
 
 candidates as (
-    select left_key, record_key as right_key, rule, match_key, within
+    select left_key, record_key as right_key, rule, match_key, within, set_key
     from starred
     where left_key <> record_key and not (rule = 'same_short_name_in_company' and is_head)
 )

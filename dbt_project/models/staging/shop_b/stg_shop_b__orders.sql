@@ -1,45 +1,11 @@
--- One row per order of shop B that any version of a company has shown; is_deleted where the current one no longer does.
-with documents as (
-    select * from {{ ref('stg_shop_b__document_history') }}
-),
-
-listed as (
-    select
-        company_uid,
-        unnest({{ json_objects('document', 'orders', '{
-            "uid": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR", "total": "VARCHAR", "currency": "VARCHAR",
-            "person_uid": "VARCHAR", "created_at": "VARCHAR", "changed_at": "VARCHAR"
-        }') }}) as ordered,
-        version_number, is_gone,
-        changed_at as document_changed_at,
-        source_position, run_id, ingested_at
-    from documents
-),
-
-extracted as (
-    select
-        'shop_b' as source,
-        'shop_b:' || ordered.uid as record_key,
-        ordered.uid as source_order_id,
-        'shop_b:' || company_uid as company_key,
-        company_uid as source_company_id,
-        'shop_b:' || ordered.person_uid as contact_key,
-        ordered.person_uid as source_contact_id,
-        ordered.number as order_number_raw,
-        ordered.status as status_raw,
-        ordered.total as amount_raw,
-        ordered.currency as currency_raw,
-        is_gone as is_deleted,
-        {{ utc_from_iso('ordered.created_at') }} as ordered_at,
-        coalesce({{ utc_from_iso('ordered.changed_at') }}, document_changed_at) as changed_at,
-        source_position, run_id, ingested_at,
-        version_number, document_changed_at
-    from listed
-    where ordered.uid is not null
+-- One row per order of shop B that any version of a company has shown: of several companies that show one order, the
+-- one whose newest version does.
+with appearances as (
+    select * from {{ ref('stg_shop_b__order_appearances') }}
 ),
 
 latest as (
-    select * exclude (version_number, document_changed_at) from extracted
+    select * exclude (version_number, document_changed_at) from appearances
     qualify row_number() over (
         partition by source_order_id
         order by

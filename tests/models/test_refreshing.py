@@ -1,0 +1,128 @@
+"""A refresh works out what a change can touch, and nothing else; what it leaves is what a build of all would leave."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
+from publish.models import building, compiled, refreshing
+from publish.models.compiled import Project
+from tests.models.changes import Shops
+from tests.models.refresh_oracle import Twins
+from tests.models.sql_rules import PROJECT
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Compiled beside the tests; what this machine has set is not theirs."""
+    folder = str(tmp_path_factory.mktemp("dbt"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("SVOD_", "DBT_"))]:
+            patch.delenv(name)
+        patch.setenv("DBT_TARGET_PATH", folder)
+        patch.setenv("DBT_LOG_PATH", folder)
+        yield compiled.project(PROJECT)
+
+
+def test_after_changes_of_any_kind_all_tables_are_as_if_all_had_been_built(tmp_path, project, monkeypatch):
+    """`python -m tests.models.refresh_oracle` draws thousands."""
+    with closing(Twins(tmp_path, project, seed=11, companies=20)) as twins:
+        for number in range(4):
+            monkeypatch.setattr(refreshing, "_FEW", 4 if number == 2 else 1000)  # most models as a whole
+            changes = [twins.shops.change() for _ in range(5 + number)]
+            twins.step(changes, is_broken_off=number == 1)
+
+
+class Office:
+    """One warehouse, built once, with what its refreshes say."""
+
+    def __init__(self, path: Path, project: Project) -> None:
+        self.connection = open_warehouse(path)
+        self._project = project
+        self.shops = Shops(seed=5, companies=12)
+        self.shops.land(self.connection)
+        self.refresh()
+
+    def refresh(self) -> dict[str, str | None]:
+        """Why each pass built all, or None."""
+        for step in self._project.passes:
+            building.build(self.connection, self._project, step)
+        last = "select step, detail from ops.steps order by started_at desc limit 2"
+        return {step: json.loads(detail)["built_all_for"] for step, detail in self.rows(last)}
+
+    def rows(self, sql: str) -> list[tuple]:
+        return self.connection.execute(sql).fetchall()
+
+
+@pytest.fixture
+def office(tmp_path: Path, project: Project) -> Iterator[Office]:
+    office = Office(tmp_path / "svod.duckdb", project)
+    with closing(office.connection):
+        yield office
+
+
+REFRESHED = {journal.DBT_BEFORE_REGISTRY: None, journal.DBT_AFTER_REGISTRY: None}
+
+
+def test_a_changed_phone_touches_its_record_and_whom_it_is_joined_with_and_that_can_be_read(office):
+    ((key,),) = office.rows(
+        "select min(source_contact_id) from staging.stg_shop_a__client_contacts where not is_deleted"
+    )
+    office.connection.execute(
+        """insert into raw.shop_a__client_contacts
+           select json_merge_patch(payload, '{"phone": "8 999 111-22-33", "updated_at": "2027-01-01 10:00:00"}'),
+               source_key, source_at, source_position, run_id, now()::timestamp
+           from raw.shop_a__client_contacts where source_key = ? and payload is not null limit 1""",
+        [key],
+    )
+    assert office.refresh() == REFRESHED
+    touched = dict(office.rows("select model, count(*) from refresh.scope group by model"))
+    assert touched["stg_shop_a__client_contacts"] == touched["int_contacts__phones"] == 1
+    assert not {"stg_shop_b__persons", "int_companies__cleaned", "int_orders__outcomes", "crm_deals"} & touched.keys()
+    assert office.rows("select key, why from refresh.scope where model = 'int_contacts__phones'") == [
+        (f"shop_a:{key}", "staging.stg_shop_a__client_contacts")
+    ]
+    left = "select table_name from duckdb_tables() where schema_name = 'refresh'"
+    assert office.rows(left) == [("scope",)], "what changed is let go of once all models have seen it"
+
+
+@pytest.mark.parametrize(
+    ("what", "statement", "reason"),
+    [
+        ("dbt by hand", "insert into ops.steps (run_id, step, started_at, status) "
+         "select 'r', 'dbt selected', max(started_at) + interval 1 microsecond, 'done' from ops.steps",
+         "a pass did not end, or somebody built models by hand"),
+        ("old versions", "delete from raw.shop_a__clients where rowid = 0", "rows of raw.shop_a__clients went"),
+        ("a setting", "update ops.period set starts_on = starts_on - 1",
+         "the models, a seed, a setting or the period changed"),
+    ],
+)  # fmt: skip
+def test_what_is_no_row_that_landed_makes_the_run_build_all_and_say_so(office, capsys, what, statement, reason):
+    office.connection.execute(statement)
+    office.shops.land_a_new_company(office.connection)
+    assert office.refresh() == dict.fromkeys(REFRESHED, reason) | {
+        journal.DBT_AFTER_REGISTRY: "they have not been built as a whole since"
+    }
+    assert f"done; all built, for {reason}" in capsys.readouterr().out
+    office.shops.land_a_new_company(office.connection)
+    assert office.refresh() == REFRESHED
+
+
+def test_each_model_that_is_a_table_says_what_a_change_touches(project):
+    """Else it is built as a whole at every change: right, but slow."""
+    tables = {
+        node.name
+        for node in project.nodes.values()
+        if node.kind == "model" and node.materialized != "view" and any(map(is_not_a_seed(project), node.reads))
+    }
+    assert tables - project.scopes.keys() == {"int_contacts__twofold_names", "int_companies__registry_queue"}
+
+
+def is_not_a_seed(project: Project):
+    seeds = {node.relation for node in project.nodes.values() if node.kind == "seed"}
+    return lambda relation: relation not in seeds
