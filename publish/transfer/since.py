@@ -2,7 +2,6 @@
 by it. Pages `crm/universal/crm-item-list` (`>updatedTime`), `crm/timeline/activities/activity-base/crm-activity-list`.
 """
 
-from datetime import UTC
 from typing import Any
 
 import duckdb
@@ -18,13 +17,13 @@ async def changed_in_cloud(connection: duckdb.DuckDBPyConnection, client: Readin
     kind that was never read."""
     reads: dict[str, Read] = {}
     for kind, type_id in CARD_TYPES.items():
-        if (newest := _newest(connection, _TABLES[kind], "max(source_at)", cloud)) is not None:
-            later = {">updatedTime": newest.replace(tzinfo=UTC).isoformat()}
-            asked = {"entityTypeId": type_id, "filter": later, "select": ["id"], "start": 0}
+        # As the portal tells it, with its zone, which source_at has not.
+        if newest := _newest(connection, _TABLES[kind], "arg_max(payload ->> '$.updatedTime', source_at)", cloud):
+            asked = {"entityTypeId": type_id, "filter": {">updatedTime": newest}, "select": ["id"], "start": 0}
             reads[kind] = Read(ReadMethod.ITEMS, asked)
     if (highest := _newest(connection, "activities", "max(source_key::bigint)", cloud)) is not None:
-        later = {">ID": highest}
-        reads[ACTIVITY.entity] = Read(ReadMethod.ACTIVITIES, {"filter": later, "select": ["ID"], "start": 0})
+        asked = {"filter": {">ID": highest}, "select": ["ID"], "start": 0}
+        reads[ACTIVITY.entity] = Read(ReadMethod.ACTIVITIES, asked)
     answers = await client.read([*reads.values()])
     return {kind: answer.total for kind, answer in zip(reads, answers, strict=True) if answer.total}
 
