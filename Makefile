@@ -21,6 +21,7 @@ LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-
 	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
 # A worker has servers of its own and takes whole files; in the order of their names, the long ones are not the last.
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+OPERATE := demo check full incremental follow status plan report inspect forget # in `make help` before all others
 LINTED_SQL := dbt_project/models dbt_project/tests
 
 .PHONY: help setup services demo test lint full incremental check follow plan forget inspect status report docs bench compare lock quality chaos fuzz clean \
@@ -28,7 +29,9 @@ LINTED_SQL := dbt_project/models dbt_project/tests
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{line[$$1] = sprintf("make %-18s %s", $$1, $$2); \
+		order[NR] = $$1} END {n = split("$(OPERATE)", first, " "); for (i = 1; i <= n; i++) {print line[first[i]]; \
+		delete line[first[i]]} print ""; for (i = 1; i <= NR; i++) if (order[i] in line) print line[order[i]]}'
 
 setup: $(READY) ## virtual environment and pinned packages (other targets call it)
 
@@ -46,7 +49,7 @@ $(DEV): $(READY) requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-services: $(DEV) ## what the tests need: MariaDB and Chromium (Debian), Kafka (Maven), installed when missing
+services: $(DEV) ## installs what the tests need where missing: MariaDB, Chromium, Kafka
 	@$(BIN)/python -m tests.servers install
 
 demo: $(DEV) ## the whole pipeline on sample data with embedded servers
@@ -55,7 +58,7 @@ demo: $(DEV) ## the whole pipeline on sample data with embedded servers
 test: services lint ## every test, dbt's included
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
-lint: $(DEV) ## ruff, mypy, sqlfluff, vulture (dead code), import-linter (layers); changes nothing
+lint: $(DEV) ## ruff, mypy, sqlfluff, vulture, import-linter; changes nothing
 	@tools= failed=; run() { \
 		name=$$1; shift; said=$$("$$@" 2>&1) || { printf '%s\n' "$$said" "lint: $$name is not content" >&2; false; }; }; \
 	run "ruff check" $(BIN)/ruff check --quiet . & tools="$$tools $$!"; \
@@ -66,16 +69,16 @@ lint: $(DEV) ## ruff, mypy, sqlfluff, vulture (dead code), import-linter (layers
 	run import-linter $(BIN)/lint-imports --no-cache & tools="$$tools $$!"; \
 	for tool in $$tools; do wait $$tool || failed=yes; done; test -z "$$failed"
 
-full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish (ARGS=--move-period)
+full: $(READY) ## all sources from SVOD_SINCE, registry, models, gates, publish
 	@$(PUBLISH) run --full $(ARGS)
 
 incremental: $(READY) ## the same from the watermarks and offsets; for cron
 	@$(PUBLISH) run $(ARGS)
 
-check: $(READY) ## validates every setting, tries every source, the registry and the portal (ARGS=--notify)
+check: $(READY) ## validates every setting, tries every source, the registry, the portal
 	@$(PUBLISH) check $(ARGS)
 
-follow: $(READY) ## stays up: events reach the portal within seconds, tables and files on a schedule; kill it any time
+follow: $(READY) ## stays up: events reach the portal within seconds
 	@exec $(PUBLISH) follow
 
 plan: $(READY) ## what publish would create, update and leave; sends nothing (ARGS="--show 20")
@@ -84,37 +87,37 @@ plan: $(READY) ## what publish would create, update and leave; sends nothing (AR
 inspect: $(READY) ## SQL shell on a copy of the warehouse, also while a run holds it
 	@$(INGEST) inspect $(ARGS)
 
-forget: $(READY) ## erases a person for good (ARGS="--phone … --yes", or --email, --inn, --id; --cards delete)
+forget: $(READY) ## erases a person for good (ARGS="--phone … --yes", --email, --inn, --id)
 	@$(PUBLISH) forget $(ARGS)
 
-status: $(READY) ## whether all is well, what goes on, what the last runs did, what waits (ARGS=--details, --json)
+status: $(READY) ## whether all is well, what goes on, what waits (ARGS=--details, --json)
 	@$(PUBLISH) status $(ARGS)
 
-report: $(READY) ## one page for director, data steward and operator (SVOD_LANG=en: in English; ARGS="--out FILE")
+report: $(READY) ## one page for director, steward and operator (ARGS="--out FILE")
 	@$(PUBLISH) report $(ARGS)
 
-transfer-backup: $(READY) ## fetches the parts of a portal's backup and proves them; goes on where it stopped
+transfer-backup: $(READY) ## fetches the parts of a portal's backup and proves them
 	@$(INGEST) backup
 
-transfer-baseline: $(READY) ## the box right after the restore, before anybody works in it (NO_BACKUP=yes: there is none)
+transfer-baseline: $(READY) ## the box right after the restore (NO_BACKUP=yes: there is none)
 	@$(PUBLISH) transfer baseline $(if $(filter yes,$(NO_BACKUP)),--no-backup) $(ARGS)
 
-transfer-rehearsal: $(READY) ## moves all into a box to try out, compares, forecasts (first time: ARGS=--automation-is-off)
+transfer-rehearsal: $(READY) ## moves all into a box to try out (first: ARGS=--automation-is-off)
 	@$(PUBLISH) transfer rehearsal $(ARGS)
 
-transfer-delta: $(READY) ## moves what has changed, while people work in the cloud; as often as one likes
+transfer-delta: $(READY) ## moves what has changed, while people work in the cloud
 	@$(PUBLISH) transfer delta $(ARGS)
 
-transfer-final: $(READY) ## moves what is left until nothing is, and compares (CONFIRM=frozen: nobody works in the cloud)
+transfer-final: $(READY) ## moves what is left and compares (CONFIRM=frozen: nobody works there)
 	@$(PUBLISH) transfer final --confirm "$(CONFIRM)" $(ARGS)
 
-transfer-status: $(READY) ## where the move stands, what people have to do, the forecast (ARGS="--freeze-at '2026-12-05 20:00'")
+transfer-status: $(READY) ## where the move stands, what people have to do, the forecast
 	@$(PUBLISH) transfer status $(ARGS)
 
 transfer-demo: $(DEV) ## the whole move on sandbox portals and a backup server with faults
 	@$(BIN)/python -m tests.transfer.demo
 
-transfer-report: $(READY) ## the comparison of both portals as one page, in Russian (SVOD_LANG=en: in English)
+transfer-report: $(READY) ## the comparison of both portals as one page
 	@$(PUBLISH) transfer report $(ARGS)
 
 docs: $(READY) ## browsable documentation and lineage of the models, as one page
@@ -124,17 +127,17 @@ docs: $(READY) ## browsable documentation and lineage of the models, as one page
 quality: services ## golden records against the known answers of both generators (SCALE=…)
 	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
 
-chaos: $(DEV) ## kills the publisher 200 times, puts back and swaps warehouse and portal, and compares
+chaos: $(DEV) ## kills the publisher 200 times, swaps warehouse and portal, compares
 	@$(BIN)/python -m tests.chaos
 
-fuzz: services ## the sources' readers on bytes of any kind, for long (EXAMPLES=20000; ARGS="-k json")
+fuzz: services ## the sources' readers on bytes of any kind, for long (EXAMPLES=…)
 	@SVOD_TEST_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/ingest/test_fuzz.py $(ARGS)
 
-bench: services ## every stage at SCALE=…: rows, seconds, rows/s, peak memory; writes bench.json
+bench: services ## every stage at SCALE=…: seconds, rows/s, peak memory; bench.json
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(BIN)/python -m tests.bench run --scale $(SCALE)
 
-compare: services ## this code against AGAINST=revision over the same raw rows (SCALE=…; ARGS="--timed 5" measures both)
+compare: services ## this code against AGAINST=revision over the same raw rows (SCALE=…)
 	@$(BIN)/python -m tests.compare --against $(AGAINST) --scale $(SCALE) $(ARGS)
 
 lock: $(READY) ## pinned packages from pyproject.toml, three lists (ARGS=--upgrade renews all)

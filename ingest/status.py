@@ -11,9 +11,12 @@ from ingest import registry
 from ingest.registry_pacing import MARGIN
 
 LAST_STEPS = """
-select step, status, started_at, round(epoch(coalesce(finished_at, started_at) - started_at), 1), rows_in, rows_out,
+select step,
+    if(status = 'done' and detail ->> '$.skipped' is not null and len(json_keys(detail)) = 1, 'skipped', status),
+    started_at, round(epoch(coalesce(finished_at, started_at) - started_at), 1), rows_in, rows_out,
     coalesce(
         detail ->> '$.error',
+        detail ->> '$.skipped',
         'broken: ' || nullif(array_to_string(detail ->> '$.broken[*]', ', '), ''),
         'see `publish gate`: ' || nullif(array_to_string(detail ->> '$.gates[*].test', ', '), '')
     )
@@ -65,7 +68,7 @@ def status_tables(
 ) -> Iterator[StatusTable]:
     """All tables of the status, the last one only once the models have been built and the registry was asked."""
     steps = connection.execute(LAST_STEPS).fetchall()
-    columns = ["step", "status", "started (UTC)", "seconds", "in", "out", "error"]
+    columns = ["step", "status", "started (UTC)", "seconds", "in", "out", "why"]
     yield StatusTable("Last run of each step", columns, steps)
     sources = connection.execute(SOURCES).fetchall()
     columns = ["source", "kind", "read whole (UTC)", "fails since (UTC)", "problem"]

@@ -93,13 +93,14 @@ def push(
     if result.dead_letters_now:
         raise OperatorError(
             f"{result.dead_letters_now} records are dead-lettered in sync.dead_letters",
-            hint="`publish status` lists the errors; they are tried again with a growing delay, or by `publish retry`",
+            hint="`publish status --details` lists the errors; they are tried again with a growing delay, or by "
+            "`publish retry`",
             exit_status=4,
         )
     if result.dead_letters:
         say(
-            f"publish push: {result.dead_letters:,} dead letters of before wait for their next try: `publish status` "
-            "says why, `publish retry --all` tries them with the next push"
+            f"publish push: {result.dead_letters:,} dead letters of before wait for their next try: "
+            "`publish status --details` says why, `publish retry --all` tries them with the next push"
         )
 
 

@@ -259,7 +259,7 @@ class Follower:
             lag.published(self.held.connection(), topic.source.name, self.built_through)
         (result,) = results
         if result.dead_letters_now:
-            say(f"publish push: {result.dead_letters_now} records are dead-lettered: `publish status` says why")
+            say(f"publish push: {result.dead_letters_now} dead letters: `publish status --details` says why")
         return result
 
     # All that may fail -----------------------------------------------------------------------------------------------

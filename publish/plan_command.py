@@ -101,7 +101,7 @@ def _print_plan(figures: forecast.Forecast, portal: str) -> None:
         )
         say("cards that managers have typed in are looked for when pushing; this plan counts them as new")
     if figures.dead_letters:
-        say(f"{figures.dead_letters:,} records are dead-lettered in sync.dead_letters: `publish status` says why")
+        say(f"{figures.dead_letters:,} records are in sync.dead_letters: `publish status --details` says why")
 
 
 def _duration(seconds: float) -> str:

@@ -100,4 +100,4 @@ def lines(result: Result) -> Iterator[str]:
         ),
     ):  # fmt: skip
         if number:
-            yield f"publish push: {number:,} {what} (`publish status` lists them; all are in sync.{table})"
+            yield f"publish push: {number:,} {what} (`publish status --details` lists them; all are in sync.{table})"

@@ -64,7 +64,7 @@ def discard(ledger: Ledger, choice: Choice) -> int:
         ledger, "dead_letters", "next_at = 'infinity'", f"{condition} and not isinf(next_at)", values
     )
     if not discarded:
-        raise OperatorError("there is no dead letter like that", hint="`publish status` lists them")
+        raise OperatorError("there is no dead letter like that", hint="`publish status --details` lists them")
     return discarded
 
 

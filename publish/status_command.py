@@ -1,6 +1,7 @@
 """`publish status`: the verdict in the first line, one screen, or all that a machine wants to know."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,7 @@ def status_command(
                 told = figures.as_json(found) | {"read_from": note or None}
                 sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
             else:
-                for line in status_screen.lines(found, note):
+                for line in status_screen.lines(found, note, _width()):
                     say(line)
             if details:
                 say("")
@@ -49,6 +50,10 @@ def status_command(
         raise typer.Exit(error.exit_status) from None
     if not found.is_ok:
         raise typer.Exit(1)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def write_metrics(found: Standing, file: Path) -> None:

@@ -1,20 +1,24 @@
 """How things stand, on one screen of a terminal: the verdict, the steps of the last runs, the sources, what waits.
 
-Ages instead of times, at most a hundred characters a line and forty lines: what does not fit is left out at its end.
+Ages instead of times, at most forty lines; in a terminal what does not fit into its width is left out at the end of a
+line, in a file or a mail nothing is.
 Names of companies and people stay in the warehouse.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
+from textwrap import wrap
 
 from ingest.warehouse import journal
 from ingest.warehouse.clock import ago, duration
 from publish import standing as facts
 from publish.standing import Ended, SourceRead, Standing
 
-WIDTH = 100
+WIDTH = 100  # what is folded, is to this
+_LONGEST_VERDICT = 160
 _MOST_SOURCES, _MOST_PROBLEMS = 8, 5
+_CARDS = ("company", "contact", "deal")  # before what hangs on them
 _WAITING = {
     facts.REFUSED: "refused by the portal, tried again by themselves (`publish status --details`)",
     facts.DISCARDED: "discarded until the record changes (`publish retry` wakes them)",
@@ -29,14 +33,28 @@ _FOR_PEOPLE = {
 }
 
 
-def lines(standing: Standing, note: str = "") -> Iterator[str]:
-    """The screen, the verdict first, whole; `note` says of what it was read, where that is a copy."""
-    yield standing.verdict
-    yield from (_fitting(line) for line in chain([""], _top(standing, note), _tables(standing), _lists(standing)))
+def lines(standing: Standing, note: str = "", width: int = 0) -> Iterator[str]:
+    """The screen, the verdict first, whole; `note` says of what it was read, where that is a copy; `width` is that of
+    the terminal, 0 where there is none."""
+    yield from _verdict(standing)
+    below = chain([""], _top(standing, note), _tables(standing), _lists(standing))
+    yield from (line if not width or len(line) <= width else f"{line[: width - 1]}…" for line in below)
 
 
-def _fitting(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+def _verdict(standing: Standing) -> Iterator[str]:
+    """One line; the reasons of a long one below it."""
+    if len(standing.verdict) <= _LONGEST_VERDICT or standing.is_ok:
+        yield standing.verdict
+        return
+    problem, *others = standing.problems
+    what, _, why = problem.text.partition(": ") if len(problem.text) > WIDTH else (problem.text, "", "")
+    yield f"NOT OK: {what}" + (f" (and {len(others)} more, see below)" if others else "")
+    for name, text in (("why", why), ("to do", problem.todo)):
+        yield from _folded(f"  {name:<6}", text)
+
+
+def _folded(name: str, text: str) -> list[str]:
+    return wrap(text, WIDTH, initial_indent=f"{name} ", subsequent_indent=" " * (len(name) + 1), break_on_hyphens=False)
 
 
 def _top(standing: Standing, note: str) -> Iterator[str]:
@@ -109,8 +127,9 @@ def _source_row(source: str, read: str, told: str) -> str:
 
 def _lists(standing: Standing) -> Iterator[str]:
     yield ""
-    there = ", ".join(f"{entity} {number:,}" for entity, number in standing.published.items()) or "nothing"
-    yield f"in the portal  {there}"
+    by_kind = sorted(standing.published.items(), key=lambda kind: (kind[0] not in _CARDS, kind[0]))
+    there = ", ".join(f"{entity} {number:,}" for entity, number in by_kind) or "nothing"
+    yield from _folded("in the portal ", there)
     for numbers, texts in ((standing.waiting, _WAITING), (standing.for_people, _FOR_PEOPLE)):
         for what, number in numbers.items():
             if number:

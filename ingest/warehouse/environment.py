@@ -21,6 +21,13 @@ PREFIX = "SVOD_"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SETTING_INSIDE = re.compile(rf"^\s*(export\s+)?{PREFIX}\w+\s*=", re.MULTILINE)  # swallowed by a quote
 
+_IN_OUR_WORDS = (  # what pydantic says
+    (re.compile(r"^Input should be a valid (number|integer|boolean)\b.*"), r"has to be a \1"),
+    (re.compile(r"^Input should be "), "has to be "),
+    (re.compile(r"\ba integer"), "a whole number"),
+    (re.compile(r"\ba boolean"), "true or false"),
+)
+
 
 class EnvironmentSettings(BaseSettings):
     """Frozen; an empty variable counts as unset; the description of a field is the form expected of its variable."""
@@ -110,8 +117,15 @@ def _wrong(settings: type[BaseSettings], prefix: str, field: str, problem: str) 
     form = settings.model_fields[field].description if field in settings.model_fields else None
     if form:
         return SettingsError(f"{prefix}{field.upper()} is not usable", hint=f"expected: {form}")
-    text = problem.removeprefix("Value error, ")
-    return SettingsError(f"{prefix}{field.upper()}: {text}", hint="see .env.example for every setting")
+    name, text = f"{prefix}{field.upper()}", problem.removeprefix("Value error, ")
+    default = settings.model_fields[field].get_default() if field in settings.model_fields else None
+    example = f"for example {name}={default}; " if isinstance(default, str | int | float) and default != "" else ""
+    for library, ours in _IN_OUR_WORDS:
+        text = library.sub(ours, text)
+    is_sentence = text.startswith(("is ", "has to ", "names "))
+    return SettingsError(
+        f"{name}{'' if is_sentence else ':'} {text}", hint=f"{example}see .env.example for every setting"
+    )
 
 
 def read_all(*readers: Callable[[], Any]) -> list[Any]:

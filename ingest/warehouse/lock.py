@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.warehouse import private
@@ -45,6 +46,7 @@ def only_one(path: Path, *, setting: str, hint: str, holder: str = "") -> Iterat
 def only_run(warehouse: Path, holder: str = "") -> Iterator[int]:
     """Hold the lock of a run: one cycle at a time, and nothing that moves the file while one goes on. `holder` is who
     it is, and on a second line what to do about it, where that is not just any run."""
+    holder = holder or f"another run (process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
     path = warehouse.with_name(f"{warehouse.name}.run.lock")
     with only_one(path, setting="SVOD_WAREHOUSE", hint="`make status` tells what it has done", holder=holder) as lock:
         yield lock

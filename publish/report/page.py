@@ -20,8 +20,8 @@ def page(connection: duckdb.DuckDBPyConnection, texts: Texts) -> Page:
         return _page(Selects(connection, texts, "report"), Cells(texts))
     except duckdb.CatalogException:
         raise OperatorError(
-            "there is nothing to report: the models have not been built, or by an older version",
-            hint="`make full` or `make incremental` first",
+            "the views of the report are not in the warehouse: its models were built by an older version, or never",
+            hint="`make incremental` builds them (.venv/bin/python dbt_project/passes.py the models alone)",
         ) from None
 
 

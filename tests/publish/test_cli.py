@@ -445,7 +445,7 @@ def test_a_portal_that_another_warehouse_publishes_to_is_exit_status_3_and_may_b
 
 def test_every_line_of_a_push_that_asks_something_of_a_person_ends_with_the_next_step():
     _, *lines = sending.lines(Result(conflicts=1, duplicates=1, deletions=1))
-    assert len(lines) == 3 and all("`publish status` lists them" in line for line in lines)
+    assert len(lines) == 3 and all("`publish status --details` lists them" in line for line in lines)
     for line, step in zip(lines, ("SVOD_FIELD_OWNERS", "join those in the portal", "`publish retry --id"), strict=True):
         assert step in line
 

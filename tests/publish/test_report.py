@@ -11,6 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from ingest.warehouse.errors import OperatorError
+from publish.page import files as page_files
+from publish.page.content import Page
 from publish.page.texts import Texts
 from publish.report.page import page as report_page
 from tests.models.test_gates import Warehouse
@@ -167,8 +169,15 @@ def test_the_page_is_the_callers_alone_and_is_made_again_in_its_place(warehouse,
     assert (again.returncode, (warehouse.path.parent / "report.html").exists()) == (0, True)
 
 
+def test_the_page_goes_where_a_file_may_be(tmp_path):
+    for place, problem in ((tmp_path / "nowhere" / "x.html", "there is no folder"), (tmp_path, "is a folder")):
+        with pytest.raises(OperatorError, match=problem):
+            page_files.write(Page("x", "", is_good=True), Texts("ru"), place)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_models_there_is_nothing_to_report():
-    with pytest.raises(OperatorError, match="the models have not been built"):
+    with pytest.raises(OperatorError, match="its models were built by an older version, or never"):
         report_page(duckdb.connect(), Texts("ru"))
 
 

@@ -30,7 +30,7 @@ def listed(office) -> list[str]:
 
 
 def meant(**choice) -> Choice:
-    return Choice(list(PARTS), **choice)
+    return Choice([part.entity for part in PARTS], **choice)
 
 
 def test_a_dead_letter_is_new_once_and_then_waits_in_silence(refused):

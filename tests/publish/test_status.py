@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
+from ingest.status import LAST_STEPS
 from ingest.warehouse import clock, journal, reads, running, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
@@ -73,7 +74,7 @@ def test_the_first_line_says_that_all_is_well_and_the_screen_fits_a_terminal(svo
     lines = out.splitlines()
     assert (status, err) == (0, "")
     assert lines[0] == "OK: last publish 12 minutes ago, 177 changes, 0 refused"
-    assert len(lines) <= 40 and max(map(len, lines)) <= 100
+    assert len(lines) <= 40 and max(map(len, lines)) <= 110
     assert any(line.startswith("ingest json") and "skipped: SVOD_SHOP_B_FILES" in line for line in lines)
     assert any(line.startswith("ingest mysql") and "7 s" in line and "177" in line for line in lines)
 
@@ -110,6 +111,14 @@ def test_what_keeps_everything_from_the_portal_comes_before_what_keeps_some_of_i
     _, out, _ = svod("status")
     assert out.startswith("NOT OK: publish push was stopped") and "(and 1 more, see below)" in out.splitlines()[0]
     assert "\nalso: ingest mysql failed" in out
+
+
+def test_the_status_of_the_sources_calls_a_skipped_step_skipped(svod):
+    ended(svod, "ingest json", skipped="SVOD_SHOP_B_FILES is not set")
+    ended(svod, "ingest mysql", skipped="SVOD_SHOP_A_URL is not set", **{"shop_c.clients": {"read": 3}})  # a second one
+    with open_warehouse(svod.path) as connection:
+        told = {step: (status, why) for step, status, *_, why in connection.execute(LAST_STEPS).fetchall()}
+    assert told["ingest json"] == ("skipped", "SVOD_SHOP_B_FILES is not set") and told["ingest mysql"][0] == "done"
 
 
 def test_a_cron_that_has_stopped_is_not_well(svod, monkeypatch):
@@ -270,9 +279,7 @@ def test_a_portal_that_does_not_answer_is_not_well_though_nothing_is_to_be_sent(
     ended(svod, "publish push", requests=0)
     with open_warehouse(svod.path) as connection:
         portals.tried(connection, portal, "")
-    assert svod("status")[1].startswith(
-        "OK: nothing was to be sent 12 minutes ago, the portal answered "
-    )
+    assert svod("status")[1].startswith("OK: nothing was to be sent 12 minutes ago, the portal answered ")
     with open_warehouse(svod.path) as connection:
         portals.tried(connection, portal, "127.0.0.1 cannot be reached")
     status, out, _ = svod("status")
@@ -293,7 +300,8 @@ def test_a_step_within_a_run_gives_its_place_back(tmp_path):
 
 
 def test_ages_are_told_by_the_one_unit_that_says_most():
-    told = {0: "0 seconds ago", 1: "1 second ago", 59: "59 seconds ago", 61: "1 minute ago", 720: "12 minutes ago", 90000: "25 hours ago",
+    told = {0: "0 seconds ago", 1: "1 second ago", 59: "59 seconds ago", 61: "1 minute ago",
+            720: "12 minutes ago", 90000: "25 hours ago",
             200000: "2 days ago", -5: "0 seconds ago"}  # fmt: skip
     assert {seconds: clock.ago(timedelta(seconds=seconds)) for seconds in told} == told
 
