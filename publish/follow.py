@@ -217,7 +217,7 @@ class Follower:
     def _build(self) -> None:
         """Both passes with the registry between them; a registry that fails keeps nobody from the second."""
         began_at = journal.utc_now()
-        if not self._try(self.building, partial(self._build_pass, journal.DBT_BEFORE_REGISTRY)):
+        if not self._try(self.building, partial(self._build_pass, journal.DBT_BEFORE_REGISTRY), is_all=False):
             return
         settings = self.ingest_settings.registry
         if (settings.file or settings.token or settings.dump) and self.registry.is_due:
@@ -264,8 +264,9 @@ class Follower:
 
     # All that may fail -----------------------------------------------------------------------------------------------
 
-    def _try(self, part: Part, do: Callable[[], None]) -> bool:
-        """Whether it went well. A part that failed pauses, which is said with what was wrong."""
+    def _try(self, part: Part, do: Callable[[], None], *, is_all: bool = True) -> bool:
+        """Whether it went well. A part that failed pauses, which is said with what was wrong; one that failed before
+        works again when that `is_all` of it."""
         try:
             do()
         except (WarehouseBusy, Stopped):
@@ -281,7 +282,7 @@ class Follower:
                 f"{part.name}: unexpected {type(error).__name__}", hint="the lines above say where"
             )
         else:
-            if part.worked():
+            if is_all and part.worked():
                 self.has_paused = True
                 say(f"{NAME}: {part.name} works again")
             return True

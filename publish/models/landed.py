@@ -21,6 +21,7 @@ select step, status, detail ->> '$.basis' from ops.steps
 where {_OF_MODELS} and status <> 'running' and coalesce(detail ->> '$.nothing_new', '') <> 'true'
 order by started_at desc limit 1
 """
+_LAST_WHOLE = "select status from ops.steps where step = ? and started_at < ? order by started_at desc limit 1"
 _BESIDES = """
 select (select max(starts_on) from ops.period), count(*), max(asked_at), max(finished_at) from ops.acts_of_forgetting
 """
@@ -57,6 +58,9 @@ def reason_to_build_all(
         return "they have not been built as a whole since"
     if any(of_build != rules for *_, of_build, _ in seen):
         return "the models, a seed, a setting or the period changed"
+    last = connection.execute(_LAST_WHOLE, [journal.DBT_AFTER_REGISTRY, begun_at]).fetchone()
+    if last and last[0] != "done" and step != journal.DBT_TRANSFER:
+        return "the last pass did not end well"  # the one before the registry did: they are no longer of one state
     by_hand = connection.execute(
         f"""from ops.steps where {_OF_MODELS} and started_at > ? and started_at < ? and detail ->> '$.basis' is null""",
         [max(built_at for *_, built_at in seen), begun_at],
