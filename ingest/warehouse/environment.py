@@ -119,7 +119,7 @@ def _wrong(settings: type[BaseSettings], prefix: str, field: str, problem: str) 
         return SettingsError(f"{prefix}{field.upper()} is not usable", hint=f"expected: {form}")
     name, text = f"{prefix}{field.upper()}", problem.removeprefix("Value error, ")
     default = settings.model_fields[field].get_default() if field in settings.model_fields else None
-    example = f"for example {name}={default}; " if isinstance(default, str | int | float) and default != "" else ""
+    example = f"for example {default}; " if isinstance(default, str | int | float) and default != "" else ""
     for library, ours in _IN_OUR_WORDS:
         text = library.sub(ours, text)
     is_sentence = text.startswith(("is ", "has to ", "names "))

@@ -89,7 +89,7 @@ def test_all_wrong_settings_are_told_at_once_each_with_what_to_do(check):
     for name, hint in {
         "SVOD_FUSE_SHAR, set in the environment, is no setting": "did you mean SVOD_FUSE_SHARE?",
         "SVOD_REGISTRY_RATE": "expected: requests per second, more than 0",
-        "SVOD_MART_CHANGE_LIMIT": "see .env.example",
+        "SVOD_MART_CHANGE_LIMIT has to be a number": "for example 0.2; see .env.example",
         "SVOD_SHOP_B_KAFKA": "host:port",
     }.items():
         (at,) = [number for number, line in enumerate(lines) if name in line]

@@ -19,7 +19,7 @@ from ingest.warehouse import clock, journal, reads, running, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
-from publish import after_run, cli, notify, portals
+from publish import after_run, cli, notify, portals, status_command
 from publish.models import building
 from publish.settings import read_settings
 from publish.standing import Problem
@@ -103,6 +103,24 @@ def test_what_is_wrong_is_the_first_line_with_what_to_do(svod, step, status, det
     exit_status, out, _ = svod("status")
     assert (exit_status, out.splitlines()[0]) == (1, verdict)
     assert svod("status", "--json")[0] == 1
+
+
+def test_nothing_is_cut_off_in_a_file_and_a_long_verdict_is_a_short_line_with_its_reasons_below(svod, monkeypatch):
+    why = "the plan would write 9,061 parts, " + "0 are published, " * 20 + "SVOD_FUSE_SHARE=0.2 lets less through"
+    ended(svod, "ingest mysql", skipped="SVOD_SHOP_A_URL is not set; " + "x" * 90 + " end")
+    ended(svod, "publish push", "gated", 3, error=why, hint="`publish push --let-through`")
+    with open_warehouse(svod.path) as connection:
+        for entity in ("address", "bank_detail", "company", "company_contact", "contact", "deal", "deal_contact"):
+            ledger = "'', $1, $1, 1, '{}', '{}', false, now()::timestamp, null"
+            connection.execute(f"insert into sync.ledger values ({ledger})", [entity])
+    lines = svod("status")[1].splitlines()
+    assert lines[0] == "NOT OK: publish push was stopped 3 minutes ago"
+    assert lines[1].startswith("  why    the plan would write") and lines[2].startswith("         ")
+    assert any(line.startswith("  to do  `publish push --let-through`") for line in lines[:8])
+    assert any(line.startswith("ingest mysql") and line.endswith(" end") for line in lines)
+    assert "in the portal  company 1, contact 1, deal 1, address 1" in "\n".join(lines)
+    monkeypatch.setattr(status_command, "_width", lambda: 60)
+    assert max(map(len, [line for line in svod("status")[1].splitlines() if line.startswith("ingest")])) == 60
 
 
 def test_what_keeps_everything_from_the_portal_comes_before_what_keeps_some_of_it(svod):
