@@ -181,9 +181,9 @@ def published(office: Office) -> Office:
     return office
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
+    """Debian's Chromium, let go of with the tests of a file: while it is there a loop runs, and no other may."""
     from playwright.sync_api import sync_playwright  # what most tests need no browser for
 
     chromium = binary("chromium")
