@@ -51,14 +51,14 @@ def plan_command(
         say(f"{wanted_again:,} of these were deleted in the portal and are made again: `publish retry` asked for that")
     for line in changes.lines(summary):
         say(line)
-    if limit:
-        say(f"the change limit will stop a push: {limit}; if it is meant, `publish push --let-through`")
-    if stopped:
-        say(f"nothing of it may be published now: {stopped}")
     for change, cards in zip(examples, named, strict=True):
         say(f"{change.action} {change.entity} {change.origin_id}{f'  {cards}' if cards else ''}")
         for name, (old, new) in change.fields.items():
             say(f"    {name}: {shown(old) or '(empty)'} -> {shown(new) or '(empty)'}")
+    if limit:
+        say(f"the change limit will stop a push: {limit}; if it is meant, `publish push --let-through`")
+    if stopped:
+        say(f"nothing of it may be published now: {stopped}")
 
 
 def _as_json(
