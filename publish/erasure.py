@@ -78,6 +78,7 @@ def erase(
     if of_portals or any(_is_of_portal(place) for place in erased if erased[place]):
         erased.update(of_portals)
         erased.update(portal_people.empty_the_models(connection))
+    connection.execute("drop schema if exists refresh cascade")  # has names as keys; all is built after this
     for schema in OF_MODELS:
         for table in tables(connection, schema):
             erased[table.place] += _erase_rows(connection, table) + _cut_values(connection, table)
