@@ -165,7 +165,6 @@ def following(folder: Path, kafka: Kafka, companies: int, **settings: str) -> It
                 "SVOD_BITRIX24_WEBHOOK": sandbox.webhook,
                 "SVOD_BITRIX24_RATE": "0",
                 "SVOD_SINCE": "2025-01-01",
-                "DBT_TARGET_PATH": str(ROOT / ".cache" / "compiled"),  # known by their content, compiled once
                 **settings,
             },
         )

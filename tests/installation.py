@@ -15,6 +15,8 @@ from pathlib import Path
 import duckdb
 
 ROOT = Path(__file__).parent.parent
+# Where a checkout keeps the models compiled: once for all tests of a worker, for they are known by their content.
+COMPILED = Path(".cache", "compiled", os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 
 
 class PeakMemory(threading.Thread):
@@ -67,7 +69,7 @@ class Installation:
         return inherited | {
             "SVOD_ENV_FILE": os.devnull,
             "SVOD_WAREHOUSE": str(self.warehouse),
-            "DBT_TARGET_PATH": str(self.folder / "dbt"),
+            "DBT_TARGET_PATH": str(self.checkout / COMPILED),
             "DBT_LOG_PATH": str(self.folder / "dbt"),
             **self.settings,
         }

@@ -563,10 +563,9 @@ def test_a_table_that_is_locked_is_waited_for_aloud(shop, monkeypatch, capsys):
 
 def test_a_server_that_takes_the_connection_and_keeps_silent_is_waited_for_aloud(monkeypatch, capsys):
     monkeypatch.setattr("ingest.warehouse.terminal.SLOW_S", 0.1)
-    monkeypatch.setattr("ingest.mysql.READ_TIMEOUT_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"mysql://root:s3cret@127.0.0.1:{silent.getsockname()[1]}/db"
-        with pytest.raises(OperatorError, match="MySQL root@"), mysql.connect(source_at(url)):
+        with pytest.raises(OperatorError, match="MySQL root@"), mysql.connect(source_at(url), timeout_s=1):
             pass
     said = capsys.readouterr().err
     assert "waiting for the server to log us in, 1 s at the most" in said and "s3cret" not in said

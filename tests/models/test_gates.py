@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from ingest.warehouse.connection import open_warehouse
+from tests.installation import COMPILED, ROOT
 from tests.models.sql_rules import PROJECT
 from tests.sample_data.identifiers import Identifiers, Random
 
@@ -64,7 +65,7 @@ class Warehouse:
 
     def passes(self, **settings: str) -> subprocess.CompletedProcess[str]:
         """Both passes with the registry between them, as `make full` runs them."""
-        place = {"DBT_TARGET_PATH": str(self._folder / "target"), "DBT_LOG_PATH": str(self._folder)}
+        place = {"DBT_TARGET_PATH": str(ROOT / COMPILED), "DBT_LOG_PATH": str(self._folder)}
         environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_SINCE": "2025-01-01"} | place | settings
         command = [sys.executable, PROJECT / "passes.py"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -34,9 +34,8 @@ from publish.transfer.one_portal import Sample
 from publish.transfer.push import push
 from publish.transfer.stage import Word
 from publish.transfer.stopwatch import Stopwatch
+from tests.installation import COMPILED, ROOT
 from tests.publish.conftest import JumpingClock
-
-from .test_models import ROOT
 
 HOSTS = {"cloud": "cloud.test", "box": "box.test"}
 TYPES = {"company": 4, "contact": 3, "lead": 1, "deal": 2}
@@ -118,7 +117,7 @@ class Accelerated:
     def build(self) -> int:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("SVOD_", "DBT_"))}
         environment |= {"SVOD_WAREHOUSE": str(self.settings.warehouse), "SVOD_ENV_FILE": os.devnull}
-        environment |= {"DBT_TARGET_PATH": str(self.folder / "target"), "DBT_LOG_PATH": str(self.folder)}
+        environment |= {"DBT_TARGET_PATH": str(ROOT / COMPILED), "DBT_LOG_PATH": str(self.folder)}
         command = [sys.executable, "dbt_project/passes.py", "transfer"]
         built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert built.returncode == 0, built.stdout

@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from publish.sandbox import Limits, Portal
+from tests.installation import COMPILED, ROOT
 from tests.watched import WatchedSandbox
 
-ROOT = Path(__file__).parents[2]
 FIRST_DAY = 1_790_000_000.0
 
 
@@ -42,7 +42,7 @@ class Move:
             "SVOD_CLOUD_WEBHOOK": self.cloud.webhook,
             "SVOD_CLOUD_RATE": "0",
             "SVOD_BOX_WEBHOOK": self.box.webhook,
-            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_TARGET_PATH": str(ROOT / COMPILED),
             "DBT_LOG_PATH": str(folder),
         }
 
