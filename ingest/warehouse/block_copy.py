@@ -17,6 +17,7 @@ UNKNOWN = 3
 HEADERS = 3 * 4096  # bytes before the first block
 _PIECES = 64  # of a block of metadata
 _NONE = (1 << 64) - 1
+_LONGEST, _LARGEST = 1 << 24, 1 << 60  # bytes of a block and of a file, far beyond what there is
 
 
 def free_blocks(file: int) -> tuple[set[int], int, int]:
@@ -24,6 +25,8 @@ def free_blocks(file: int) -> tuple[set[int], int, int]:
     or struct.error for a file that is laid out otherwise."""
     headers = (struct.unpack("<8Q", os.pread(file, 64, at)) for at in (4096, 8192))
     _, _, _, first, blocks, length, _, _ = max(headers, key=lambda header: header[1])
+    if not _PIECES * 16 <= length <= _LONGEST or blocks * length > _LARGEST:
+        raise ValueError("no file has such blocks")
     stream = b"".join(_pieces(file, first, blocks, length))
     (number,) = struct.unpack_from("<Q", stream)
     free = set(struct.unpack_from(f"<{number}Q", stream, 8))

@@ -456,7 +456,7 @@ class TestWarehouse:
                 statuses = connection.execute("select status from ops.steps where step = 'ingest backup'").fetchall()
                 assert statuses == [("running",)]
                 second = ingest.run("backup")
-                assert second.returncode == 75 and "another run (process " in second.stderr
+                assert second.returncode == 75 and "another run holds" in second.stderr
                 while not list((tmp_path / "parts").glob("*.sha256")):
                     assert running.poll() is None
                     time.sleep(0.05)
