@@ -1,5 +1,6 @@
 """The copies that people read: all that is in use, nobody's data where it is masked, never in the way of a step."""
 
+import os
 import random
 import subprocess
 import sys
