@@ -151,7 +151,7 @@ def test_push_without_a_webhook_is_a_wrong_setting(publish, monkeypatch):
 def test_a_malformed_setting_is_named_and_its_value_is_not_shown(publish, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     status, _, err = publish("push")
-    assert (status, err.startswith(f"error: {name}: ")) == (2, True)
+    assert (status, err.startswith(f"error: {name}")) == (2, True)
     assert value not in err
 
 
