@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer
 from stdnum.ru import inn as stdnum_inn
 
+from tests.bench import samples
 from tests.installation import Installation
 from tests.sample_data.embedded import EmbeddedKafka, EmbeddedMysql
 from tests.sample_data.generate import generate
@@ -75,6 +76,25 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_other_data(sample: P
         assert rows(f"from '{answer}' order by all") == rows(f"from '{again}' order by all"), answer.name
     generate(tmp_path / "other", scale=SCALE, seed=4)
     assert digests(tmp_path / "other")["shop_a/clients.parquet"] != digests(sample)["shop_a/clients.parquet"]
+
+
+def test_sources_that_are_kept_are_those_of_the_present_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Answers of before a rule was known counted what was right as wrong."""
+
+    def make(folder: Path, **_: float) -> None:
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+
+    make.__module__ = "shop"
+    (tmp_path / "shop.py").write_text("from truth import people\n")
+    (tmp_path / "truth.py").write_text("people = 1\n")
+    monkeypatch.setattr(samples, "ROOT", tmp_path)
+    monkeypatch.setattr(samples, "FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(samples, "GENERATORS", {"first": make})
+    kept = samples.sources(1)
+    assert samples.sources(1) == kept
+    (tmp_path / "truth.py").write_text("people = 2\n")
+    assert samples.sources(1) != kept
 
 
 @pytest.mark.parametrize("answer", OUTCOMES)

@@ -3,31 +3,25 @@
 import json
 import shutil
 import sys
-import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import duckdb
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from publish.models import compiled
 from tests.bench import follow as following
+from tests.bench import matching as matched
 from tests.bench import peer_dlt
 from tests.bench import quota as first_load
 from tests.bench import registry as registry_load
 from tests.bench import transfer as moving
+from tests.bench.samples import FOLDER, GENERATORS, sources
 from tests.installation import ROOT, Ended, Installation
-from tests.sample_data.generate import TODAY, generate
 from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
-from tests.second_sample.generate import generate as generate_second
 from tests.servers import kafka_server, mariadb_server
 
-FOLDER = ROOT / ".cache" / "bench"
 Scale = Annotated[float, typer.Option(help="1 is 178,000 companies, 675,000 contacts, 700,000 orders.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 console = Console()
@@ -42,19 +36,6 @@ class Measured:
     seconds: float
     peak_mb: float
     note: str = ""
-
-
-GENERATORS: dict[str, Callable[..., object]] = {"first": generate, "second": generate_second}
-
-
-def sources(scale: float, generator: str = "first") -> Path:
-    """The sources of a scale that a generator makes, made once."""
-    folder = FOLDER / f"{'sources' if generator == 'first' else generator}-{scale:g}"
-    if not (folder / "manifest.json").exists():
-        console.print(f"generating the {generator} sources at scale {scale:g} (seed 1, {TODAY})")
-        shutil.rmtree(folder, ignore_errors=True)
-        GENERATORS[generator](folder, scale=scale, seed=1)
-    return folder
 
 
 def succeeded(ended: Ended) -> Ended:
@@ -127,91 +108,32 @@ def landed_and_modelled(
     return svod, folder, stages
 
 
-PAIRS = """
-with records as (
-    select source || ':' || source_id as unique_id, person_key, cluster_id
-    from read_parquet('{answers}/contacts.parquet')
-    join clusters on unique_id = source || ':' || source_id
-    where person_key is not null
-),
-pairs as (
-    select
-        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id)) as made,
-        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by person_key)) as true_pairs,
-        (select sum(n * (n - 1) / 2) from (select count(*) as n from records group by cluster_id, person_key)) as agreed
-)
-select agreed / made, agreed / true_pairs from pairs
-"""
-
-
-def pairwise(rows: list[tuple[str, str]], answers: Path) -> tuple[float, float]:
-    """Pairwise precision and recall of (record id, cluster id) rows against the known persons."""
-    with duckdb.connect() as connection:
-        connection.execute(
-            "create table clusters as select unnest(?::varchar[]) as unique_id, unnest(?::varchar[]) as cluster_id",
-            [[row[0] for row in rows], [str(row[1]) for row in rows]],
-        )
-        return connection.execute(PAIRS.format(answers=answers)).fetchone()
-
-
 @app.command()
 def run(scale: Scale = 0.02) -> None:
     """Every stage: rows, seconds, rows a second, peak memory; Splink and dlt beside ours; also as bench.json."""
     svod, folder, stages = landed_and_modelled(scale, with_peers=True)
-    matching = matched_by_both(svod, folder)
+    matching = matched.by_both(svod, folder)
     # The first time dbt parses the project and the registry's file is read; every other night is as here.
     stages.append(build_models(svod, ", again"))
     cards = "select (select count(*) from marts.crm_companies) + (select count(*) from marts.crm_contacts)"
     stages.append(measure(svod, "publish plan (diff)", cards, "publish", "plan"))
     show(stages, matching)
-    result = {"scale": scale, "stages": [asdict(stage) for stage in stages], "contacts": matching}
+    result = {
+        "scale": scale,
+        "stages": [asdict(stage) for stage in stages],
+        "contacts": [asdict(one) for one in matching],
+    }
     (ROOT / "bench.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def matched_by_both(svod: Installation, folder: Path) -> list[dict[str, Any]]:
-    """The same contacts matched by the models and by Splink: seconds, pairwise precision and recall of each."""
-    from tests.bench import peer_splink  # of requirements-bench.txt, which `quality` alone does without
-
-    ours = svod.query("select source || ':' || source_id, contact_id from marts.xref_contacts")
-    our_seconds = contact_matching_seconds(svod)
-    theirs, seconds = peer_splink.cluster(svod.warehouse, peer_splink.PEOPLE)
-    matching: list[dict[str, Any]] = []
-    for name, rows, spent in (("Svod", ours, our_seconds), ("Splink", theirs, seconds)):
-        precision, recall = pairwise(rows, folder / "answers")
-        matching.append({"matching": name, "seconds": spent, "precision": precision, "recall": recall})
-    return matching
-
-
-def contact_matching_seconds(svod: Installation) -> float:
-    """Seconds that the statements of the models take from named contacts to clusters, each executed once more."""
-    models = compiled.project(ROOT / "dbt_project", svod.environment).nodes
-    seconds = 0.0
-    with closing(duckdb.connect(str(svod.warehouse), read_only=True)) as connection:
-        for name in ("communications", "match_keys", "name_groups", "match_candidates", "match_edges", "clustered"):
-            started = time.monotonic()
-            connection.execute(
-                f"create or replace temp table matched as {models[f'model.svod.int_contacts__{name}'].sql}"
-            )
-            seconds += time.monotonic() - started
-    return seconds
-
-
-def show(stages: list[Measured], matching: list[dict[str, Any]]) -> None:
+def show(stages: list[Measured], matching: list[matched.Matching]) -> None:
     table = Table("stage", "rows", "seconds", "rows/s", "peak MB", "", box=None)
     for column in table.columns[1:5]:
         column.justify = "right"
     for stage in stages:
         speed = f"{stage.rows / stage.seconds:,.0f}"
         table.add_row(stage.stage, f"{stage.rows:,}", f"{stage.seconds:.1f}", speed, f"{stage.peak_mb:.0f}", stage.note)
-    console.print(table)
-    show_matching(matching)
-
-
-def show_matching(matching: Sequence[dict[str, Any]]) -> None:
-    table = Table("same contacts matched by", "seconds", "precision", "recall", box=None)
-    for one in matching:
-        table.add_row(one["matching"], f"{one['seconds']:.1f}", f"{one['precision']:.4f}", f"{one['recall']:.4f}")
-    console.print(table)
+    console.print(table, matched.table(matching))
 
 
 @app.command()
@@ -232,7 +154,8 @@ def quality(
         )
         statuses.append(ended.status)
         if with_splink:
-            show_matching(matched_by_both(svod, folder))
+            matching = matched.by_both(svod, folder)
+            console.print(matched.table(matching), matched.table_of_classes(matching))
     raise typer.Exit(max(statuses))
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.__main__ import sources as made_sources
+from tests.bench.samples import sources as made_sources
 from tests.compare.differences import Comparison, Difference, renamed
 from tests.compare.landing import StepFailed, land, landed_copy
 from tests.compare.sides import Side, checkout_of
