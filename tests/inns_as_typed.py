@@ -19,6 +19,7 @@ READ_AS = {
     "2.78000229E8": LOST_ZERO,
     "2,78000229e+08": LOST_ZERO,
     "278000229.00": LOST_ZERO,
+    "0459790000.0": "0459790000",  # no spreadsheet has written it: it would have lost the zero in front, too
     f"{LETTER_O}278{LETTER_O * 3}229": LOST_ZERO,
     f"278{LETTER_O * 3}229": LOST_ZERO,
     "0278OOO229": LOST_ZERO,  # Latin letters

@@ -24,14 +24,14 @@
 {% macro as_power_of_ten() -%} \s*[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}\s* {%- endmacro %}
 
 {#- True where a spreadsheet left fewer digits than the number has: "1,657E+11", or the same read as a JSON number,
-    165700000000.0. They are lost for good; zeros in their place would name a stranger, one time in thirty. Never
-    null. -#}
+    165700000000.0. They are lost for good; zeros in their place would name a stranger, one time in thirty. What begins
+    with a zero is no number to a spreadsheet, and has all its digits. Never null. -#}
 {% macro inn_is_cut(column) -%}
     coalesce(case
         when regexp_full_match({{ column }}, '{{ as_power_of_ten() }}')
             then length(regexp_replace(regexp_extract({{ column }}, '^[^eE]*'), '[^0-9]', '', 'g'))
                 <= regexp_extract({{ column }}, '([0-9]+)\s*$', 1)::integer
-        else regexp_full_match({{ column }}, '[0-9]+0000[.,]0+')
+        else regexp_full_match({{ column }}, '[1-9][0-9]*0000[.,]0+')
     end, false)
 {%- endmacro %}
 
