@@ -1,7 +1,7 @@
 """One pass over the models: the statements that dbt compiled, in the order of its graph, in one transaction.
 
-What dbt does with a table, a view, an incremental model, a seed, a contract and a data test is done here as dbt does
-it (dbt_project/macros/materializations.sql), on one connection, which has all cores within a statement.
+All on one connection, which has all cores within a statement. Where all is built though a refresh could have been made,
+what is replaced is compared with what replaces it (rebuilding.py).
 """
 
 import json
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import duckdb
@@ -17,8 +18,9 @@ from ingest.warehouse import journal, storage
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import progress_of, say
-from publish.models import landed, refreshing
+from publish.models import landed, rebuilding, refreshing
 from publish.models.compiled import RUN_ID, Node, Project
+from publish.models.materializations import kinds_there, put_in_place
 from publish.models.refreshing import Refresh
 
 
@@ -40,6 +42,8 @@ class Built:
     gates: list[Failing] = field(default_factory=list)
     warnings: list[Failing] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    compared: int = 0  # of the models, those whose rows were compared with the ones they replaced
+    differing: dict[str, int] = field(default_factory=dict)  # of those, rows that came out otherwise
     failing_rows: dict[str, Any] = field(default_factory=dict)  # of gates, as Arrow tables
 
     def detail(self, basis: str, *, is_full_pass: bool) -> dict[str, Any]:
@@ -52,6 +56,8 @@ class Built:
             "broken": self.broken,
             "gates": [{"test": test.name, "rows": rows} for test, rows in self.gates],
             "warnings": [{"test": test.name, "rows": rows} for test, rows in self.warnings],
+            "compared": self.compared,
+            "differing": self.differing,
             "basis": basis,
         }
 
@@ -67,9 +73,11 @@ def build(
     """Build one pass as a step of the journal, in one transaction, and tell what was done.
 
     Where nothing landed since a pass that passed all its tests, and the project is what it was, nothing is built;
-    `is_anew` builds all the same. Rows that fail a test are in schema `failures`, also when the pass is rolled back.
+    `is_anew` builds all, and compares that with what a refresh leaves. Rows that fail a test are in schema `failures`,
+    also when the pass is rolled back.
 
-    Raises OperatorError with exit status 3 when a test of severity error has rows, with 1 when a statement breaks.
+    Raises OperatorError with exit status 3 when a test of severity error has rows, with 1 when a statement breaks, or
+    when refreshes had left other rows than a build of all; the pass is kept then, for it has put them right.
     """
     for name, value in project.settings.items():
         connection.execute(f"set {name} = '{value}'")
@@ -83,23 +91,25 @@ def build(
             current.detail = Built().detail(basis, is_full_pass=False) | {"nothing_new": True}
             tell(f"{step}: nothing landed since the last pass, nothing to build")
             return current
-        reason = (
-            "it was asked for"
-            if is_anew or is_move
-            else landed.reason_to_build_all(connection, project, rules, step, current.started_at)
-        )
+        reason = landed.reason_to_build_all(connection, project, rules, step, current.started_at)
+        is_refresh = not reason and not is_move
+        reason = "it was asked for" if is_anew or is_move else reason
         built = Built()
         try:
             # What a move found is said from its models, also where it may not go out.
-            _build(connection, project, step, current.run_id, rules, built, is_refresh=not reason, keeps_gated=is_move)
+            how = {"is_refresh": is_refresh, "is_compared": is_refresh and is_anew, "keeps_gated": is_move}
+            _build(connection, project, step, current.run_id, rules, built, **how)
         finally:
             current.detail = built.detail(basis, is_full_pass=False) | {"built_all_for": reason or None}
             status = "failed" if built.broken else "gated" if built.gates else "done"
-            how = f"; all built, for {reason}" if reason else f"; {built.touched} of them touched by what landed"
-            how += f", {', '.join(built.whole)} as a whole" if built.whole else ""
-            tell(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}{'' if is_move else how}")
+            told = f"; all built, for {reason}" if reason else f"; {built.touched} of them touched by what landed"
+            told += f", {', '.join(built.whole)} as a whole" if built.whole and not reason else ""
+            told += f"; {built.compared} compared with what they replace" if built.compared else ""
+            tell(f"{step}: {built.models} models and seeds, {built.tests} tests, {status}{'' if is_move else told}")
         current.detail["is_full_pass"] = bool(project.passes[step].last_sql)
         _tell_of_dirty_sources(built, dirty_before, tell)
+        if built.differing:
+            raise rebuilding.left_otherwise(built.differing)
     return current
 
 
@@ -112,11 +122,12 @@ def _build(
     built: Built,
     *,
     is_refresh: bool,
+    is_compared: bool,
     keeps_gated: bool,
 ) -> None:
     try:
         with transaction(connection):
-            kinds = _kinds(connection)
+            kinds = kinds_there(connection)
             refresh = Refresh(connection, project, step, run_id, landed.seen(connection, step)) if is_refresh else None
             node_ids = project.passes[step].node_ids
             with progress_of("models and tests", len(node_ids)) as advance:
@@ -124,9 +135,9 @@ def _build(
                     node = project.nodes[unique_id]
                     with _naming(node, built):
                         if node.kind == "test":
-                            _ask(connection, node, kinds, built, refresh)
+                            _ask(connection, node, kinds, built, None if is_compared else refresh)
                         else:
-                            _bring_up_to_date(connection, node, kinds, run_id, refresh, built)
+                            _bring_up_to_date(connection, node, kinds, run_id, refresh, built, is_compared=is_compared)
                             built.models += 1
                     advance(1)
             if built.gates and not keeps_gated:
@@ -177,17 +188,27 @@ def _bring_up_to_date(
     run_id: str,
     refresh: Refresh | None,
     built: Built,
+    *,
+    is_compared: bool,
 ) -> None:
-    if refresh is None or node.relation not in kinds:
-        _put_in_place(connection, node, kinds, run_id)
-    elif node.kind == "model" and node.materialized != "view" and refresh.is_touched(node):
+    put = partial(put_in_place, connection, node, kinds, run_id)
+    is_grown = refresh and node.relation in kinds and node.kind == "model" and node.materialized != "view"
+    if refresh is None or node.relation not in kinds or (is_compared and not is_grown):
+        put()
+        return
+    if is_grown and refresh.is_touched(node):
         built.touched += 1
         if not refresh.put_in_place(node):
             built.whole.append(node.name)
             connection.execute(f"create or replace temporary table whole as from {node.relation}")
-            _put_in_place(connection, node, kinds, run_id)
+            put()
             refresh.compare(node, "temp.whole")
             connection.execute("drop table temp.whole")
+            return
+    if is_grown and is_compared:
+        built.compared += 1
+        if rows := rebuilding.rebuild(connection, refresh, node, put):
+            built.differing[node.name] = rows
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, test: Node) -> Any:
@@ -234,81 +255,6 @@ def _tell_of_dirty_sources(built: Built, before: dict[str, int], tell: Callable[
         counts = ", ".join(f"{test.name} {rows}" for test, rows in built.warnings)
         table = built.warnings[0].test.relation
         tell(f"  dirty sources, for their owners: {counts}; the rows: `make inspect`, then from {table}")
-
-
-def _kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """`table` or `view` of each relation that is there."""
-    return dict(
-        connection.execute(
-            """select schema_name || '.' || table_name, 'table' from duckdb_tables()
-               where database_name = current_database()
-               union all
-               select schema_name || '.' || view_name, 'view' from duckdb_views()
-               where database_name = current_database() and not internal"""
-        ).fetchall()
-    )
-
-
-def _put_in_place(connection: duckdb.DuckDBPyConnection, node: Node, kinds: dict[str, str], run_id: str) -> None:
-    schema = node.relation.partition(".")[0]
-    kind, there = "view" if node.materialized == "view" else "table", kinds.get(node.relation)
-    if there is None:
-        connection.execute(f"create schema if not exists {schema}")
-    elif there != kind:
-        connection.execute(f"drop {there} {node.relation}")
-    sql = node.sql.replace(RUN_ID, run_id)
-    if node.kind == "seed":
-        columns = ", ".join(f"{column.name} {column.data_type}" for column in node.columns)
-        connection.execute(f"create or replace table {node.relation} ({columns})")
-        connection.execute(f"copy {node.relation} from '{sql}' (format csv, header true, delimiter ',')")
-    elif node.materialized == "incremental" and there == "table":
-        _merge(connection, node, sql)
-    elif node.materialized == "incremental":
-        connection.execute(f"create table {node.relation} as (\n{node.first_sql.replace(RUN_ID, run_id)}\n)")
-    elif node.has_contract and kind == "table":
-        _create_by_contract(connection, node, sql)
-    else:
-        connection.execute(f"create or replace {kind} {node.relation} as (\n{sql}\n)")
-    kinds[node.relation] = kind
-    connection.execute(_comments(node, kind))
-
-
-def _merge(connection: duckdb.DuckDBPyConnection, node: Node, sql: str) -> None:
-    connection.execute(f"create or replace temporary table changed as (\n{sql}\n)")
-    connection.execute(
-        f"delete from {node.relation} where {node.unique_key} in (select {node.unique_key} from changed)"
-    )
-    connection.execute(f"insert into {node.relation} by name from changed")
-    connection.execute("drop table temp.changed")
-
-
-def _create_by_contract(connection: duckdb.DuckDBPyConnection, node: Node, sql: str) -> None:
-    """Raises duckdb.Error where the statement has other columns than the contract, or a null where it allows none."""
-    names = ", ".join(column.name for column in node.columns)
-    columns = (f"{column.name} {column.data_type}{' not null' * column.is_required}" for column in node.columns)
-    connection.execute(f"create or replace table {node.relation} ({', '.join(columns)})")
-    described = "select column_name, column_type from (describe {})"
-    promised, made = (
-        dict(connection.execute(described.format(what)).fetchall()) for what in (node.relation, f"(\n{sql}\n)")
-    )
-    if promised != made:
-        differing = sorted(name for name, _ in promised.items() ^ made.items())
-        raise duckdb.BinderException(f"the contract has other columns or types: {', '.join(dict.fromkeys(differing))}")
-    connection.execute(f"insert into {node.relation} ({names}) select {names} from (\n{sql}\n)")
-
-
-def _comments(node: Node, kind: str) -> str:
-    told = [f"comment on {kind} {node.relation} is {_quoted(node.description)};"] if node.description else []
-    told += [
-        f"comment on column {node.relation}.{column.name} is {_quoted(column.description)};"
-        for column in node.columns
-        if column.description
-    ]
-    return "\n".join(told)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _is_stamp_of_before(statement: str, refresh: Refresh, project: Project) -> bool:

@@ -112,9 +112,10 @@ class Refresh:
             self._work_out(node, scope)
         return True
 
-    def compare(self, node: Node, was: str) -> None:
-        """Note what has changed in a model that was built as a whole; `was` is a copy of it as it was."""
-        self._differences(node.relation, was, node.relation)
+    def compare(self, node: Node, was: str) -> int:
+        """Note what has changed in a model that was built as a whole, and how many rows: they are in temp.differing.
+        `was` is a copy of it as it was."""
+        return self._differences(node.relation, was, node.relation)
 
     def _affected(self, node: Node, scope: Scope, touched: Iterable[str]) -> int:
         """Make temp.scope, the keys of a model that may come out differently; how many they are."""

@@ -10,6 +10,7 @@ import pytest
 
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
+from ingest.warehouse.errors import OperatorError
 from publish.models import building, compiled, refreshing
 from publish.models.compiled import Project
 from tests.models.changes import Shops
@@ -48,10 +49,10 @@ class Office:
         self.shops.land(self.connection)
         self.refresh()
 
-    def refresh(self) -> dict[str, str | None]:
+    def refresh(self, *, is_anew: bool = False) -> dict[str, str | None]:
         """Why each pass built all, or None."""
         for step in self._project.passes:
-            building.build(self.connection, self._project, step)
+            building.build(self.connection, self._project, step, is_anew=is_anew)
         last = "select step, detail from ops.steps order by started_at desc limit 2"
         return {step: json.loads(detail)["built_all_for"] for step, detail in self.rows(last)}
 
@@ -89,6 +90,27 @@ def test_a_changed_phone_touches_its_record_and_whom_it_is_joined_with_and_that_
     ]
     left = "select table_name from duckdb_tables() where schema_name = 'refresh'"
     assert office.rows(left) == [("scope",)], "what changed is let go of once all models have seen it"
+
+
+def test_a_build_of_all_that_finds_other_rows_than_refreshes_left_keeps_them_as_an_error_and_puts_them_right(office):
+    post = "select post from intermediate.int_contacts__validated where record_key = 'shop_a:1'"
+    ((typed,),) = office.rows(post)
+    office.connection.execute(
+        "update intermediate.int_contacts__validated set post = 'Чужой' where record_key = 'shop_a:1'"
+    )
+    office.shops.land_a_new_company(office.connection)
+    with pytest.raises(OperatorError, match=r"than a build of all: int_contacts__validated \(2 rows\)") as found:
+        office.refresh(is_anew=True)
+    assert "failures.rebuilt_int_contacts__validated" in found.value.hint
+    kept = "select post, came from failures.rebuilt_int_contacts__validated order by came"
+    assert office.rows(kept) == [("Чужой", False), (typed, True)]
+    assert office.rows(post) == [(typed,)]
+    assert office.rows("select status from ops.steps order by started_at desc limit 1") == [("failed",)]
+    assert office.refresh()[journal.DBT_BEFORE_REGISTRY] == "the last pass did not end well"
+    assert office.refresh(is_anew=True) == dict.fromkeys(REFRESHED, "it was asked for")
+    compared = "select (detail ->> '$.compared')::int, detail ->> '$.differing' from ops.steps order by started_at desc"
+    assert all(tables > 10 and differing == "{}" for tables, differing in office.rows(f"{compared} limit 2"))
+    assert not office.rows("from duckdb_tables() where table_name like 'rebuilt_%' or table_name like '%__was'")
 
 
 @pytest.mark.parametrize(
