@@ -36,12 +36,12 @@ def tell(settings: Settings) -> None:
     """Write the figures, and tell of what is new. What goes wrong with that is said, and fails no run."""
     if not (settings.metrics_file or settings.notify_url):
         return
-    with _said_when_it_fails(), _opened(settings.warehouse) as connection:
-        found = standing(held_of(connection, settings), settings, None)
+    with _said_when_it_fails(), open_warehouse(settings.warehouse) as connection:
+        situation = standing(held_of(connection, settings), settings, None)
         if settings.metrics_file:
-            write_metrics(found, settings.metrics_file)
+            write_metrics(situation, settings.metrics_file)
         if settings.notify_url:
-            _tell(connection, settings.notify_url, found)
+            _tell(connection, settings.notify_url, situation)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _tell_of(error: OperatorError) -> None:
     warehouse = Path(env_value("SVOD_WAREHOUSE") or "warehouse/svod.duckdb")
     text = "; ".join([error.problem, *(line.strip() for line in error.details)])
     problem = Problem(_RUN, f"a run ended before it began: {text}", error.hint)
-    with suppress(OperatorError, duckdb.Error), _opened(warehouse) as connection:
+    with suppress(OperatorError, duckdb.Error), open_warehouse(warehouse) as connection:
         if connection.execute("from ops.notices where problem = ?", [_RUN]).fetchone() is None:
             notify.send(SecretStr(url), notify.wrong([problem]))
             _remember(connection, [problem])
@@ -76,14 +76,14 @@ def _tell_of(error: OperatorError) -> None:
     notify.send(SecretStr(url), notify.wrong([problem]))
 
 
-def _tell(connection: duckdb.DuckDBPyConnection, url: SecretStr, found: Standing) -> None:
+def _tell(connection: duckdb.DuckDBPyConnection, url: SecretStr, situation: Standing) -> None:
     known = {key for (key,) in connection.execute("select problem from ops.notices").fetchall()}
-    new = [problem for problem in found.problems if problem.key not in known]
+    new = [problem for problem in situation.problems if problem.key not in known]
     if new:
         notify.send(url, notify.wrong(new))
-    elif known and found.is_ok:
-        notify.send(url, notify.well_again(found.verdict))
-    still = [problem.key for problem in found.problems]
+    elif known and situation.is_ok:
+        notify.send(url, notify.well_again(situation.verdict))
+    still = [problem.key for problem in situation.problems]
     with transaction(connection):
         connection.execute("delete from ops.notices where problem not in (select unnest(?::varchar[]))", [still])
         _remember(connection, new)
@@ -92,15 +92,6 @@ def _tell(connection: duckdb.DuckDBPyConnection, url: SecretStr, found: Standing
 def _remember(connection: duckdb.DuckDBPyConnection, problems: list[Problem]) -> None:
     for problem in problems:
         connection.execute("insert into ops.notices values (?, ?, ?)", [problem.key, problem.text, utc_now()])
-
-
-@contextmanager
-def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = open_warehouse(warehouse)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager

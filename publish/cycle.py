@@ -12,10 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import duckdb
-
 from ingest.warehouse import journal
-from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.environment import said_in_file
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
@@ -83,15 +80,6 @@ def stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = open_warehouse(warehouse)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def copy_for_readers(settings: Settings) -> bool:

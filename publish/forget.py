@@ -15,7 +15,6 @@ import duckdb
 from ingest.bitrix24.client import Client
 from ingest.bitrix24.pacing import Pace
 from ingest.warehouse import compaction, journal, parts_of_people
-from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.forgotten import Memory
 from ingest.warehouse.lock import only_run
@@ -26,11 +25,11 @@ from publish.bitrix24.forgotten_cards import Treatment, treat, wanted_states
 from publish.bitrix24.parts import CONTACT, PARTS
 from publish.people import Asked, Person, find
 from publish.portals import is_put_aside
+from publish.screen import warehouse
 from publish.settings import Settings
 
 STEP = "publish forget"
 Cards = Literal["list", "delete", "empty"]
-_MEMORY_LIMIT = "1500MB"
 _TREATMENTS: tuple[Treatment, ...] = ("delete", "empty")
 
 
@@ -56,9 +55,7 @@ def run(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, card
 
 def _erase(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, cards: Cards) -> dict[str, int] | None:
     """Where something of them is still found, table -> rows; None when nothing was to be done yet."""
-    connection = open_warehouse(settings.warehouse)
-    try:
-        connection.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
+    with warehouse(settings) as connection:
         if not parts_of_people.are_known(connection):
             raise OperatorError(
                 "the models of the move say where portals have people, and they have not been built",
@@ -83,8 +80,6 @@ def _erase(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, c
         with journal.step(connection, STEP) as step:
             step.detail["act"], left = _erase_in_one(connection, asked, people, cards)
         return left
-    finally:
-        connection.close()
 
 
 def _erase_in_one(
@@ -120,11 +115,8 @@ def _erase_in_one(
 
 def _finish(settings: Settings) -> None:
     """Give the space back, renew the copies, treat the cards: of this act, and of those that were broken off."""
-    connection = open_warehouse(settings.warehouse)
-    try:
+    with warehouse(settings) as connection:
         unfinished = acts.unfinished(connection)
-    finally:
-        connection.close()
     if any(act.space_given_back_at is None for act in unfinished):
         snapshot_path(settings.warehouse).unlink(missing_ok=True)
         snapshot_path(settings.warehouse).with_name(f"{snapshot_path(settings.warehouse).name}.new").unlink(
@@ -135,8 +127,7 @@ def _finish(settings: Settings) -> None:
             (folder / "report.html").unlink(missing_ok=True)
         shutil.rmtree(beside / "files", ignore_errors=True)
         compaction.rewrite(settings.warehouse)
-    connection = open_warehouse(settings.warehouse)
-    try:
+    with warehouse(settings) as connection:
         acts.set_space_given_back(connection)
         for act in unfinished:
             for treatment in _TREATMENTS:
@@ -144,8 +135,6 @@ def _finish(settings: Settings) -> None:
             if not acts.one(connection, act.number).waiting_cards:
                 acts.finish(connection, act.number)
         told = [acts.one(connection, act.number) for act in unfinished]
-    finally:
-        connection.close()
     make_snapshot(settings.warehouse, settings.readers_group, mask=settings.inspect_mask)
     for act in told:
         for line in acts.lines(act, settings.machine or platform.node()):

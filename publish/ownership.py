@@ -9,8 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from publish.parts import Field, Part, ValueChange, canonical, same_value, shown
-from publish.settings import Owner
+from publish.parts import Field, Owner, Part, ValueChange, canonical, same_value, shown
 
 
 @dataclass(frozen=True, slots=True)

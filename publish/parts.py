@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 PRIMARY = '{"is_primary":true}'
 FieldKind = Literal["text", "number", "date", "phone", "email", "choice", "reference"]
+Owner = Literal["source", "manager", "last_sent"]  # whose value of a field stands
 
 
 class Key(NamedTuple):

@@ -14,13 +14,14 @@ import duckdb
 
 from ingest.settings import read_settings as read_ingest_settings
 from ingest.warehouse import compaction, journal, period, reads, retention, running
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.environment import read_all
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.snapshot import confirm_snapshot, is_outdated
 from ingest.warehouse.terminal import print_error, say
 from publish import after_run, portals
-from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
+from publish.cycle import BIN, GRAVEST_FIRST, MODELS, Cycle, copy_for_readers, environment, stopped_by_sigterm
 from publish.settings import Settings
 from publish.settings import read_settings as read_publish_settings
 
@@ -57,7 +58,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
         cycle = Cycle(lock, surroundings, {})
         is_copy_old = is_outdated(settings.warehouse)  # opening it to write touches the file
         keep_answer(settings, portal_problem)
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             if not since:
                 say_where_period_begins(connection, moves_period=moves_period)
         if is_copy_old or moves_period:
@@ -84,7 +85,7 @@ def run(settings: Settings, *, is_full: bool, moves_period: bool, let_through: b
 def keep_answer(settings: Settings, problem: str) -> None:
     """Whether the portal answered now; a warehouse that is held does not keep it, and nothing has to wait for that."""
     if settings.portal:
-        with suppress(OperatorError), opened(settings.warehouse) as connection:
+        with suppress(OperatorError), open_warehouse(settings.warehouse) as connection:
             portals.tried(connection, settings.portal, problem)
 
 
@@ -107,7 +108,7 @@ def _period_is_old(begins: date, by_calendar: date) -> str:
 
 def _has_asked(cycle: Cycle, warehouse: Path) -> bool:
     """Whether the push of this cycle asked its portal anything, or may have."""
-    with suppress(OperatorError), opened(warehouse) as connection:
+    with suppress(OperatorError), open_warehouse(warehouse) as connection:
         idle = connection.execute(
             """select 1 from ops.steps where run_id = ? and step = ? and status <> 'running'
                    and coalesce((detail ->> '$.requests')::bigint, 0) = 0""",
@@ -121,7 +122,7 @@ def let_old_versions_go(settings: Settings) -> bool:
     """What is older than SVOD_RETENTION_DAYS; the file is written anew when that leaves much of it empty. Whether
     anything went."""
     try:
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             with journal.step(connection, retention.STEP) as step:
                 gone = retention.let_go(connection, settings.retention_days)
                 step.rows_out, step.detail = sum(gone.values()), dict(gone)
@@ -159,7 +160,7 @@ def _failed_and_gated(cycle: Cycle, warehouse: Path) -> tuple[list[str], list[st
     failed = {name for name, status in cycle.statuses.items() if status in (1, 2)}
     gated = {name for name, status in cycle.statuses.items() if status == 3}
     sources: dict[str, list[str]] = {}
-    with suppress(OperatorError), opened(warehouse) as connection:
+    with suppress(OperatorError), open_warehouse(warehouse) as connection:
         journalled = connection.execute(
             "select step, status from ops.steps where run_id = ? and status in ('failed', 'gated')",
             [cycle.environment["SVOD_RUN_ID"]],

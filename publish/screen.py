@@ -22,12 +22,9 @@ MEMORY_LIMIT = "1500MB"  # DuckDB's share; what does not fit goes to its tempora
 @contextmanager
 def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse, held for as long as it is needed: DuckDB's lock is what keeps a second publisher out."""
-    connection = open_warehouse(settings.warehouse)
-    try:
+    with open_warehouse(settings.warehouse) as connection:
         connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
         yield connection
-    finally:
-        connection.close()
 
 
 class PushProgress:

@@ -16,13 +16,13 @@ from ingest.warehouse.environment import PREFIX, EnvironmentSettings, read_all, 
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.place import WarehousePath
 from ingest.warehouse.variables import known_names_hint
+from publish.parts import Owner
 
 MOVED = (
     "company", "contact", "lead", "deal", "requisite", "bank_detail", "address", "product_rows", "requisite_link",
     "activity", "comments", "names",
 )  # fmt: skip
 _OF_THE_VENDOR = re.compile(r"(^|\.)bitrix24\.[a-z]{2,5}(\.[a-z]{2})?$")
-Owner = Literal["source", "manager", "last_sent"]
 
 
 class Settings(EnvironmentSettings):

@@ -14,6 +14,7 @@ from ingest.bitrix24.client import Command
 from ingest.bitrix24.pacing import BATCH, PAGE
 from ingest.warehouse.journal import utc_now
 from publish import portals
+from publish.again import with_owners
 from publish.bitrix24 import returning
 from publish.bitrix24.kinds import Card, CardLink, Detail
 from publish.bitrix24.links import companions
@@ -69,7 +70,7 @@ def _needs(run: Run, key: Key, wanted: str) -> Iterator[Key]:
         yield Key(part.holder.entity, holder)
         yield Key(part.other.entity, other)
         return
-    for entity in _with_owners(run, key.entity):
+    for entity in with_owners(part, run.parts):
         yield Key(entity, key.origin_id)
     values = decoded(wanted)
     for field in part.references:
@@ -85,14 +86,6 @@ def _travelling(run: Run, keys: Sequence[Key]) -> dict[Key, list[Key]]:
         for holder, others in companions(run, link, holders).items():
             needed[Key(link.holder.entity, holder)] = [Key(link.other.entity, other.origin_id) for other in others]
     return needed
-
-
-def _with_owners(run: Run, entity: str) -> list[str]:
-    """An entity, what it hangs on, and so on up to the card."""
-    chain = [entity]
-    while owner := run.parts[chain[-1]].owner:
-        chain.append(owner)
-    return chain
 
 
 def _ids(run: Run, keys: Iterable[Key]) -> dict[Key, int]:
@@ -121,7 +114,7 @@ async def _missing(run: Run, ids: Mapping[Key, int]) -> tuple[set[Key], set[Key]
     deleted = {key for key, fate in told.items() if fate == "gone"}
     denied = {key for key, fate in told.items() if fate == "denied"}
     for key in set(unlisted).difference(asked):  # it is as readable as what it hangs on
-        owners = {Key(entity, key.origin_id) for entity in _with_owners(run, key.entity)[1:]}
+        owners = {Key(entity, key.origin_id) for entity in with_owners(run.parts[key.entity], run.parts)[1:]}
         if not denied.intersection(owners):
             deleted.add(key)
     return deleted, denied
@@ -135,7 +128,7 @@ def _get(run: Run, key: Key, bitrix_id: int) -> Command | None:
 def _topmost(run: Run, deleted: set[Key]) -> Iterator[Key]:
     """Deleted parts without those that went with what they hung on."""
     for key in deleted:
-        owners = {Key(entity, key.origin_id) for entity in _with_owners(run, key.entity)[1:]}
+        owners = {Key(entity, key.origin_id) for entity in with_owners(run.parts[key.entity], run.parts)[1:]}
         if not deleted.intersection(owners):
             yield key
 

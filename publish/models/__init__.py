@@ -1,10 +1,10 @@
 """The models, built: dbt compiles the project once, this executes what it compiled.
 
     project = compiled.project(folder, environment)       # seconds the first time, then milliseconds, from a cache
-    with opened(warehouse) as connection:                  # publish.cycle.opened, or any connection that may write
+    with open_warehouse(path) as connection:               # any connection that may write
         building.build(connection, project, journal.DBT_BEFORE_REGISTRY)
     ...                                                    # the registry's step lands its verdicts
-    with opened(warehouse) as connection:
+    with open_warehouse(path) as connection:
         building.build(connection, project, journal.DBT_AFTER_REGISTRY)
 
 Each call is one step of the journal and one transaction: readers see all of it or nothing. `build` raises OperatorError

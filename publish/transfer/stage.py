@@ -7,10 +7,11 @@ from typing import NamedTuple
 import duckdb
 
 from ingest.warehouse import journal, running
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
 from ingest.warehouse.terminal import say
-from publish.cycle import Cycle, copy_for_readers, environment, opened, stopped_by_sigterm
+from publish.cycle import Cycle, copy_for_readers, environment, stopped_by_sigterm
 from publish.settings import Settings
 from publish.transfer import forecast, gate, users_file, verdict
 from publish.transfer.ledger import TransferLedger
@@ -67,7 +68,7 @@ class Stage:
         """Read one portal, or both at once; with `anew` no reading goes on that broke off before."""
         began_at = self.steps.time()
         self._check(journal.INGEST_BITRIX24, self.steps.land(portal, label, anew=anew))
-        with opened(self.settings.warehouse) as connection:
+        with open_warehouse(self.settings.warehouse) as connection:
             rows = forecast.records_there(connection, (portal,) if portal else forecast.PORTALS)
         step = f"{forecast.LAND} {portal}" if portal else forecast.LAND
         self.took.append(forecast.Took(step, rows, self.steps.time() - began_at))
@@ -76,7 +77,7 @@ class Stage:
         """Build the models. Raises OperatorError, with exit status 3 for a gate, when they may not go out."""
         began_at, now = self.steps.time(), journal.utc_now()
         status = self.steps.build()
-        with opened(self.settings.warehouse) as connection:
+        with open_warehouse(self.settings.warehouse) as connection:
             if not status or gate.has_begun(connection, now):  # else there is nothing to be said of models
                 gate.check(connection)
             rows = forecast.records_there(connection, forecast.PORTALS)
@@ -94,7 +95,7 @@ class Stage:
 
     def planned(self) -> dict[str, int]:
         """What the box is to get, by kind, as the models have it that were built last."""
-        with opened(self.settings.warehouse) as connection:
+        with open_warehouse(self.settings.warehouse) as connection:
             return planned(connection, self.settings, self.portal)
 
     def push_what_is_found(self) -> bool:
@@ -106,12 +107,12 @@ class Stage:
             return False
         say(f"{self.name}: pass {len(self.found)} has found {forecast.listed(found)}")
         self.push(found)
-        with opened(self.settings.warehouse) as connection:
+        with open_warehouse(self.settings.warehouse) as connection:
             return _told_of_push(connection, "rows_out > 0 or coalesce((detail ->> '$.lost')::bigint, 0) > 0")
 
     def has_lost_something(self) -> bool:
         """Whether the last push found that the box lacks what the models took for granted."""
-        with opened(self.settings.warehouse) as connection:
+        with open_warehouse(self.settings.warehouse) as connection:
             return _told_of_push(connection, "coalesce((detail ->> '$.lost')::bigint, 0) > 0")
 
     def compare(self) -> int:
@@ -119,7 +120,7 @@ class Stage:
         status 3 where the portals differ without a reason."""
         if self.took[-1].step == forecast.PUSH:  # it wrote nothing, but the models have not seen what was refused
             self.build()
-        with opened(self.settings.warehouse) as connection:
+        with open_warehouse(self.settings.warehouse) as connection:
             result = verdict.read(connection)
             ledger = self.ledger(connection)
             ledger.take_off("dead_letters", no_longer_wanted(ledger))
@@ -152,13 +153,13 @@ def stage(settings: Settings, name: str, word: Word, steps: Steps | None = None)
         under_way = Stage(
             settings, steps or Programs(settings, Cycle(lock, surroundings, {}), word.wishes), current, word
         )
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             journal.begin(connection, current)
         try:
             with current.going_on():
                 yield under_way
         finally:
-            with opened(settings.warehouse) as connection:
+            with open_warehouse(settings.warehouse) as connection:
                 under_way.write_down(connection)
             copy_for_readers(settings)
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import duckdb
 
 from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import say
-from publish.cycle import opened
 from publish.settings import Settings
 from publish.transfer import baseline as baselines
 from publish.transfer import boxes, forecast, gate, one_portal
@@ -35,7 +35,7 @@ def baseline(
     may be no baseline, or has one and nobody said `again`; SettingsError for one that turns out to be the cloud."""
     with stage(settings, journal.TRANSFER_BASELINE, word, steps) as under_way:
         portal, mark = under_way.portal, _recognised(under_way)
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             before = boxes.box_of(connection, portal)
         is_known = before is not None and before.mark == mark and before.baseline_at is not None
         if is_known and before and not again:
@@ -48,7 +48,7 @@ def baseline(
         if has_backup:
             under_way.land(label=boxes.BASELINE)
             under_way.steps.build()
-            with opened(settings.warehouse) as connection:
+            with open_warehouse(settings.warehouse) as connection:
                 snapshot = _newest_snapshot(connection)
                 try:
                     stops = gate.what_stops(connection)
@@ -60,7 +60,7 @@ def baseline(
                     say(f"{under_way.name}: the next pass would stop: {stops}")
         else:
             under_way.land()
-            with opened(settings.warehouse) as connection:
+            with open_warehouse(settings.warehouse) as connection:
                 say(f"{under_way.name}: {baselines.check_without_backup(connection, settings, again=again)}")
         _look_for_one_portal(under_way, again=again)
         under_way.steps.put_mark()
@@ -70,7 +70,7 @@ def baseline(
             if mark is None:
                 under_way.steps.take_mark_off()
             raise
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             boxes.accept_baseline(connection, portal, settings.cloud, snapshot)
         what = f"snapshot {snapshot}" if has_backup else "empty: everything of the cloud is made there"
         say(f"{under_way.name}: the baseline of {portal} is {what}")
@@ -120,14 +120,14 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
         )
     with _moving(settings, journal.TRANSFER_FINAL, word, steps) as under_way:
         began_at = under_way.steps.time()
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             connection.execute(  # whoever waits for the end does not wait for the next try of what was refused
                 f"update transfer.dead_letters set next_at = ? where {under_way.ledger(connection).ours}",
                 [journal.utc_now()],
             )
             to_do = planned_so_far(connection, settings, under_way.portal)
         changed = under_way.steps.changed_in_cloud()
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             rates = {"cloud": settings.cloud_rate, "box": settings.box_rate}
             parts_seconds = forecast.all_parts_seconds(connection, rates) if word.all_parts else 0.0
             expected = (
@@ -149,7 +149,7 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
         set_aside = under_way.compare()
         for line in under_way.steps.hand_over():
             say(f"{under_way.name}: {line}")
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             if not set_aside:
                 boxes.forget_automation_is_off(connection, under_way.portal)
         _raise_set_aside(set_aside)
@@ -160,7 +160,7 @@ def _moving(settings: Settings, name: str, word: Word, steps: Steps | None) -> I
     """A stage that needs a baseline of the very box that answers."""
     with stage(settings, name, word, steps) as under_way:
         mark = _recognised(under_way)
-        with opened(settings.warehouse) as connection:
+        with open_warehouse(settings.warehouse) as connection:
             baselines.check_there_is_one(connection, under_way.portal, mark, settings.cloud)
         if told := under_way.steps.notice_unseen():  # the models tell its work from that of people
             say(f"{under_way.name}: {told}")
@@ -177,7 +177,7 @@ def _recognised(under_way: Stage) -> str | None:
             f"SVOD_TRANSFER_FALLBACK_USER is {fallback}, and {under_way.portal} has no such user",
             hint="the id of a user of the box who stands for those that it lacks",
         )
-    with opened(under_way.settings.warehouse) as connection:
+    with open_warehouse(under_way.settings.warehouse) as connection:
         before = boxes.recognise(connection, under_way.portal, mark)
     if before:
         say(f"{under_way.name}: {under_way.portal} is the box that was {before}: all goes by the new name")
@@ -187,7 +187,7 @@ def _recognised(under_way: Stage) -> str | None:
 def _look_for_one_portal(under_way: Stage, *, again: bool) -> None:
     """Raise SettingsError where the cloud and the box turn out to be one portal, before anything is written to it;
     OperatorError with exit status 3 where that cannot be told, unless somebody says `again` that they are two."""
-    with opened(under_way.settings.warehouse) as connection:
+    with open_warehouse(under_way.settings.warehouse) as connection:
         sample = one_portal.told_differently(connection)
     if sample is None or (not sample and again):
         return
@@ -241,7 +241,7 @@ def _newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _tell_forecast(under_way: Stage) -> None:
-    with opened(under_way.settings.warehouse) as connection:
+    with open_warehouse(under_way.settings.warehouse) as connection:
         under_way.write_down(connection)
         for line in forecast.lines(connection, {}, under_way.portal):
             say(f"{under_way.name}: {line}")

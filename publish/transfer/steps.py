@@ -13,11 +13,12 @@ from ingest.bitrix24.answers import rows_of
 from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.reading import ReadingClient
 from ingest.warehouse import journal
+from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import SettingsError
 from ingest.warehouse.terminal import say_aside
 from publish import portals
 from publish.bitrix24.mark import read_mark
-from publish.cycle import BIN, MODELS, Cycle, opened
+from publish.cycle import BIN, MODELS, Cycle
 from publish.settings import Settings
 from publish.transfer import baseline, hand_over, one_portal, since, unseen
 from publish.transfer.kinds import cards
@@ -79,7 +80,7 @@ class Programs:
 
     def changed_in_cloud(self) -> dict[str, int]:
         """How many records are new or changed there since it was read, by kind."""
-        with opened(self._settings.warehouse) as connection:
+        with open_warehouse(self._settings.warehouse) as connection:
             cloud = self._settings.cloud
             return self._ask_cloud(lambda client: since.changed_in_cloud(connection, client, cloud))
 
@@ -98,7 +99,7 @@ class Programs:
 
     def notice_unseen(self) -> str:
         """Write down whether the box was written to by a move that this warehouse does not know of; a line then."""
-        with opened(self._settings.warehouse) as connection:
+        with open_warehouse(self._settings.warehouse) as connection:
             known = portals.portal_row(connection, self._settings.box()[1])
 
             async def notice(client: Client) -> str:
@@ -109,7 +110,7 @@ class Programs:
 
     def put_mark(self) -> None:
         """Have the box carry one."""
-        with opened(self._settings.warehouse) as connection:
+        with open_warehouse(self._settings.warehouse) as connection:
             ledger = TransferLedger(connection, self._settings.box()[1], self._settings.cloud)
             self._ask(lambda client: baseline.put_mark(ledger, client, self._settings))
 
@@ -131,7 +132,7 @@ class Programs:
 
     def hand_over(self) -> list[str]:
         """Let the first job go on in the box; what is to be said of that, a line each."""
-        with opened(self._settings.warehouse) as connection:
+        with open_warehouse(self._settings.warehouse) as connection:
             return self._ask(lambda client: hand_over.hand_over(connection, client, self._settings))
 
     def time(self) -> float:
