@@ -14,11 +14,11 @@ def check_command(
     """Try each source, the registry and the place of the warehouse; `publish check` tries the portal as well."""
     from ingest.check import findings
 
-    found = []
+    told = []
     for finding in findings(read_settings()):
         if as_json:
             print(finding.to_json(), flush=True)
         else:
             finding.show()
-        found.append(finding)
-    raise typer.Exit(exit_status(found))
+        told.append(finding)
+    raise typer.Exit(exit_status(told))

@@ -119,7 +119,9 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the c
 
     def _messages(self, batch: Any, partition: int) -> Iterator[Message]:
         if batch.magic != CURRENT_MAGIC:
-            return iter([Message(partition, one.offset, one.timestamp, one.key, one.value) for one in batch])
+            return iter(
+                [Message(partition, record.offset, record.timestamp, record.key, record.value) for record in batch]
+            )
         iter(batch)  # decompresses
         records = bytes(memoryview(batch._buffer)[batch._pos :])
         first_ms, last_ms = batch.first_timestamp, batch.max_timestamp

@@ -163,15 +163,15 @@ def dumps_of(place: str) -> list[Dump]:
     are none."""
     path = Path(place)
     if path.is_dir():
-        found = {file: file.relative_to(path).as_posix() for file in path.rglob("*") if file.suffix.lower() in SUFFIXES}
+        names = {file: file.relative_to(path).as_posix() for file in path.rglob("*") if file.suffix.lower() in SUFFIXES}
     else:
         paths = [Path(name) for name in glob(place, recursive=True)]  # noqa: PTH207 (what the operator typed)
-        found = {file: file.name for file in paths if file.is_file()}
-    if wrong := next((file for file in found if file.suffix.lower() not in SUFFIXES), None):
+        names = {file: file.name for file in paths if file.is_file()}
+    if wrong := next((file for file in names if file.suffix.lower() not in SUFFIXES), None):
         raise OperatorError(f"{wrong} is no file of the registers", hint="they are .zip with .xml in it, or .xml")
-    if not found:
+    if not names:
         raise OperatorError(f"there is no file at {place}", hint="a .zip or .xml, a folder of such, or a pattern")
-    return [Dump(file, found[file]) for file in sorted(found)]
+    return [Dump(file, names[file]) for file in sorted(names)]
 
 
 def wanted_by_models(connection: duckdb.DuckDBPyConnection) -> set[str]:

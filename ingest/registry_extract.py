@@ -210,9 +210,9 @@ def _company(
 def _attribute(blocks: Blocks, name: str, inner: str | None, *attributes: str) -> str | None:
     """The first of these attributes that the first block of a name has, or the first element of another name in it."""
     for block in blocks.get(name, ())[:1]:
-        found = block if inner is None else next((one for one in block if one.tag == inner), None)
-        if found is not None:
-            return next((value for attribute in attributes if (value := found.get(attribute))), None)
+        element = block if inner is None else next((child for child in block if child.tag == inner), None)
+        if element is not None:
+            return next((value for attribute in attributes if (value := element.get(attribute))), None)
     return None
 
 
@@ -262,8 +262,8 @@ def _individual(element: etree._Element, blocks: Blocks) -> Extract:
 
 def _codes(blocks: Blocks, attribute: str, *names: str) -> list[str]:
     """Codes of states, each once: a block may come again and again, its code in it or one level below."""
-    found = (state.get(attribute) for name in names for block in blocks.get(name, ()) for state in block.iter())
-    return list(dict.fromkeys(code for code in found if code))
+    codes = (state.get(attribute) for name in names for block in blocks.get(name, ()) for state in block.iter())
+    return list(dict.fromkeys(code for code in codes if code))
 
 
 def _address(blocks: Blocks) -> str | None:
@@ -272,11 +272,11 @@ def _address(blocks: Blocks) -> str | None:
     if address is None:
         return None
     parts = [address.get("Индекс")]
-    found: dict[str, list[str | None]] = {}
+    texts_of: dict[str, list[str | None]] = {}
     for part in address:
         attributes = _PARTS.get(part.tag, ())
         text = part.text if attributes is None else _words(*(part.get(name) for name in attributes))
-        found.setdefault(part.tag, []).append(text)
-    parts += [text for name in _PARTS for text in found.get(name, ())]
+        texts_of.setdefault(part.tag, []).append(text)
+    parts += [text for name in _PARTS for text in texts_of.get(name, ())]
     parts += [address.get(name) for name in ("Дом", "Корпус", "Кварт")]
     return ", ".join(filter(None, parts)) or None

@@ -151,9 +151,8 @@ class Table:
 
     def raw_name(self, connection: duckdb.DuckDBPyConnection) -> str:
         """The raw table its rows land in, made when it is missing."""
-        return raw.raw_table(
-            connection, f"{self.source.name}__{self.name}", f"Rows of table {self.name}, one per version seen."
-        )
+        description = f"Rows of table {self.name}, one per version seen."
+        return raw.raw_table(connection, f"{self.source.name}__{self.name}", description)
 
     def changed_since(self, since: datetime | None) -> str:
         """The condition for rows changed at or after a time, and for those that no time can be told of."""

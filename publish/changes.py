@@ -133,12 +133,12 @@ def _fields(connection: duckdb.DuckDBPyConnection, part: Part) -> dict[str, Fiel
             order by changed.records desc, changed.field, patterns.records desc, patterns.old, patterns.new""",
         {"paths": paths, "names": names, "shown": shown, "pattern": PATTERN, "most": _MOST_SHOWN},
     ).fetchall()
-    found: dict[str, FieldChanges] = {}
+    changes: dict[str, FieldChanges] = {}
     for name, records, old, new, times in rows:
-        before = found.get(name, FieldChanges(records))
+        before = changes.get(name, FieldChanges(records))
         pattern = () if times is None else (Pattern(old, new, times),)
-        found[name] = FieldChanges(records, (*before.patterns, *pattern))
-    return found
+        changes[name] = FieldChanges(records, (*before.patterns, *pattern))
+    return changes
 
 
 def is_shown(part: Part, item: Field) -> bool:

@@ -31,11 +31,11 @@ def check_command(
     notify: Annotated[bool, typer.Option("--notify", help="Send SVOD_NOTIFY_URL a message as well.")] = False,
 ) -> None:
     """Validate every setting and try every source, the registry and the portal; ends with 0, 1, or 2 for settings."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for finding in _findings(notify):
         finding.show()
-        found.append(finding)
-    raise typer.Exit(exit_status(found))
+        findings.append(finding)
+    raise typer.Exit(exit_status(findings))
 
 
 def _findings(notify: bool) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from ingest.warehouse import parts_of_people
 from ingest.warehouse.forgotten import Memory, name_pairs, tokens, without_values
 from publish import portal_people
 from publish.parts import Link, Part
-from publish.people import Asked, Person
+from publish.people import EMAIL_VALUE, PHONE_VALUE, Asked, Person
 
 OF_MODELS = ("staging", "intermediate", "marts", "failures", "refresh")
 _WRITTEN = ("sync", "transfer")  # schemas of what portals hold of ours
@@ -130,7 +130,7 @@ def tables(connection: duckdb.DuckDBPyConnection, schema: str) -> list[Table]:
 
 def _gather(connection: duckdb.DuckDBPyConnection, people: Sequence[Person]) -> None:
     keys = [key for person in people for key in person.record_keys]
-    ids = [one for person in people for one in person.ids]
+    ids = [person_id for person in people for person_id in person.ids]
     connection.execute(
         "create or replace temp table leaving_records as select distinct unnest(?::varchar[]) as id", [keys]
     )
@@ -145,12 +145,11 @@ def _values(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> tuple
     if not keys:
         return set(), set()
     rows = connection.execute(
-        """with given as (
-               select record_key, right(regexp_replace(coalesce(number, phone_raw), '[^0-9]', '', 'g'), 10) as value,
-                   coalesce(kind = 'toll_free', false) as is_everybodys
+        f"""with given as (
+               select record_key, {PHONE_VALUE} as value, coalesce(kind = 'toll_free', false) as is_everybodys
                from intermediate.int_contacts__phones
                union all
-               select record_key, coalesce(address, lower(trim(email_raw))), mailbox is not null
+               select record_key, {EMAIL_VALUE}, mailbox is not null
                from intermediate.int_contacts__emails
                left join intermediate.role_mailboxes on mailbox = split_part(address, '@', 1)
            )
@@ -223,29 +222,29 @@ def _lines_with_values(connection: duckdb.DuckDBPyConnection, table: Table) -> d
     """Row ids, and which phones and e-mails of forgotten people are there."""
     if table.place == 'ops."forgotten"':
         return {}
-    found: dict[int, set[str]] = {}
+    by_line: dict[int, set[str]] = {}
     for line, value in connection.execute(
         f"""select distinct line, value from ({tokens(f"{table.place} as whole", _as_text(table), "true")})
             where keyed_hash(value) in (select digest from ops.forgotten where kind = 'value')"""
     ).fetchall():
-        found.setdefault(line, set()).add(value)
-    return found
+        by_line.setdefault(line, set()).add(value)
+    return by_line
 
 
 def _cut_values(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
     """A row about people, or of a failed test, goes when it has a forgotten phone or e-mail; other texts lose it."""
-    found = _lines_with_values(connection, table)
-    if not found:
+    by_line = _lines_with_values(connection, table)
+    if not by_line:
         return 0
     if table.is_about_people or table.schema == "failures":
-        connection.execute(f"delete from {table.place} where rowid in (select unnest(?::bigint[]))", [[*found]])
-        return len(found)
-    for line, values in found.items():
+        connection.execute(f"delete from {table.place} where rowid in (select unnest(?::bigint[]))", [[*by_line]])
+        return len(by_line)
+    for line, values in by_line.items():
         for column in (name for name, kind in table.columns.items() if kind == "VARCHAR"):
             ((text,),) = connection.execute(f"select {column} from {table.place} where rowid = ?", [line]).fetchall()
             if text and (cut := without_values(text, values)) != text:
                 connection.execute(f"update {table.place} set {column} = ? where rowid = ?", [cut, line])
-    return len(found)
+    return len(by_line)
 
 
 def _erase_words(connection: duckdb.DuckDBPyConnection, texts: Sequence[str]) -> dict[str, int]:
@@ -313,7 +312,7 @@ def _references(parts: Iterable[Part]) -> Iterator[tuple[str, str]]:
 
 def cards_of(connection: duckdb.DuckDBPyConnection, people: Sequence[Person]) -> list[dict[str, object]]:
     """Cards of these people in all portals, as the ledger knows them."""
-    ids = [one for person in people for one in person.ids]
+    ids = [person_id for person in people for person_id in person.ids]
     rows = connection.execute(
         """select portal, origin_id, bitrix_id from sync.ledger
            where entity = ? and origin_id in (select unnest(?::varchar[])) and bitrix_id is not null order by 1, 3""",

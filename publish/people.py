@@ -52,7 +52,7 @@ class Asked:
         told = [f"phone …{self.phone_value[-2:]}"] if self.phone else []
         told += [f"e-mail {self.email_value[0]}…@…"] if self.email else []
         told += [f"INN …{self.inn[-2:]}"] if self.inn else []
-        return ", ".join([*told, *(f"id {one}" for one in self.ids)])
+        return ", ".join([*told, *(f"id {key}" for key in self.ids)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,15 @@ def _gather(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-_BY_PHONE = """(select person_id from records_of_people
+# A phone and an e-mail of the models in the form that is remembered, as `values_of` has them.
+PHONE_VALUE = "right(regexp_replace(coalesce(number, phone_raw), '[^0-9]', '', 'g'), 10)"
+EMAIL_VALUE = "coalesce(address, lower(trim(email_raw)))"
+_BY_PHONE = f"""(select person_id from records_of_people
     inner join intermediate.int_contacts__phones using (record_key)
-    where right(regexp_replace(coalesce(number, phone_raw), '[^0-9]', '', 'g'), 10) = ?)"""
-_BY_EMAIL = """(select person_id from records_of_people
+    where {PHONE_VALUE} = ?)"""
+_BY_EMAIL = f"""(select person_id from records_of_people
     inner join intermediate.int_contacts__emails using (record_key)
-    where coalesce(address, lower(trim(email_raw))) = ?)"""
+    where {EMAIL_VALUE} = ?)"""
 _BY_ID = """(select person_id from (
         select person_id, record_key as id from records_of_people union all
         select person_id, person_id from records_of_people union all

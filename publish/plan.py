@@ -269,7 +269,7 @@ def page(connection: duckdb.DuckDBPyConnection, entity: str, action: Action, abo
 def examples(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], limit: int) -> Iterator[Example]:
     """The first `limit` changes of each part: of all parts the updates first, which a person has to look at, then what
     is taken away, merged and created."""
-    found = []
+    changes = []
     for part in parts:
         rows = connection.execute(
             f"""select origin_id, action, previous, wanted from plan_{part.entity}
@@ -278,8 +278,8 @@ def examples(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], limit
         ).fetchall()
         for origin_id, action, previous, wanted in rows:
             fields = changed_fields(part.fields, decoded(previous), decoded(wanted))
-            found.append(Example(part.entity, origin_id, action, fields))
-    yield from sorted(found, key=lambda example: SHOWN_FIRST.index(example.action))
+            changes.append(Example(part.entity, origin_id, action, fields))
+    yield from sorted(changes, key=lambda example: SHOWN_FIRST.index(example.action))
 
 
 def changed_fields(

@@ -27,14 +27,14 @@ def remember(connection: duckdb.DuckDBPyConnection, memory: Memory, act: str) ->
 
 def _cards(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, set[str]]]:
     """(table and key, name, phones and e-mails) of every version of every card of a person."""
-    found: list[tuple[str, str, set[str]]] = []
+    cards: list[tuple[str, str, set[str]]] = []
     for table, names, phones in _places(connection):
         fields = [*names.split(), phones]
         paths = ", ".join(f"'$.{field}'" for field in fields)
         for key, texts in connection.execute(f'select source_key, payload ->> [{paths}] from raw."{table}"').fetchall():
             name = " ".join(text for text in texts[:-1] if text)
-            found.append((f"{table}:{key}", name, values_of(texts[-1] or "")))
-    return found
+            cards.append((f"{table}:{key}", name, values_of(texts[-1] or "")))
+    return cards
 
 
 def _places(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:

@@ -27,14 +27,14 @@ def status_command(
     try:
         with opened_to_read(settings) as (connection, note):
             held = held_of(connection, settings)
-            found = standing(held, settings, under_way)
+            situation = standing(held, settings, under_way)
             if settings.metrics_file:
-                write_metrics(found, settings.metrics_file)
+                write_metrics(situation, settings.metrics_file)
             if as_json:
-                told = figures.as_json(found) | {"read_from": note or None}
+                told = figures.as_json(situation) | {"read_from": note or None}
                 sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
             else:
-                for line in status_screen.lines(found, note, _width()):
+                for line in status_screen.lines(situation, note, _width()):
                     say(line)
             if details:
                 say("")
@@ -48,7 +48,7 @@ def status_command(
         else:
             say(f"NOT OK: {error.problem}; {error.hint}")
         raise typer.Exit(error.exit_status) from None
-    if not found.is_ok:
+    if not situation.is_ok:
         raise typer.Exit(1)
 
 
@@ -56,9 +56,9 @@ def _width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
-def write_metrics(found: Standing, file: Path) -> None:
+def write_metrics(situation: Standing, file: Path) -> None:
     """Write them; that it cannot be done is said, and stops nothing."""
     try:
-        figures.write_metrics(found, file)
+        figures.write_metrics(situation, file)
     except OSError as error:
         warn_once(f"{file} cannot be written: {error.strerror}; check SVOD_METRICS_FILE")

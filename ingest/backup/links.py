@@ -35,8 +35,8 @@ class PartName(NamedTuple):
     @classmethod
     def of(cls, text: str) -> Self | None:
         """The part that a file of this name is, if it is one."""
-        found = _NAME.fullmatch(text)
-        return cls(found[1], int(found[2] or 0)) if found else None
+        named = _NAME.fullmatch(text)
+        return cls(named[1], int(named[2] or 0)) if named else None
 
 
 def read_links(path: Path, *, allow_http: bool = False) -> dict[PartName, SecretStr]:
@@ -84,5 +84,5 @@ def _named_in(link: str) -> PartName | None:
         return None
     if name := PartName.of(unquote(address.path).rpartition("/")[2]):
         return name
-    found = _NAME.search(unquote(address.query))
-    return PartName.of(found[0]) if found else None
+    match = _NAME.search(unquote(address.query))
+    return PartName.of(match[0]) if match else None

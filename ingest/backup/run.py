@@ -240,14 +240,14 @@ async def _each(
     """Do it for all parts, in their order, so many at once. An OperatorError ends all of them and is raised."""
     free = asyncio.Semaphore(streams)
 
-    async def one(download: Download) -> None:
+    async def do(download: Download) -> None:
         async with free:
             await work(download)
 
     try:
         async with asyncio.TaskGroup() as group:
             for download in downloads:
-                group.create_task(one(download))
+                group.create_task(do(download))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
 

@@ -212,7 +212,7 @@ async def _read(client: ReadingClient, page: Sequence[Wanted], store: Store, *, 
     addresses = await _addresses(client, page)
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(wanted: Wanted) -> Found:
+    async def read(wanted: Wanted) -> Found:
         told = addresses.get(wanted, Found(wanted, problem="the portal does not show it any more"))
         if isinstance(told, Found):
             return told
@@ -224,7 +224,7 @@ async def _read(client: ReadingClient, page: Sequence[Wanted], store: Store, *, 
             except Unreadable as error:
                 return Found(wanted, problem=str(error))
 
-    return list(await asyncio.gather(*map(one, page)))
+    return list(await asyncio.gather(*map(read, page)))
 
 
 async def _addresses(client: ReadingClient, page: Sequence[Wanted]) -> dict[Wanted, str | Found]:
@@ -232,10 +232,10 @@ async def _addresses(client: ReadingClient, page: Sequence[Wanted]) -> dict[Want
     kinds = {_NAMES[card.name]: card for card in (*CARDS, ACTIVITIES)}
     told: dict[Wanted, str | Found] = {}
     for name, entity in kinds.items():
-        if files := [one for one in page if one.entity == name]:
+        if files := [wanted for wanted in page if wanted.entity == name]:
             told |= await _of_records(client, entity, files)
-    if files := [one for one in page if one.entity == "comment"]:
-        reads = [Read(ReadMethod.DISK_FILE, {"id": one.file_id}) for one in files]
+    if files := [wanted for wanted in page if wanted.entity == "comment"]:
+        reads = [Read(ReadMethod.DISK_FILE, {"id": wanted.file_id}) for wanted in files]
         for wanted, answer in zip(files, await client.read(reads, may_refuse=True), strict=True):
             address = map_of(answer.result).get("DOWNLOAD_URL")
             if isinstance(address, str) and address:
@@ -250,7 +250,7 @@ async def _addresses(client: ReadingClient, page: Sequence[Wanted]) -> dict[Want
 
 async def _of_records(client: ReadingClient, entity: Entity, files: Sequence[Wanted]) -> dict[Wanted, str | Found]:
     column = entity.key[0]
-    keys = sorted({one.source_key for one in files})
+    keys = sorted({wanted.source_key for wanted in files})
     params = {**entity.params, "filter": {f"@{column}": keys}, "order": {column: "ASC"}, "start": -1}
     (answer,) = await client.read([Read(entity.method, params)])
     rows = {str(row.get(column)): row for row in rows_of(entity.method, answer.result)}
@@ -264,23 +264,23 @@ async def _of_records(client: ReadingClient, entity: Entity, files: Sequence[Wan
 
 
 def _files_in(value: Any) -> Iterator[Mapping[str, Any]]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            yield one
+    for file in value if isinstance(value, list) else [value]:
+        if isinstance(file, dict):
+            yield file
 
 
 # Landing --------------------------------------------------------------------------------------------------------------
 
 
-def _land(connection: duckdb.DuckDBPyConnection, portal: str, found: Sequence[Found], run_id: str) -> None:
+def _land(connection: duckdb.DuckDBPyConnection, portal: str, files: Sequence[Found], run_id: str) -> None:
     now = utc_now()
     rows = [
         (
-            portal, *one.wanted,
-            one.content.name if one.content else None, one.content.bytes if one.content else None,
-            one.content.sha256 if one.content else None, one.problem or None, run_id, now,
+            portal, *file.wanted,
+            file.content.name if file.content else None, file.content.bytes if file.content else None,
+            file.content.sha256 if file.content else None, file.problem or None, run_id, now,
         )
-        for one in found
+        for file in files
     ]  # fmt: skip
     with transaction(connection):
         connection.executemany("insert or replace into transfer.files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

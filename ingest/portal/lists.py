@@ -126,22 +126,22 @@ def _whole_ids(entity: Entity, how: Windows, rows: list[dict[str, Any]]) -> tupl
 
 async def whole(client: ReadingClient, entity: Entity, how: Whole) -> list[Record] | None:
     """All rows of a small list; None when it is optional and refused."""
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     for method in (entity.method, *how.methods):
         start: int | None = 0
-        already = len(found)
+        already = len(records)
         while start is not None:
             (answer,) = await client.read([Read(method, {**entity.params, "start": start})], may_refuse=entity.optional)
             if answer.error is not None:
                 return None
-            before = len(found)
+            before = len(records)
             for row in _rows(entity, how, answer):
                 record = record_of(entity, row, client.without_secret)
-                found[record.key] = record
-            start = answer.next if len(found) > before else None
-        if answer.total is not None and len(found) - already < answer.total:
-            raise odd(method, f"{answer.total} rows in all, and {len(found) - already} on its pages")
-    return list(found.values())
+                records[record.key] = record
+            start = answer.next if len(records) > before else None
+        if answer.total is not None and len(records) - already < answer.total:
+            raise odd(method, f"{answer.total} rows in all, and {len(records) - already} on its pages")
+    return list(records.values())
 
 
 class Refusal(NamedTuple):
@@ -159,7 +159,9 @@ async def parts_of(
     while todo:
         turn = [todo.popleft() for _ in range(min(BATCH, len(todo)))]
         parts = await _parts_of_chunks(client, entity, owner, turn, refused)
-        records = [record_of_owner(owner.code, one, parts[one], client.without_secret) for one in sorted(parts)]
+        records = [
+            record_of_owner(owner.code, owner_id, parts[owner_id], client.without_secret) for owner_id in sorted(parts)
+        ]
         if how.many > 1:
             records = [record for record in records if record.payload is not None]
         yield Batch(records, turn[-1][-1])
@@ -169,7 +171,7 @@ async def _parts_of_chunks(
     client: ReadingClient, entity: Entity, owner: Owner, chunks: list[list[int]], refused: list[Refusal]
 ) -> dict[int, list[Any]]:
     """Parts by owner, their lists read to the end."""
-    found: dict[int, list[Any]] = {one: [] for chunk in chunks for one in chunk}
+    parts_by_owner: dict[int, list[Any]] = {owner_id: [] for chunk in chunks for owner_id in chunk}
     todo: list[tuple[list[int], int]] = [(chunk, 0) for chunk in chunks]
     while todo:
         reads = [Read(entity.method, _criteria(entity, owner, chunk, after)) for chunk, after in todo]
@@ -178,20 +180,20 @@ async def _parts_of_chunks(
             if answer.error is not None:
                 if len(chunk) == 1:
                     refused.append(Refusal(chunk[0], answer))
-                    found.pop(chunk[0], None)
+                    parts_by_owner.pop(chunk[0], None)
                 else:  # one of them is to blame
-                    again += [([one], 0) for one in chunk]
+                    again += [([owner_id], 0) for owner_id in chunk]
                 continue
             rows, after = _parts(entity, answer)
             for row in rows:
-                one = number_of(entity.method, row, "ownerId") if len(chunk) > 1 else chunk[0]
-                if one not in found:
+                owner_id = number_of(entity.method, row, "ownerId") if len(chunk) > 1 else chunk[0]
+                if owner_id not in parts_by_owner:
                     raise odd(entity.method, "rows of an owner that was not asked for")
-                found[one].append(row)
+                parts_by_owner[owner_id].append(row)
             if after is not None:
                 again.append((chunk, after))
         todo = again
-    return found
+    return parts_by_owner
 
 
 def _criteria(entity: Entity, owner: Owner, ids: list[int], after: int) -> Mapping[str, Any]:

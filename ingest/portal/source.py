@@ -128,16 +128,16 @@ class Reading:
             self.unread.append(entity.name)
             return
         for key in self.snapshot.keys(lists):
-            one = replace(entity, where={how.named: int(key)})
+            its_list = replace(entity, where={how.named: int(key)})
             try:
-                span, read = await span_of(self.client, one, how), 0
+                span, read = await span_of(self.client, its_list, how), 0
             except PortalRefused:
                 self.unread.append(entity.name)
                 return
-            async for batch in by_windows(self.client, one, how, span, span.first - 1):
+            async for batch in by_windows(self.client, its_list, how, span, span.first - 1):
                 read += len(batch.records)
                 self._save(entity, batch.records, {})
-            if read != span.total and read != await count(self.client, one, {}):
+            if read != span.total and read != await count(self.client, its_list, {}):
                 raise Incomplete(
                     f"{self.client.host} counts {span.total} {entity.name} and its lists give {read}",
                     hint="run it again; nothing was landed",
@@ -165,9 +165,10 @@ class Reading:
     async def _parts(self, entity: Entity, how: OfOwners, position: dict[str, Any]) -> None:
         for owner in how.owners:
             read_to = position.get(owner.entity, 0)
-            owners = [one for one in self.snapshot.owners(entity, how, owner, self.wishes.since) if one > read_to]
+            owners = self.snapshot.owners(entity, how, owner, self.wishes.since)
+            unread = [owner_id for owner_id in owners if owner_id > read_to]
             refused: list[Refusal] = []
-            async for batch in parts_of(self.client, entity, how, owner, owners, refused):
+            async for batch in parts_of(self.client, entity, how, owner, unread, refused):
                 position = position | {owner.entity: batch.read_to}
                 self._save(entity, batch.records, position)
             await self._check_refused(entity, owner, refused)
@@ -192,7 +193,7 @@ class Reading:
         books = {key.partition(":")[0] for key in self.snapshot.keys(STATUSES)}
         known = {*self.snapshot.keys_before(FUNNELS)}
         known |= {book.removeprefix(_STAGES) for book in books if book.startswith(_STAGES)}
-        return [f"funnel:{one}" for one in sorted(known - shown)]
+        return [f"funnel:{funnel}" for funnel in sorted(known - shown)]
 
     def _lost_kinds(self) -> list[str]:
         """Kinds of records of which there were some and are none: the list of a module that is off is empty, too."""
@@ -205,7 +206,7 @@ class Reading:
 
     def _emptied_funnels(self) -> list[str]:
         """Funnels that are shown, and none of the deals that were in them is."""
-        return [f"funnel:{one}" for one in self.snapshot.emptied(DEALS, "categoryId", _MANY_DEALS)]
+        return [f"funnel:{funnel}" for funnel in self.snapshot.emptied(DEALS, "categoryId", _MANY_DEALS)]
 
     def _check_shown(self, missing: list[str]) -> None:
         """What is missing whole is a right that was lost, unless the operator says otherwise."""
@@ -219,7 +220,7 @@ class Reading:
         """Nobody took a right away while the portal was read."""
         await self._check_administrator()
         shown = {record.key for record in await whole(self.client, FUNNELS, Whole("categories")) or ()}
-        self._check_shown([f"funnel:{one}" for one in self.snapshot.keys(FUNNELS) if one not in shown])
+        self._check_shown([f"funnel:{funnel}" for funnel in self.snapshot.keys(FUNNELS) if funnel not in shown])
 
 
 async def _all(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -102,8 +102,8 @@ def read_environment(
         return settings(_env_file=env_file(), _env_prefix=prefix, **values)
     except ValidationError as error:
         wrong = {
-            str(one["loc"][0]): one["msg"]
-            for one in reversed(error.errors(include_input=False, include_url=False, include_context=False))
+            str(problem["loc"][0]): problem["msg"]
+            for problem in reversed(error.errors(include_input=False, include_url=False, include_context=False))
         }
     unneeded = {field: settings.model_fields[field].get_default() for field in wrong if field in but}
     if len(unneeded) == len(wrong):

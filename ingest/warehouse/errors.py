@@ -33,7 +33,7 @@ class SettingsError(OperatorError):
 
 def all_of(errors: Iterable[SettingsError]) -> SettingsError:
     """Several wrong settings as one error, a line each; one that is told twice is told once."""
-    by_problem = {one.problem: one for error in errors for one in error.each or (error,)}
+    by_problem = {wrong.problem: wrong for error in errors for wrong in error.each or (error,)}
     if len(by_problem) == 1:
         return next(iter(by_problem.values()))
     lines = [

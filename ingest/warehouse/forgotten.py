@@ -140,19 +140,19 @@ class Memory:
         """Take the forgotten out of the column `payload` (JSON) of a table that has rows of a raw table; a row that is
         one of them goes. How many rows were changed or went."""
         places = self._places(raw_table)
-        found: dict[int, set[str]] = defaultdict(set)
+        by_line: dict[int, set[str]] = defaultdict(set)
         for line, value in self._found(relation, raw_table, places, where):
-            found[line].add(value)
-        if not found:
+            by_line[line].add(value)
+        if not by_line:
             return 0
         rows = self.connection.execute(
-            f"select rowid, payload::varchar from {relation} where rowid in (select unnest(?::bigint[]))", [[*found]]
+            f"select rowid, payload::varchar from {relation} where rowid in (select unnest(?::bigint[]))", [[*by_line]]
         ).fetchall()
-        kinds = self._kinds(set().union(*found.values()))
+        kinds = self._kinds(set().union(*by_line.values()))
         source = raw_table.partition("__")[0]
         gone, changed = [], {}
         for line, payload in rows:
-            scrubbed = self._without(payload, source, places, {value: kinds[value] for value in found[line]})
+            scrubbed = self._without(payload, source, places, {value: kinds[value] for value in by_line[line]})
             if scrubbed is None:
                 gone.append(line)
             elif scrubbed != payload:
@@ -221,7 +221,7 @@ class Memory:
         ).fetchall()
         return {value: set(kinds) for value, kinds in rows}
 
-    def _without(self, payload: str, source: str, places: Sequence[Place], found: dict[str, set[str]]) -> str | None:
+    def _without(self, payload: str, source: str, places: Sequence[Place], kinds_of: dict[str, set[str]]) -> str | None:
         """A payload without the people who were found in it, and without their phones and e-mails elsewhere; None when
         it is one of them."""
         document = json.loads(payload, parse_float=Decimal)
@@ -231,25 +231,25 @@ class Memory:
                 holder[:] = [
                     person
                     for person in holder
-                    if not (isinstance(person, dict) and self._is_forgotten(person, source, place, found))
+                    if not (isinstance(person, dict) and self._is_forgotten(person, source, place, kinds_of))
                 ]
         if not root:
             return None
-        own = {value for value, kinds in found.items() if "value" in kinds}
+        own = {value for value, kinds in kinds_of.items() if "value" in kinds}
         return encoder.encode(_cut(root[0], own)).decode() if own or places else payload
 
-    def _is_forgotten(self, person: dict[str, Any], source: str, place: Place, found: dict[str, set[str]]) -> bool:
-        if "record" in found.get(f"{source}:{person.get(place.key_field)}", ()):
+    def _is_forgotten(self, person: dict[str, Any], source: str, place: Place, kinds_of: dict[str, set[str]]) -> bool:
+        if "record" in kinds_of.get(f"{source}:{person.get(place.key_field)}", ()):
             return True
         told = json.dumps([person.get(place.phones_field), person.get(place.emails_field)], ensure_ascii=False)
-        held = values_of(told) & found.keys()
-        if any("value" in found[value] for value in held):
+        known = values_of(told) & kinds_of.keys()
+        if any("value" in kinds_of[value] for value in known):
             return True
-        if not held:
+        if not known:
             return False
         name = " ".join(str(person.get(field) or "") for field in place.name_field.split())
         pairs = name_pairs(name)
-        named = [self.digest(f"{value} {pair}") for value in held for pair in pairs]
+        named = [self.digest(f"{value} {pair}") for value in known for pair in pairs]
         return bool(
             self.connection.execute(
                 "select 1 from ops.forgotten where kind = 'named' and digest in (select unnest(?::varchar[])) limit 1",

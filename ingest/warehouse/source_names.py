@@ -24,8 +24,8 @@ def add_source_names(connection: duckdb.DuckDBPyConnection) -> None:
         sources = _sources(connection, _TABLES[kind])
         if not any(key.startswith(f"{source}:") for source in sources):
             of_name = [source for source in sources if _has_rows(connection, source, kind, name)]
-            if len(found := of_name or sources) == 1:
-                named[name] = kind, found[0]
+            if len(candidates := of_name or sources) == 1:
+                named[name] = kind, candidates[0]
     for name, (kind, source) in named.items():
         keys = "starts_with(source, $old || '/')" if kind == "topic" else "source = $old"
         values = {"old": name, "prefix": f"{source}:"}

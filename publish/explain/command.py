@@ -45,8 +45,8 @@ def explain_command(
 def _story(connection: duckdb.DuckDBPyConnection, texts: Texts, key: str) -> Page | Sequence[Brief]:
     """The story; where several are meant, each in brief. Raises OperatorError when nothing is known by the key."""
     try:
-        found = [Story(connection, texts, subject) for subject in subjects(connection, key)]
-        told = found[0].page() if len(found) == 1 else [(story.id, *story.brief()) for story in found]
+        stories = [Story(connection, texts, subject) for subject in subjects(connection, key)]
+        told = stories[0].page() if len(stories) == 1 else [(story.id, *story.brief()) for story in stories]
     except duckdb.CatalogException:
         raise OperatorError(
             "there is nothing to explain: the models have not been built, or by an older version",
@@ -72,9 +72,9 @@ def _tell(page: Page) -> None:
             print_table(table.title, [column.title for column in table.columns], rows)
 
 
-def _tell_all(texts: Texts, key: str, found: Sequence[Brief]) -> None:
-    say(texts("explain_several", key=key, number=f"{len(found)}{'+' if len(found) == MOST_FOUND else ''}"))
-    for name, title, verdict in found:
+def _tell_all(texts: Texts, key: str, stories: Sequence[Brief]) -> None:
+    say(texts("explain_several", key=key, number=f"{len(stories)}{'+' if len(stories) == MOST_FOUND else ''}"))
+    for name, title, verdict in stories:
         say(f"  {name}  {title}: {verdict}")
 
 

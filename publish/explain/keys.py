@@ -66,16 +66,16 @@ class Subject(NamedTuple):
 def subjects(connection: duckdb.DuckDBPyConnection, key: str) -> list[Subject]:
     """All that a key may mean, MOST_FOUND at the most: an INN, a phone, an e-mail, a name, the number of an order, the
     key of a record (`shop_a:17`), our id, the number of a card or its link."""
-    found: list[tuple[Entity, str]] = []
+    records: list[tuple[Entity, str]] = []
     for sql, parameters in _readings(key.strip()):
-        found = connection.execute(sql, parameters).fetchall()
+        records = connection.execute(sql, parameters).fetchall()
         if sql.startswith(_BY_CARD):
-            found = [record for entity, origin in found for record in _of_card(connection, _CARDS[entity], origin)]
-        if found:
+            records = [record for entity, origin in records for record in _of_card(connection, _CARDS[entity], origin)]
+        if records:
             break
     told: dict[Subject, None] = {}
     known: set[str] = set()
-    for entity, record_key in found:
+    for entity, record_key in records:
         if record_key in known or len(told) >= MOST_FOUND:
             continue
         subject = _whole(connection, entity, record_key)
@@ -120,7 +120,7 @@ def _by_name(words: Sequence[str]) -> Iterator[tuple[str, list[object]]]:
     spellings = [(word.lower(), word.capitalize(), word.upper()) for word in words]
     place = iter(range(1, 3 * len(words) + 1))
     each = [" or ".join(f"contains({{text}}, ${next(place)})" for _ in spelled) for spelled in spellings]
-    every = " and ".join(f"({one})" for one in each)
+    every = " and ".join(f"({condition})" for condition in each)
     flat: list[object] = [word for spelled in spellings for word in spelled]
     yield _NAMED.format(company=every.format(text="company_name"), contact=every.format(text="contact_name_raw")), flat
     folded = " and ".join(f"contains(lower(replace({{text}}, 'ё', 'е')), ${n})" for n in range(1, len(words) + 1))

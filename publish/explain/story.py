@@ -75,10 +75,10 @@ class Story:
 
     def _card(self, records: Sequence[Values]) -> Values | None:
         origin_id = self.subject.golden_id or (records[0]["record_key"] if records else "")
-        found = self._rows(
+        cards = self._rows(
             "from analysis.cards where entity = ? and origin_id = ?", _CARD[self.subject.entity], origin_id
         )
-        return found[0] if found else None
+        return cards[0] if cards else None
 
     def _verdict(self, records: Sequence[Values], card: Values | None) -> str:
         """Whether it is in the CRM, and if not, why: the reason of the record that comes nearest."""
@@ -212,10 +212,10 @@ class Story:
         """The people and the orders of a company; the company of a person or an order."""
         if self.subject.entity != "company":
             companies = dict.fromkeys(row["company_key"] for row in records if row["company_key"])
-            found = [
+            listed = [
                 row for key in companies for row in self._rows("from analysis.find_company where record_key = ?", key)
             ]
-            return [self._others("companies", found, "company_name_raw")]
+            return [self._others("companies", listed, "company_name_raw")]
         keys = self.subject.record_keys[:MOST_LISTED]
         people = [row for key in keys for row in self._rows(_PEOPLE_OF, key)]
         orders = [

@@ -96,13 +96,13 @@ async def _parameters(request: Request) -> dict[str, Any]:
 
 def _multipart(kind: str, body: bytes) -> dict[str, Any]:
     message = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body, policy=email.policy.HTTP)
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         assert isinstance(content, bytes), "a part of a form has no parts of its own"
-        php.put(found, str(name), content.decode())
-    return {key: php.plain(value) for key, value in found.items()}
+        php.put(fields, str(name), content.decode())
+    return {key: php.plain(value) for key, value in fields.items()}
 
 
 async def _rest(request: Request) -> Response:

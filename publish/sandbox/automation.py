@@ -43,10 +43,11 @@ def start(store: Store, card: Card, when: int) -> None:
 @method("bizproc.workflow.template.list", scope="bizproc")
 def template_list(call: Call) -> Page:
     users.check_admin(call)
-    found = select_rows(call, [{"ID": str(key)} | body for key, body in call.store.documents(KIND).items()])
+    templates = select_rows(call, [{"ID": str(key)} | body for key, body in call.store.documents(KIND).items()])
     chosen = {str(name).upper() for _, name in php.pairs(call.get("select") or ["ID"])}
     start_at = max(start_of(call), 0)
     rows: list[dict[str, Any]] = [
-        {name: value for name, value in item.items() if name in chosen} for item in found[start_at : start_at + PAGE]
+        {name: value for name, value in item.items() if name in chosen}
+        for item in templates[start_at : start_at + PAGE]
     ]
-    return Page(rows, len(found), start_at + PAGE if start_at + PAGE < len(found) else None)
+    return Page(rows, len(templates), start_at + PAGE if start_at + PAGE < len(templates) else None)

@@ -98,8 +98,8 @@ def _book(store: Store, book: str) -> dict[str, dict[str, Any]]:
     """Items of one book by code, in order."""
 
     def build() -> dict[str, dict[str, Any]]:
-        found = [item for item in store.documents(STATUS).values() if item["ENTITY_ID"] == book]
-        return {item["STATUS_ID"]: item for item in sorted(found, key=lambda item: int(item["SORT"]))}
+        statuses = [item for item in store.documents(STATUS).values() if item["ENTITY_ID"] == book]
+        return {item["STATUS_ID"]: item for item in sorted(statuses, key=lambda item: int(item["SORT"]))}
 
     return store.derived(STATUS, book, build)
 
@@ -131,16 +131,16 @@ def _status(call: Call, unknown: str = "Status is not found.") -> tuple[int, dic
     status_id = php.integer(call.get("id"))
     if status_id <= 0:
         raise ApiError("", "Invalid identifier.")
-    held = call.store.documents(STATUS).get(status_id)
-    if held is None:
+    status = call.store.documents(STATUS).get(status_id)
+    if status is None:
         raise ApiError("", unknown)
-    return status_id, held
+    return status_id, status
 
 
 @method("crm.status.get")
 def status_get(call: Call) -> dict[str, Any]:
-    status_id, held = _status(call)
-    return {"ID": str(status_id)} | held
+    status_id, status = _status(call)
+    return {"ID": str(status_id)} | status
 
 
 @method("crm.status.add", writes=True)
@@ -176,17 +176,17 @@ def status_add(call: Call) -> int:
 
 @method("crm.status.update", writes=True)
 def status_update(call: Call) -> bool:
-    status_id, held = _status(call)
+    status_id, status = _status(call)
     sent = call.fields()
     changed = {name: str(sent[name]) for name in ("NAME", "SORT", "COLOR") if name in sent}
-    call.store.put_document(STATUS, held | changed, status_id)
+    call.store.put_document(STATUS, status | changed, status_id)
     return True
 
 
 @method("crm.status.delete", writes=True)
 def status_delete(call: Call) -> bool:
-    status_id, held = _status(call)
-    if held["SYSTEM"] == "Y" and dict(call.mapping("params")).get("FORCED") != "Y":
+    status_id, status = _status(call)
+    if status["SYSTEM"] == "Y" and dict(call.mapping("params")).get("FORCED") != "Y":
         raise ApiError("", 'CRM System Status can be deleted only if parameter FORCED is specified and equal to "Y".')
     call.store.drop_document(STATUS, status_id)
     return True
@@ -210,7 +210,7 @@ def status_entity_items(call: Call) -> list[dict[str, Any]]:
 
 @method("crm.status.entity.types")
 def status_entity_types(call: Call) -> list[dict[str, Any]]:
-    found = []
+    books = []
     for book, name in _NAMES.items():
         item: dict[str, Any] = {"ID": book, "NAME": name}
         if book in _STAGES:
@@ -222,16 +222,16 @@ def status_entity_types(call: Call) -> list[dict[str, Any]]:
                 "FINAL_SORT": 0,
             }
             item["ENTITY_TYPE_ID"] = type_id
-        found.append(item)
-    return found
+        books.append(item)
+    return books
 
 
 def describe(kinds: dict[str, str]) -> dict[str, Any]:
     """A `*.fields` answer from `type flags` texts: `r` read-only, `i` immutable, `!` required, `m` multiple."""
-    found = {}
+    described = {}
     for name, text in kinds.items():
         kind, _, flags = text.partition(" ")
-        found[name] = {
+        described[name] = {
             "type": kind,
             "isRequired": "!" in flags,
             "isReadOnly": "r" in flags,
@@ -240,7 +240,7 @@ def describe(kinds: dict[str, str]) -> dict[str, Any]:
             "isDynamic": False,
             "title": name,
         }
-    return found
+    return described
 
 
 def _funnel_card(call: Call) -> Card:
@@ -255,10 +255,10 @@ def _funnel_card(call: Call) -> Card:
 def _funnel(call: Call) -> tuple[int, dict[str, Any]]:
     _funnel_card(call)
     funnel_id = php.integer(call.required("id"))
-    held = call.store.documents(CATEGORY).get(funnel_id)
-    if held is None:
+    funnel = call.store.documents(CATEGORY).get(funnel_id)
+    if funnel is None:
         raise ApiError("NOT_FOUND", "Element not found")
-    return funnel_id, held
+    return funnel_id, funnel
 
 
 def has_funnel(store: Store, funnel_id: int) -> bool:
@@ -269,15 +269,15 @@ def has_funnel(store: Store, funnel_id: int) -> bool:
 def category_list(call: Call) -> Page:
     _funnel_card(call)
     hidden = users.rights(call).hidden_funnels
-    found = [{"id": key} | body for key, body in call.store.documents(CATEGORY).items() if key not in hidden]
-    found.sort(key=lambda item: (item["sort"], item["id"]))
-    return Page({"categories": found}, len(found))
+    funnels = [{"id": key} | body for key, body in call.store.documents(CATEGORY).items() if key not in hidden]
+    funnels.sort(key=lambda item: (item["sort"], item["id"]))
+    return Page({"categories": funnels}, len(funnels))
 
 
 @method("crm.category.get")
 def category_get(call: Call) -> dict[str, Any]:
-    funnel_id, held = _funnel(call)
-    return {"category": {"id": funnel_id} | held}
+    funnel_id, funnel = _funnel(call)
+    return {"category": {"id": funnel_id} | funnel}
 
 
 @method("crm.category.add", writes=True)
@@ -295,23 +295,23 @@ def category_add(call: Call) -> dict[str, Any]:
 
 @method("crm.category.update", writes=True)
 def category_update(call: Call) -> dict[str, Any]:
-    funnel_id, held = _funnel(call)
+    funnel_id, funnel = _funnel(call)
     fields = call.required_array("fields")
     changed: dict[str, Any] = {
         name: str(fields[name]) for name in ("name", "originId", "originatorId") if name in fields
     }
     changed |= {"sort": php.integer(fields["sort"])} if "sort" in fields else {}
-    call.store.put_document(CATEGORY, held | changed, funnel_id)
-    return {"category": {"id": funnel_id} | held | changed}
+    call.store.put_document(CATEGORY, funnel | changed, funnel_id)
+    return {"category": {"id": funnel_id} | funnel | changed}
 
 
 @method("crm.category.delete", writes=True)
 def category_delete(call: Call) -> None:
-    funnel_id, held = _funnel(call)
-    if held["isDefault"] == "Y":
+    funnel_id, funnel = _funnel(call)
+    if funnel["isDefault"] == "Y":
         raise ApiError(0, "Default deal category cannot be deleted")
     if call.store.value("select 1 from deal where CATEGORY_ID = ? limit 1", funnel_id):
-        raise ApiError(0, f"Deals related to the funnel {held['name']} found")
+        raise ApiError(0, f"Deals related to the funnel {funnel['name']} found")
     for key, item in list(call.store.documents(STATUS).items()):
         if item["ENTITY_ID"] == f"DEAL_STAGE_{funnel_id}":
             call.store.drop_document(STATUS, key)

@@ -99,8 +99,8 @@ def create(store: Store, card: Card, draft: Draft, user: int, now: float) -> int
         row["MOVED_TIME"] = row["MOVED_TIME"] or row["DATE_CREATE"]
     row |= _settle_stage(store, card, row)
     fields = userfields.definitions(store, card)
-    held = {**userfields.defaults(fields), **draft.user_values} if fields else {}
-    row["UF"] = values.to_json(held)
+    user_values = {**userfields.defaults(fields), **draft.user_values} if fields else {}
+    row["UF"] = values.to_json(user_values)
     sent = {multi.type_id for multi in draft.multifields if multi.value}
     if card.has_multifields:
         row["HAS_PHONE"] = "Y" if "PHONE" in sent else "N"
@@ -202,8 +202,8 @@ def _apply_multifields(store: Store, card: Card, card_id: int, wanted: list[Mult
 
 def settle_reachable(store: Store, card: Card, card_id: int) -> None:
     """Say whether a card has a phone and an e-mail, after its values went."""
-    found = {row["type_id"] for row in multifields(store, card, card_id)}
-    store.update(card.table, card_id, {f"HAS_{kind}": "Y" if kind in found else "N" for kind in ("PHONE", "EMAIL")})
+    kinds = {row["type_id"] for row in multifields(store, card, card_id)}
+    store.update(card.table, card_id, {f"HAS_{kind}": "Y" if kind in kinds else "N" for kind in ("PHONE", "EMAIL")})
 
 
 def multifields(store: Store, card: Card, card_id: int) -> list[sqlite3.Row]:
@@ -213,12 +213,12 @@ def multifields(store: Store, card: Card, card_id: int) -> list[sqlite3.Row]:
 
 def multifields_of(store: Store, card: Card, ids: list[int]) -> dict[int, list[sqlite3.Row]]:
     """The same for many cards at once, by card id."""
-    found: dict[int, list[sqlite3.Row]] = {card_id: [] for card_id in ids}
+    by_card: dict[int, list[sqlite3.Row]] = {card_id: [] for card_id in ids}
     marks = ", ".join("?" * len(ids))
     sql = f"select * from multifield where card = ? and card_id in ({marks}) order by id"
     for row in store.rows(sql, card.name, *ids):
-        found[row["card_id"]].append(row)
-    return found
+        by_card[row["card_id"]].append(row)
+    return by_card
 
 
 def delete(store: Store, card: Card, card_id: int) -> None:

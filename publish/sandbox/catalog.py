@@ -27,12 +27,14 @@ def product_list(call: Call) -> Page:
     if php.integer(call.mapping("filter").get("iblockId")) <= 0:
         raise ApiError("0", "Required filter fields: iblockId")
     rows = [{"id": key} | body for key, body in call.store.documents(KIND).items()]
-    found = sorted(select_rows(call, rows), key=lambda row: int(row["id"]))
+    products = sorted(select_rows(call, rows), key=lambda row: int(row["id"]))
     if any(str(direction).upper() == "DESC" for _, direction in php.pairs(call.get("order") or {})):
-        found.reverse()
+        products.reverse()
     at = max(start_of(call), 0)
-    shown: list[dict[str, Any]] = [{name: row[name] for name in chosen if name in row} for row in found[at : at + PAGE]]
-    return Page({"products": shown}, len(found), at + PAGE if at + PAGE < len(found) else None)
+    shown: list[dict[str, Any]] = [
+        {name: row[name] for name in chosen if name in row} for row in products[at : at + PAGE]
+    ]
+    return Page({"products": shown}, len(products), at + PAGE if at + PAGE < len(products) else None)
 
 
 @method("disk.file.get", scope="disk")

@@ -62,13 +62,13 @@ def _decode_field(call: Call, card: Card, draft: Draft, item: Field, value: Any)
 def _multifields(type_id: str, value: Any) -> list[Multi]:
     """`[{ID, VALUE, VALUE_TYPE}]`: with an id change (no or empty value, or `DELETE=Y`, deletes), without one add."""
     wanted = []
-    for _, one in php.pairs(value) if php.is_array(value) else []:
-        if not isinstance(one, dict):
+    for _, entry in php.pairs(value) if php.is_array(value) else []:
+        if not isinstance(entry, dict):
             continue
-        text = "" if one.get("DELETE") == "Y" else str(one.get("VALUE") or "").strip()
+        text = "" if entry.get("DELETE") == "Y" else str(entry.get("VALUE") or "").strip()
         if type_id == "EMAIL" and text and not values.is_email(text):
             raise ApiError("ERROR_CORE", "The field `Work e-mail` contains an invalid address")
-        wanted.append(Multi(type_id, text or None, one.get("VALUE_TYPE"), php.integer(one.get("ID")) or None))
+        wanted.append(Multi(type_id, text or None, entry.get("VALUE_TYPE"), php.integer(entry.get("ID")) or None))
     return wanted
 
 
@@ -87,30 +87,30 @@ def _add(call: Call, card: Card) -> int:
 
 
 def _held(call: Call, card: Card, missing: str) -> sqlite3.Row:
-    held = cards.load(call.store, card, call.identifier())
-    if held is None:
+    row = cards.load(call.store, card, call.identifier())
+    if row is None:
         raise ApiError("", missing)
-    return held
+    return row
 
 
 def _get(call: Call, card: Card) -> dict[str, Any]:
-    held = _held(call, card, "Not found")
-    users.check_readable(call, card, [held["ID"]])
-    fm = cards.multifields(call.store, card, held["ID"]) if card.has_multifields else []
-    return _shown(call, card, held) | _grouped(fm)
+    row = _held(call, card, "Not found")
+    users.check_readable(call, card, [row["ID"]])
+    fm = cards.multifields(call.store, card, row["ID"]) if card.has_multifields else []
+    return _shown(call, card, row) | _grouped(fm)
 
 
 def _update(call: Call, card: Card) -> bool:
-    held = _held(call, card, _MISSING.get(card.name, "Not found"))
+    row = _held(call, card, _MISSING.get(card.name, "Not found"))
     draft = _decode(call, card, call.fields(), importing=False, is_new=False)
-    cards.update(call.store, card, held, draft, call.user, call.now, only_if_changed=False)
+    cards.update(call.store, card, row, draft, call.user, call.now, only_if_changed=False)
     automation.start(call.store, card, automation.ON_CHANGE)
     return True
 
 
 def _delete(call: Call, card: Card) -> bool:
-    held = _held(call, card, _MISSING.get(card.name, "Not found"))
-    cards.delete(call.store, card, held["ID"])
+    row = _held(call, card, _MISSING.get(card.name, "Not found"))
+    cards.delete(call.store, card, row["ID"])
     return True
 
 
@@ -124,30 +124,30 @@ def _shown(call: Call, card: Card, row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _grouped(fm: list[sqlite3.Row]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
-    for one in fm:
-        found.setdefault(one["type_id"], []).append(
+    by_kind: dict[str, list[dict[str, str]]] = {}
+    for entry in fm:
+        by_kind.setdefault(entry["type_id"], []).append(
             {
-                "ID": str(one["id"]),
-                "VALUE_TYPE": one["value_type"],
-                "VALUE": one["value"],
-                "TYPE_ID": one["type_id"],
+                "ID": str(entry["id"]),
+                "VALUE_TYPE": entry["value_type"],
+                "VALUE": entry["value"],
+                "TYPE_ID": entry["type_id"],
             }
         )
-    return found
+    return by_kind
 
 
 def _columns(call: Call, card: Card) -> dict[str, Column]:
     def build() -> dict[str, Column]:
-        found = {field.name: Column(f'"{field.name}"', field.type) for field in card.columns}
+        columns = {field.name: Column(f'"{field.name}"', field.type) for field in card.columns}
         for name in MULTIFIELDS if card.has_multifields else ():
             within = (
                 f"exists (select 1 from multifield where card = '{card.name}' and card_id = {card.table}.ID "
                 f"and type_id = '{name}' and {{test}})"
             )
-            found[name] = Column("multifield.value", "string", within)
+            columns[name] = Column("multifield.value", "string", within)
         custom = userfields.definitions(call.store, card)
-        return found | {name: items.user_column(definition) for name, definition in custom.items()}
+        return columns | {name: items.user_column(definition) for name, definition in custom.items()}
 
     return call.store.derived(userfields.KIND, ("classic columns", card.name), build)
 

@@ -39,14 +39,15 @@ def _owner(call: Call, named: dict[str, Any]) -> tuple[Card, int]:
 def comment_list(call: Call) -> Page:
     card, card_id = _owner(call, call.mapping("filter"))
     order = ordering(call.mapping("order"), _ORDERED.get)
-    found = select(
+    comments = select(
         call.store, "comment", "ENTITY_TYPE = ? and ENTITY_ID = ?", [card.table, card_id], order, max(start_of(call), 0)
     )
     chosen = {name for _, name in php.pairs(call.get("select") or [])}
     rows = [
-        {name: value for name, value in _shown(call, row).items() if not chosen or name in chosen} for row in found.rows
+        {name: value for name, value in _shown(call, row).items() if not chosen or name in chosen}
+        for row in comments.rows
     ]
-    return Page(rows, found.total, found.next)
+    return Page(rows, comments.total, comments.next)
 
 
 def _shown(call: Call, row: sqlite3.Row) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def keep(store: Store, sent: Any) -> int | None:
         sent = sent["fileData"]
     if not php.is_array(sent):
         return php.integer(sent) or None
-    named = [one for _, one in php.pairs(sent)]
+    named = [text for _, text in php.pairs(sent)]
     try:
         name, content = named
         body = base64.b64decode(content, validate=True)
@@ -34,7 +34,7 @@ def keep(store: Store, sent: Any) -> int | None:
 
 def keep_all(store: Store, sent: Any) -> list[int]:
     """The same for several."""
-    return [file_id for _, one in php.pairs(sent or []) if (file_id := keep(store, one)) is not None]
+    return [file_id for _, file in php.pairs(sent or []) if (file_id := keep(store, file)) is not None]
 
 
 def content(store: Store, token: str) -> tuple[str, bytes] | None:

@@ -26,8 +26,8 @@ def _held(call: Call, key: dict[str, Any]) -> int | None:
 
 
 def _get(call: Call, card: Card) -> Any:
-    held = _held(call, _key(call, card))
-    return _DEFAULT if held is None else call.store.documents(KIND)[held]["data"]
+    form = _held(call, _key(call, card))
+    return _DEFAULT if form is None else call.store.documents(KIND)[form]["data"]
 
 
 def _set(call: Call, card: Card) -> bool:
@@ -50,9 +50,9 @@ def _set(call: Call, card: Card) -> bool:
 
 
 def _reset(call: Call, card: Card) -> bool:
-    held = _held(call, _key(call, card))
-    if held is not None:
-        call.store.drop_document(KIND, held)
+    form = _held(call, _key(call, card))
+    if form is not None:
+        call.store.drop_document(KIND, form)
     return True
 
 

@@ -146,12 +146,12 @@ def select(
 
 def ordering(call_order: Any, resolve: Resolve) -> list[tuple[str, str]]:
     """SQL and direction of each known field of an `order` object; unknown ones and odd directions are passed over."""
-    found = []
+    order = []
     for name, direction in php.pairs(call_order or {}):
         column = resolve(name)
         if column is not None and column.within == "{test}":
-            found.append((column.sql, "desc" if str(direction).upper() == "DESC" else "asc"))
-    return found
+            order.append((column.sql, "desc" if str(direction).upper() == "DESC" else "asc"))
+    return order
 
 
 def _number(value: Any) -> Any:

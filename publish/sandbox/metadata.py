@@ -60,11 +60,11 @@ def settings_mode(call: Call) -> int:
 
 
 def _enumeration(values: dict[int, str], codes: dict[int, tuple[str, str]] | None = None) -> list[dict[str, Any]]:
-    found = []
+    entries = []
     for key, name in values.items():
         code, short = (codes or {}).get(key, (None, None))
-        found.append({"ID": key, "NAME": name, "SYMBOL_CODE": code, "SYMBOL_CODE_SHORT": short})
-    return found
+        entries.append({"ID": key, "NAME": name, "SYMBOL_CODE": code, "SYMBOL_CODE_SHORT": short})
+    return entries
 
 
 @method("crm.enum.ownertype")

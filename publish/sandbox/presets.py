@@ -72,10 +72,10 @@ def _new(sent: dict[str, Any], now: float, user: int = 1) -> dict[str, Any]:
 
 
 def _held(call: Call, preset_id: int) -> dict[str, Any]:
-    held = call.store.documents(KIND).get(preset_id)
-    if held is None:
+    preset = call.store.documents(KIND).get(preset_id)
+    if preset is None:
         raise ApiError("", f"The Preset with ID '{preset_id}' is not found")
-    return held
+    return preset
 
 
 def _without_fields(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,10 +108,10 @@ def preset_add(call: Call) -> int:
 @method("crm.requisite.preset.update", writes=True)
 def preset_update(call: Call) -> bool:
     preset_id = call.identifier()
-    held, sent = _held(call, preset_id), call.fields()
+    preset, sent = _held(call, preset_id), call.fields()
     changed = {name: str(sent[name]) for name in ("NAME", "XML_ID", "ACTIVE", "SORT") if name in sent}
     changed |= {"DATE_MODIFY": moment(call.now), "MODIFY_BY_ID": str(call.user)}
-    call.store.put_document(KIND, held | changed, preset_id)
+    call.store.put_document(KIND, preset | changed, preset_id)
     return True
 
 
@@ -159,8 +159,8 @@ def field_get(call: Call) -> dict[str, Any]:
     raise ApiError("", f"The PresetField with ID '{wanted}' is not found")
 
 
-def _available(held: dict[str, Any]) -> list[str]:
-    taken = {item["FIELD_NAME"] for item in held["fields"]}
+def _available(preset: dict[str, Any]) -> list[str]:
+    taken = {item["FIELD_NAME"] for item in preset["fields"]}
     names = [name for name in RECORDS["requisite"].fields if name.startswith("RQ_")]
     return [name for name in (*names, *_EXTRA_FIELDS) if name not in taken]
 
@@ -172,12 +172,12 @@ def field_available(call: Call) -> list[str]:
 
 @method("crm.requisite.preset.field.add", writes=True)
 def field_add(call: Call) -> int:
-    preset_id, held = _of_preset(call)
+    preset_id, preset = _of_preset(call)
     sent = call.fields()
     name = str(sent.get("FIELD_NAME") or "")
-    if name not in _available(held) and not name.startswith("UF_CRM_"):
+    if name not in _available(preset) and not name.startswith("UF_CRM_"):
         raise ApiError("", f"The field '{name}' can not be added.")
-    number = max((item["ID"] for item in held["fields"]), default=0) + 1
+    number = max((item["ID"] for item in preset["fields"]), default=0) + 1
     item = {"ID": number, "FIELD_NAME": name} | {key: sent.get(key, value) for key, value in _FIELD_FLAGS.items()}
-    call.store.put_document(KIND, held | {"fields": [*held["fields"], item]}, preset_id)
+    call.store.put_document(KIND, preset | {"fields": [*preset["fields"], item]}, preset_id)
     return number

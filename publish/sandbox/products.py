@@ -36,7 +36,9 @@ def productrow_list(call: Call) -> Page:
         if php.is_empty(criteria.get(name)):
             raise ApiError("INVALID_ARG_VALUE", f"Required filter fields: {name}")
     owners = criteria["=ownerId"]
-    owner_ids = [php.integer(one) for _, one in php.pairs(owners)] if php.is_array(owners) else [php.integer(owners)]
+    owner_ids = (
+        [php.integer(owner) for _, owner in php.pairs(owners)] if php.is_array(owners) else [php.integer(owners)]
+    )
     letters = criteria["=ownerType"]
     for letter in letters if isinstance(letters, list) else [letters]:
         users.check_readable(call, _OWNERS.get(str(letter)), owner_ids)
@@ -45,8 +47,8 @@ def productrow_list(call: Call) -> Page:
     except (NotAllowed, values.Invalid) as error:
         raise ApiError("INVALID_ARG_VALUE", f"Invalid filter: field '{error}'") from None
     order = ordering(call.params.get("order"), _COLUMNS.get)
-    found = select(call.store, "product_row", where, bound, order, max(start_of(call), 0))
-    return Page({"productRows": [_shown(row) for row in found.rows]}, found.total, found.next)
+    rows = select(call.store, "product_row", where, bound, order, max(start_of(call), 0))
+    return Page({"productRows": [_shown(row) for row in rows.rows]}, rows.total, rows.next)
 
 
 @method("crm.item.productrow.set", writes=True)
@@ -114,9 +116,9 @@ def _classic_owner(call: Call, card: Card) -> int:
 
 
 def _classic_get(call: Call, card: Card) -> list[dict[str, Any]]:
-    found = _of(call, card, _classic_owner(call, card))
+    rows = _of(call, card, _classic_owner(call, card))
     return [
-        {name: str(row[ours]) if name in _AS_TEXT else row[ours] for name, ours in _CLASSIC.items()} for row in found
+        {name: str(row[ours]) if name in _AS_TEXT else row[ours] for name, ours in _CLASSIC.items()} for row in rows
     ]
 
 

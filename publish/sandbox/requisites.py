@@ -41,10 +41,10 @@ def _user_values(call: Call, record: Record, sent: dict[str, Any], held: str = "
 
 def _held(call: Call, record: Record) -> sqlite3.Row:
     record_id = call.identifier()
-    held = call.store.row(f"select * from {record.table} where ID = ?", record_id)
-    if held is None:
+    row = call.store.row(f"select * from {record.table} where ID = ?", record_id)
+    if row is None:
         raise ApiError("", f"The {record.name} with ID '{record_id}' is not found")
-    return held
+    return row
 
 
 def _shown(call: Call, record: Record, row: sqlite3.Row) -> dict[str, Any]:
@@ -135,10 +135,10 @@ def requisite_delete(call: Call) -> bool:
 
 
 def _fields(call: Call, record: Record) -> dict[str, Any]:
-    found = {}
+    described = {}
     for item in record.columns:
         if not item.hidden:
-            found[item.name] = {
+            described[item.name] = {
                 "type": item.type,
                 "isRequired": item.required,
                 "isReadOnly": item.read_only,
@@ -148,7 +148,7 @@ def _fields(call: Call, record: Record) -> dict[str, Any]:
                 "title": item.name,
             }
     for name, definition in userfields.definitions(call.store, record).items():
-        found[name] = {
+        described[name] = {
             "type": definition["USER_TYPE_ID"],
             "isRequired": definition["MANDATORY"] == "Y",
             "isReadOnly": False,
@@ -157,7 +157,7 @@ def _fields(call: Call, record: Record) -> dict[str, Any]:
             "isDynamic": True,
             "title": name,
         }
-    return found
+    return described
 
 
 @method("crm.requisite.fields")
@@ -236,19 +236,19 @@ def address_add(call: Call) -> bool:
 @method("crm.address.update", writes=True)
 def address_update(call: Call) -> bool:
     sent = call.fields()
-    held = _find_address(call, _address_key(sent))
-    if held is None:
+    address = _find_address(call, _address_key(sent))
+    if address is None:
         raise ApiError("", "TypeAddress not found.")
-    call.store.update("address", held["ID"], _row(ADDRESS, sent, is_new=False))
+    call.store.update("address", address["ID"], _row(ADDRESS, sent, is_new=False))
     return True
 
 
 @method("crm.address.delete", writes=True)
 def address_delete(call: Call) -> bool:
-    held = _find_address(call, _address_key(call.fields()))
-    if held is None:
+    address = _find_address(call, _address_key(call.fields()))
+    if address is None:
         raise ApiError("", "TypeAddress not found.")
-    call.store.write("delete from address where ID = ?", held["ID"])
+    call.store.write("delete from address where ID = ?", address["ID"])
     return True
 
 
@@ -302,9 +302,9 @@ def _requisite(call: Call, requisite_id: int, whose: str) -> sqlite3.Row:
 def _check_client(call: Call, owner: sqlite3.Row, requisite_id: int) -> None:
     if not requisite_id:
         return
-    held = _requisite(call, requisite_id, "")
+    requisite = _requisite(call, requisite_id, "")
     clients = {(4, owner["COMPANY_ID"]), (3, owner["CONTACT_ID"])}
-    if (held["ENTITY_TYPE_ID"], held["ENTITY_ID"]) not in clients:
+    if (requisite["ENTITY_TYPE_ID"], requisite["ENTITY_ID"]) not in clients:
         company = owner["COMPANY_ID"] or 0
         raise ApiError("", f"The Requisite with ID '{requisite_id}' is not assigned to Company with ID '{company}'")
 
@@ -327,17 +327,17 @@ def _link(call: Call) -> sqlite3.Row | None:
 
 @method("crm.requisite.link.get")
 def link_get(call: Call) -> dict[str, Any]:
-    held = _link(call)
-    if held is None:
+    link = _link(call)
+    if link is None:
         raise ApiError("", "Not found")
-    return {name: str(held[name]) if name in _LINK_PARTS else held[name] for name in _LINK_COLUMNS}
+    return {name: str(link[name]) if name in _LINK_PARTS else link[name] for name in _LINK_COLUMNS}
 
 
 @method("crm.requisite.link.unregister", writes=True)
 def link_unregister(call: Call) -> bool:
-    held = _link(call)
-    if held is not None:
-        call.store.write(f"delete from {LINK} where ID = ?", held["ID"])
+    link = _link(call)
+    if link is not None:
+        call.store.write(f"delete from {LINK} where ID = ?", link["ID"])
     return True
 
 
@@ -345,5 +345,5 @@ def link_unregister(call: Call) -> bool:
 def link_list(call: Call) -> Page:
     where, bound = condition(call.mapping("filter"), _LINK_COLUMNS.get, strict=False)
     order = ordering(call.mapping("order"), _LINK_COLUMNS.get)
-    found = select(call.store, LINK, where, bound, order, start_of(call))
-    return Page([{name: str(row[name]) for name in _LINK_COLUMNS} for row in found.rows], found.total, found.next)
+    links = select(call.store, LINK, where, bound, order, start_of(call))
+    return Page([{name: str(row[name]) for name in _LINK_COLUMNS} for row in links.rows], links.total, links.next)

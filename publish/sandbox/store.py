@@ -168,12 +168,12 @@ class Store:
         return self._db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        found: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
-        return found
+        row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+        return row
 
     def value(self, sql: str, *values: Any) -> Any:
-        found = self._db.execute(sql, values).fetchone()
-        return found[0] if found else None
+        row = self._db.execute(sql, values).fetchone()
+        return row[0] if row else None
 
     def write(self, sql: str, *values: Any) -> int:
         """Run one statement; the number of rows it changed."""
@@ -199,18 +199,18 @@ class Store:
 
     def documents(self, kind: str) -> dict[int, dict[str, Any]]:
         """All documents of one kind by id, oldest first. Do not change them in place: `put_document`."""
-        held = self._cache.get(kind)
-        if held is None:
-            found = self.rows("select id, body from document where kind = ? order by id", kind)
-            held = self._cache[kind] = {row["id"]: json.loads(row["body"]) for row in found}
-        return held
+        cached = self._cache.get(kind)
+        if cached is None:
+            rows = self.rows("select id, body from document where kind = ? order by id", kind)
+            cached = self._cache[kind] = {row["id"]: json.loads(row["body"]) for row in rows}
+        return cached
 
     def derived(self, kind: str, key: Any, build: Callable[[], T]) -> T:
         """Something computed from the documents of one kind, kept until one of them changes."""
-        held = self._derived.setdefault(kind, {})
-        if key not in held:
-            held[key] = build()
-        built: T = held[key]
+        cached = self._derived.setdefault(kind, {})
+        if key not in cached:
+            cached[key] = build()
+        built: T = cached[key]
         return built
 
     def _forget(self, kind: str | None = None) -> None:

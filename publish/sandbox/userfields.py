@@ -75,12 +75,12 @@ def keep(definition: dict[str, Any], value: Any, *, loosely: bool) -> Any:
 
 def defaults(fields: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Values that custom fields take when a card is made without them."""
-    found = {}
+    chosen = {}
     for name, definition in fields.items():
         default = (definition.get("SETTINGS") or {}).get("DEFAULT_VALUE")
         if default and not isinstance(default, dict) and definition["MULTIPLE"] != "Y":
-            found[name] = values.keep_loosely(definition["USER_TYPE_ID"], default)
-    return found
+            chosen[name] = values.keep_loosely(definition["USER_TYPE_ID"], default)
+    return chosen
 
 
 def show(fields: dict[str, dict[str, Any]], kept: str, *, universal: bool, original: bool = True) -> dict[str, Any]:
@@ -159,39 +159,39 @@ def _add(call: Call, owner: str) -> int:
 
 def _find(call: Call, owner: str) -> tuple[int, dict[str, Any]]:
     field_id = call.identifier()
-    found = call.store.documents(KIND).get(field_id)
-    if found is None or found["ENTITY_ID"] != owner:
+    field = call.store.documents(KIND).get(field_id)
+    if field is None or field["ENTITY_ID"] != owner:
         raise ApiError("ERROR_NOT_FOUND", f"The entity with ID '{field_id}' is not found.")
-    return field_id, found
+    return field_id, field
 
 
 def _update(call: Call, owner: str) -> bool:
-    field_id, held = _find(call, owner)
+    field_id, field = _find(call, owner)
     fields = call.fields()
-    changed = {key: item for key, item in fields.items() if key in held and key not in (*_FIXED, "SETTINGS", "LIST")}
+    changed = {key: item for key, item in fields.items() if key in field and key not in (*_FIXED, "SETTINGS", "LIST")}
     for flag in ("SORT", *_FLAGS):
         if flag in changed:
             changed[flag] = str(changed[flag])
     if isinstance(fields.get("SETTINGS"), dict):
-        changed["SETTINGS"] = held["SETTINGS"] | fields["SETTINGS"]
-    if "LIST" in held and "LIST" in fields:
-        changed["LIST"] = _list_items(fields, held["LIST"])
-    call.store.put_document(KIND, held | changed, field_id)
+        changed["SETTINGS"] = field["SETTINGS"] | fields["SETTINGS"]
+    if "LIST" in field and "LIST" in fields:
+        changed["LIST"] = _list_items(fields, field["LIST"])
+    call.store.put_document(KIND, field | changed, field_id)
     return True
 
 
 def _delete(call: Call, owner: str) -> bool:
     """Delete a field with its values: one that is made again under the same name is empty."""
-    field_id, held = _find(call, owner)
+    field_id, field = _find(call, owner)
     call.store.drop_document(KIND, field_id)
-    table, path = owner.removeprefix("CRM_").lower(), f'$."{held["FIELD_NAME"]}"'
+    table, path = owner.removeprefix("CRM_").lower(), f'$."{field["FIELD_NAME"]}"'
     call.store.write(f"update {table} set UF = json_remove(UF, ?) where json_type(UF, ?) is not null", path, path)
     return True
 
 
 def _get(call: Call, owner: str) -> dict[str, Any]:
-    field_id, held = _find(call, owner)
-    return {"ID": str(field_id)} | held
+    field_id, field = _find(call, owner)
+    return {"ID": str(field_id)} | field
 
 
 def _register(name: str, owner: str) -> None:

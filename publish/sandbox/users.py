@@ -41,12 +41,12 @@ def seed(store: Store, now: float) -> None:
 
 def put(store: Store, now: float, user_id: int, **fields: Any) -> None:
     """Add a user, or change some fields of one."""
-    held = _user(store, user_id) or {
+    user = _user(store, user_id) or {
         "ID": str(user_id), "XML_ID": str(user_id), "ACTIVE": True, "NAME": "", "LAST_NAME": "", "SECOND_NAME": "",
         "EMAIL": "", "LAST_LOGIN": moment(now), "DATE_REGISTER": moment(now), "IS_ONLINE": "N", "WORK_POSITION": "",
         "UF_DEPARTMENT": [1], "USER_TYPE": "employee",
     }  # fmt: skip
-    body = json.dumps(held | fields, ensure_ascii=False)
+    body = json.dumps(user | fields, ensure_ascii=False)
     store.write("insert or replace into portal_user (ID, body) values (?, ?)", user_id, body)
 
 
@@ -62,8 +62,8 @@ def is_there(store: Store, user_id: int) -> bool:
 
 def rights(call: Call) -> Rights:
     """What the caller may."""
-    held = (_user(call.store, call.user) or {}).get("rights", {})
-    return Rights(**held | {"hidden_funnels": tuple(held.get("hidden_funnels", ()))}) if held else Rights()
+    rights = (_user(call.store, call.user) or {}).get("rights", {})
+    return Rights(**rights | {"hidden_funnels": tuple(rights.get("hidden_funnels", ()))}) if rights else Rights()
 
 
 def may_read(call: Call, card: Card, card_id: int) -> bool:
@@ -79,8 +79,8 @@ def user_admin(call: Call) -> bool:
 
 @method("profile")
 def profile(call: Call) -> dict[str, Any]:
-    held = _user(call.store, call.user) or {}
-    named = {name: held.get(name, "") for name in ("NAME", "LAST_NAME")}
+    user = _user(call.store, call.user) or {}
+    named = {name: user.get(name, "") for name in ("NAME", "LAST_NAME")}
     return {"ID": str(call.user), "ADMIN": rights(call).is_admin} | named | {"PERSONAL_GENDER": "", "TIME_ZONE": ""}
 
 
@@ -91,13 +91,13 @@ def user_current(call: Call) -> dict[str, Any]:
 
 @method("user.get", scope="user")
 def user_get(call: Call) -> Page:
-    found = [json.loads(row["body"]) for row in call.store.rows("select body from portal_user order by ID")]
-    found = select_rows(call, found)
+    users = [json.loads(row["body"]) for row in call.store.rows("select body from portal_user order by ID")]
+    users = select_rows(call, users)
     if str(call.get("order") or "ASC").upper() == "DESC":
-        found.reverse()
+        users.reverse()
     start = max(start_of(call), 0)
-    rows = [_shown(call, user) for user in found[start : start + PAGE]]
-    return Page(rows, len(found), start + PAGE if start + PAGE < len(found) else None)
+    rows = [_shown(call, user) for user in users[start : start + PAGE]]
+    return Page(rows, len(users), start + PAGE if start + PAGE < len(users) else None)
 
 
 def _shown(call: Call, user: dict[str, Any]) -> dict[str, Any]:

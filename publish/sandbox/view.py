@@ -43,18 +43,23 @@ class Portal:
         with self._store.lock:
             rows = self._store.rows(f"select * from {card.table} order by ID")
             fm: dict[int, list[dict[str, Any]]] = {}
-            for one in self._store.rows("select * from multifield where card = ? order by id", card.name):
-                fm.setdefault(one["card_id"], []).append(
-                    {"id": one["id"], "typeId": one["type_id"], "valueType": one["value_type"], "value": one["value"]}
+            for entry in self._store.rows("select * from multifield where card = ? order by id", card.name):
+                fm.setdefault(entry["card_id"], []).append(
+                    {
+                        "id": entry["id"],
+                        "typeId": entry["type_id"],
+                        "valueType": entry["value_type"],
+                        "value": entry["value"],
+                    }
                 )
             linked = self._linked(card)
-        found = []
+        cards = []
         for row in rows:
             item = {field.camel: values.universal(field.type, row[field.name]) for field in card.columns if field.camel}
             item |= values.from_json(row["UF"]) | {"fm": fm.get(row["ID"], [])}
             item["companyIds" if card.name == "CONTACT" else "contactIds"] = linked.get(row["ID"], [])
-            found.append(item)
-        return found
+            cards.append(item)
+        return cards
 
     def _linked(self, card: Card) -> dict[int, list[int]]:
         side = links.SIDES[card.name]
@@ -63,10 +68,10 @@ class Portal:
             f"select {side.owner_column} as owner, {side.other_column} as other from {side.table}{fixed} "
             f"order by {side.owner_column}, {side.sort}, {side.other_column}"
         )
-        found: dict[int, list[int]] = {}
+        by_card: dict[int, list[int]] = {}
         for row in self._store.rows(sql):
-            found.setdefault(row["owner"], []).append(row["other"])
-        return found
+            by_card.setdefault(row["owner"], []).append(row["other"])
+        return by_card
 
     def _records(self, record: Record) -> list[dict[str, Any]]:
         with self._store.lock:
@@ -184,13 +189,13 @@ class Portal:
 
     def refused(self) -> list[dict[str, Any]]:
         """What either limit turned away: `at`, `error`, `count` (commands of a batch are refused one by one)."""
-        found = []
+        refusals = []
         for line in self.request_log():
             codes = Counter({code: count for code, count in line["errors"].items() if code in _REFUSALS})
             if line["error"] in _REFUSALS and not codes:
                 codes[line["error"]] = 1
-            found += [{"at": line["at"], "error": code, "count": count} for code, count in codes.items()]
-        return found
+            refusals += [{"at": line["at"], "error": code, "count": count} for code, count in codes.items()]
+        return refusals
 
     def stats(self) -> dict[str, Any]:
         """Counts for `GET /_sandbox/stats`."""
@@ -202,7 +207,9 @@ class Portal:
             "writes": dict(self.writes()),
             "automation": self.automation_started(),
             "mail": self.mail_sent(),
-            "refused": dict(sum((Counter({one["error"]: one["count"]}) for one in self.refused()), Counter())),
+            "refused": dict(
+                sum((Counter({refusal["error"]: refusal["count"]}) for refusal in self.refused()), Counter())
+            ),
             "faults": dict(Counter(line["fault"] for line in lines if line["fault"])),
         }
 
