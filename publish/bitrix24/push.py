@@ -122,7 +122,7 @@ async def _prepare(run: Run, *, let_through: bool) -> Run:
     limit = Limit(run.settings.fuse_share, run.settings.fuse_floor)
     change_limit.check(run.ledger, run.parts, limit, let_through=let_through)
     lists = await reference.prepare(run.client, run.ledger, run.parts, run.settings)
-    await responsible.check(run.client, run.settings)
+    await responsible.check(run.connection, run.client, run.settings)
     if lists.is_refilling:  # an administrator deleted a custom field: all of its values are to be sent again
         _plan(run)
         change_limit.check(run.ledger, run.parts, limit, let_through=let_through)

@@ -11,7 +11,7 @@ import duckdb
 
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Client, Command
-from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.errors import OperatorError, SettingsError
 from publish.bitrix24.kinds import Card
 from publish.settings import Settings
 
@@ -20,12 +20,17 @@ _USERS = "user.get"
 _PAGE = 50  # users that it tells at a time
 
 
-async def check(client: Client, settings: Settings) -> None:
+async def check(connection: duckdb.DuckDBPyConnection, client: Client, settings: Settings) -> None:
     """Raise SettingsError for users whom the portal has not, or who left; a webhook without the right `user` cannot
-    tell, and then the portal judges each card itself."""
+    tell, and then the portal judges each card itself. Raise OperatorError for a mart that an older version left."""
     chosen = sorted({user for users in settings.responsible.values() for user in users})
     if not chosen:
         return
+    try:
+        connection.execute("select region from marts.crm_companies limit 0")
+    except duckdb.BinderException:
+        hint = "`make incremental` builds the models anew"
+        raise OperatorError("SVOD_RESPONSIBLE: marts.crm_companies tells no region of an INN", hint=hint) from None
     pages = [chosen[at : at + _PAGE] for at in range(0, len(chosen), _PAGE)]
     answers = await client.read([Command(_USERS, {"FILTER": {"ID": page}}) for page in pages], optional=(_USERS,))
     if None in answers:
@@ -51,7 +56,7 @@ def of_new_cards(
             of_region as (
                 select company_id, coalesce(own.users, others.users) as users
                 from marts.crm_companies
-                left join chosen as own on own.region = left(inn, 2)
+                left join chosen as own on own.region = crm_companies.region
                 left join chosen as others on others.region = ''
             )
             select origin_id, users[1 + (md5_number_lower(company_id) % len(users))::int]

@@ -232,9 +232,10 @@ class _Compiler:
         if config.materialized == "incremental":
             reads.append(relation)
         if node.resource_type == "seed":
+            told, of_columns = _descriptions(node)
             file = str(Path(self._folder, node.original_file_path).absolute())
-            typed = tuple(Column(name, "", data_type) for name, data_type in config.column_types.items())
-            return Node(node.unique_id, node.name, "seed", relation, file, parents, columns=typed)
+            typed = tuple(Column(name, of_columns.get(name, ""), type_) for name, type_ in config.column_types.items())
+            return Node(node.unique_id, node.name, "seed", relation, file, parents, description=told, columns=typed)
         sql = _plain(node.compiled_code)
         if node.resource_type == "test":
             if (config.fail_calc, config.warn_if, config.error_if, config.limit) != _AS_DBT_DOES:
@@ -250,11 +251,11 @@ class _Compiler:
                 generic=generic.name if generic else "",
                 first_column=about[0],
             )  # fmt: skip
-        is_told = config.persist_docs.get
+        told, of_columns = _descriptions(node)
         columns = tuple(
             Column(
                 column.name,
-                column.description if is_told("columns") else "",
+                of_columns.get(column.name, ""),
                 column.data_type or "",
                 any(constraint.type == "not_null" for constraint in column.constraints),
             )
@@ -262,7 +263,7 @@ class _Compiler:
         )
         return Node(
             node.unique_id, node.name, "model", relation, sql, parents, tuple(reads),
-            description=node.description if is_told("relation") else "",
+            description=told,
             columns=columns,
             materialized=config.materialized,
             has_contract=config.contract.enforced,
@@ -293,6 +294,13 @@ class _Compiler:
 
 _AS_DBT_DOES = ("count(*)", "!= 0", "!= 0", None)
 _KEPT = 8  # editions of the project that are kept compiled: tests and shells with other settings beside the runs
+
+
+def _descriptions(node: Any) -> tuple[str, dict[str, str]]:
+    """What the warehouse is to say of a model or a seed, and of its columns."""
+    is_told = node.config.persist_docs.get
+    columns = {name: column.description for name, column in node.columns.items()} if is_told("columns") else {}
+    return node.description if is_told("relation") else "", columns
 
 
 def _plain(sql: str) -> str:

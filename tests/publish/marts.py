@@ -46,7 +46,8 @@ def fill(connection: duckdb.DuckDBPyConnection, companies: int, contacts: int, d
     _create_tables(connection)
     connection.execute(
         """insert into marts.crm_companies by name
-           select company_id(n) as company_id, inn(n) as inn, kpp, '10277' || lpad(n::varchar, 8, '0') as ogrn,
+           select company_id(n) as company_id, inn(n) as inn, '77' as region, kpp,
+               '10277' || lpad(n::varchar, 8, '0') as ogrn,
                requisite_preset, requisite_name, if(is_person, null, ogrn) as requisite_ogrn,
                if(is_person, ogrn, null) as requisite_ogrnip,
                'ООО "Ромашка & Ко" № ' || n as title,

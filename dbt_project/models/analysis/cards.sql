@@ -1,6 +1,6 @@
 -- Cards of ours in the portal that was published to last, and where a browser finds each.
-with portals as (
-    select * from {{ source('sync', 'portals') }} where portal not like '% (until %' -- those that were put aside
+with published_to_last as (
+    select * from {{ ref('portal_published_to_last') }}
 ),
 
 ledger as (
@@ -9,11 +9,6 @@ ledger as (
 
 deletions as (
     select portal, entity, origin_id, noticed_at from {{ source('sync', 'deletions') }}
-),
-
-published_to_last as (
-    select portal, url as portal_url from portals
-    qualify row_number() over (order by last_seen_at desc, portal) = 1
 ),
 
 cards as (

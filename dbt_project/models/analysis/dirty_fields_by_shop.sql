@@ -20,54 +20,6 @@ repaired as (
     select text_raw from {{ ref('int_texts__repaired') }} where text is distinct from text_raw
 ),
 
--- From here a row is a field of a shop: values that were entered ("-" or "нет" is no number), wrong ones, one of these.
-numbers_of_companies as (
-    {% for field, is_right in [
-        ('inn', 'is_inn_valid'), ('kpp', 'is_kpp_usable'), ('ogrn', 'is_ogrn_valid'), ('account', 'is_account_valid')
-    ] -%}
-    select
-        source, '{{ field }}' as field,
-        count(*) filter (regexp_matches({{ field }}_raw, '[0-9]')) as filled_count,
-        count(*) filter (regexp_matches({{ field }}_raw, '[0-9]') and not {{ is_right }}) as dirty_count,
-        min({{ field }}_raw) filter (regexp_matches({{ field }}_raw, '[0-9]') and not {{ is_right }}) as example
-    from companies
-    group by source
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
-),
-
-texts_of_companies as (
-    select source, 'company_name' as field, company_name_raw as entered from companies
-    union all
-    select source, 'legal_address', legal_address_raw
-    from companies
-    inner join entered_addresses using (record_key)
-),
-
-texts as (
-    select
-        source, field,
-        count(*) as filled_count,
-        count(text_raw) as dirty_count,
-        min(text_raw) as example
-    from texts_of_companies
-    left join repaired on text_raw = entered
-    where trim(entered) <> ''
-    group by all
-),
-
-names_of_people as (
-    select
-        source, 'contact_name' as field,
-        count(*) as filled_count,
-        count(*) filter (name_kind = 'text') as dirty_count,
-        min(contact_name_raw) filter (name_kind = 'text') as example
-    from contacts
-    inner join names using (record_key)
-    where not is_deleted and trim(contact_name_raw) <> ''
-    group by source
-),
-
 communications as (
     select record_key, 'phone' as field, phone_raw as entered, number is null as is_wrong
     from {{ ref('int_contacts__phones') }}
@@ -76,25 +28,54 @@ communications as (
     from {{ ref('int_contacts__emails') }}
 ),
 
-ways_to_people as (
+numbers as (
     select
-        split_part(record_key, ':', 1) as source, field,
-        count(*) as filled_count,
-        count(*) filter (is_wrong) as dirty_count,
-        min(entered) filter (is_wrong) as example
+        source,
+        unnest([
+            { 'field': 'inn', 'entered': inn_raw, 'is_wrong': not is_inn_valid },
+            { 'field': 'kpp', 'entered': kpp_raw, 'is_wrong': not is_kpp_usable },
+            { 'field': 'ogrn', 'entered': ogrn_raw, 'is_wrong': not is_ogrn_valid },
+            { 'field': 'account', 'entered': account_raw, 'is_wrong': not is_account_valid }
+        ], recursive := true)
+    from companies
+),
+
+texts as (
+    select source, 'company_name' as field, company_name_raw as entered from companies
+    union all
+    select source, 'legal_address', legal_address_raw
+    from companies
+    inner join entered_addresses using (record_key)
+),
+
+-- A row is a field of one record. A number without a digit ("-", "нет") is none.
+entered_fields as (
+    select 'company' as entity, source, field, entered, is_wrong, regexp_matches(entered, '[0-9]') as is_filled
+    from numbers
+    union all
+    select 'company', source, field, entered, text_raw is not null, true
+    from texts
+    left join repaired on text_raw = entered
+    where trim(entered) <> ''
+    union all
+    select 'contact', source, 'contact_name', contact_name_raw, name_kind = 'text', true
+    from contacts
+    inner join names using (record_key)
+    where not is_deleted and trim(contact_name_raw) <> ''
+    union all
+    select 'contact', split_part(record_key, ':', 1), field, entered, is_wrong, true
     from communications
     anti join (from contacts where is_deleted) using (record_key)
-    group by all
 ),
 
 fields as (
-    select 'company' as entity, * from numbers_of_companies
-    union all
-    select 'company', * from texts
-    union all
-    select 'contact', * from names_of_people
-    union all
-    select 'contact', * from ways_to_people
+    select
+        entity, source, field,
+        count(*) filter (is_filled) as filled_count,
+        count(*) filter (is_filled and is_wrong) as dirty_count,
+        min(entered) filter (is_filled and is_wrong) as example
+    from entered_fields
+    group by all
 ),
 
 records as (

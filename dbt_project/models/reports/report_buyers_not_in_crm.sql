@@ -94,7 +94,7 @@ explained as (
     select
         company_key, buyers.inn, inn_raw, company_name, sources, record_keys,
         buyers.reason, text_ru as reason_ru, text_en as reason_en,
-        buyers.reason in ('missing_inn', 'invalid_inn', 'unknown_to_registry') as is_repairable,
+        is_repairable,
         registry_status, asked_at as verdict_at,
         order_count, order_total, last_order_at,
         person.person_name,

@@ -16,13 +16,8 @@ deletions as (
     select * from {{ source('sync', 'deletions') }}
 ),
 
-portals as (
-    select * from {{ source('sync', 'portals') }} where portal not like '% (until %'
-),
-
 published_to_last as (
-    select portal, url as portal_url from portals
-    qualify row_number() over (order by last_seen_at desc, portal) = 1
+    select * from {{ ref('portal_published_to_last') }}
 ),
 
 ledger as (
@@ -86,9 +81,13 @@ explained as (
         on
             ledger.portal = with_cards.portal and ledger.entity = card_entity
             and ledger.origin_id = card_origin_id
+),
+
+with_addresses as (
+    select
+        * exclude (portal_url),
+        list_transform(card_ids, lambda id: {{ card_url('portal_url', 'card_entity', 'id') }}) as urls
+    from explained
 )
 
-select
-    * exclude (portal_url),
-    list_transform(card_ids, lambda id: {{ card_url('portal_url', 'card_entity', 'id') }}) as urls
-from explained
+select * from with_addresses

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.errors import OperatorError, SettingsError
 from publish.settings import Settings
 from tests.publish import marts
 
@@ -46,11 +46,9 @@ def test_users_take_turns_and_people_and_orders_go_with_their_company(staffed):
 def test_the_region_of_the_inn_decides_and_nobody_named_leaves_the_webhooks_user(staffed):
     office = staffed("77=7,78=12")
     marts.fill(office.connection, 3, 0)
-    inns = dict(zip(("77", "78", "50"), ("7707083893", "7801001234", "5003021311"), strict=True))
-    for (company,), inn in zip(
-        office.sql("select company_id from marts.crm_companies order by 1"), inns.values(), strict=True
-    ):
-        office.sql(f"update marts.crm_companies set inn = '{inn}' where company_id = '{company}'")
+    companies = office.sql("select company_id from marts.crm_companies order by 1")
+    for (company,), region in zip(companies, ("77", "78", "50"), strict=True):
+        office.sql(f"update marts.crm_companies set region = '{region}' where company_id = '{company}'")
     office.push()
     assert list(users_of(office, "company").values()) == [7, 12, 1]
 
@@ -64,6 +62,15 @@ def test_cards_that_are_there_are_not_handed_on(staffed):
     office.sql("update marts.crm_companies set title = title || ' и партнёры'")
     office.push()
     assert sorted(users_of(office, "company").values()) == [7, 15]
+
+
+def test_marts_of_an_older_version_stop_the_push_before_anything_is_sent(staffed):
+    office = staffed("7")
+    marts.fill(office.connection, 1, 0)
+    office.sql("alter table marts.crm_companies drop region")
+    with pytest.raises(OperatorError, match="tells no region"):
+        office.push()
+    assert office.portal.writes() == {}
 
 
 def test_a_user_who_is_not_there_or_has_left_stops_the_push_before_anything_is_sent(staffed):

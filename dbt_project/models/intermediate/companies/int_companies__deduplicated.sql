@@ -35,10 +35,16 @@ survivors as (
     select
         company_id,
         any_value(inn) as inn,
-        {% for field in ['title', 'legal_form', 'kpp', 'ogrn', 'legal_address'] -%}
-        arg_max({{ field }}, survivor_rank) filter ({{ field }} is not null) as {{ field }},
-        arg_max(record_key, survivor_rank) filter ({{ field }} is not null) as {{ field }}_from,
-        {% endfor -%}
+        arg_max(title, survivor_rank) filter (title is not null) as title,
+        arg_max(record_key, survivor_rank) filter (title is not null) as title_from,
+        arg_max(legal_form, survivor_rank) filter (legal_form is not null) as legal_form,
+        arg_max(record_key, survivor_rank) filter (legal_form is not null) as legal_form_from,
+        arg_max(kpp, survivor_rank) filter (kpp is not null) as kpp,
+        arg_max(record_key, survivor_rank) filter (kpp is not null) as kpp_from,
+        arg_max(ogrn, survivor_rank) filter (ogrn is not null) as ogrn,
+        arg_max(record_key, survivor_rank) filter (ogrn is not null) as ogrn_from,
+        arg_max(legal_address, survivor_rank) filter (legal_address is not null) as legal_address,
+        arg_max(record_key, survivor_rank) filter (legal_address is not null) as legal_address_from,
         arg_max(struct_pack(bank_name, bik, account, corr_account), survivor_rank) filter (is_account_valid) as bank,
         arg_max(record_key, survivor_rank) filter (is_account_valid) as bank_from,
         string_agg(distinct source, ', ' order by source) as sources,
@@ -86,6 +92,7 @@ golden as (
 requisites as ( -- twelve digits are a person's number: such a company is an entrepreneur, whose OGRN is an OGRNIP
     select
         *,
+        left(inn, 2) as region, -- whose tax office gave it
         case when length(inn) = 12 then 'INDIVIDUAL' else 'COMPANY' end as requisite_preset,
         case when length(inn) = 12 then 'ИП' else 'Организация' end as requisite_name,
         case when length(inn) = 10 then ogrn end as requisite_ogrn,

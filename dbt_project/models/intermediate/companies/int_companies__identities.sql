@@ -46,8 +46,7 @@ heirs as ( -- of a record that split, one part keeps the id: the one with its IN
     select company_id, inn
     from (
         select company_id, inn, bool_or(is_same_inn) as is_same_inn, sum(record_count) as record_count
-        from claims
-        group by all
+        from claims group by all
     )
     qualify row_number() over (partition by company_id order by is_same_inn desc, record_count desc, inn) = 1
 ),

@@ -23,4 +23,4 @@ forms as (
     select * from composed
 )
 
-select abbreviation, spelled_out, stands_behind from forms
+select * from forms

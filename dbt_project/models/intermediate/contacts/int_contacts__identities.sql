@@ -40,8 +40,7 @@ heirs as ( -- of a person that split, one part keeps the id: the one with the re
     from (
         select contact_id, cluster_key, anchor, minted_at,
             bool_or(record_key = anchor) as has_anchor, count(*) as record_count
-        from memberships
-        inner join records using (record_key)
+        from memberships inner join records using (record_key)
         group by all
     )
     qualify row_number() over (partition by contact_id order by has_anchor desc, record_count desc, cluster_key) = 1

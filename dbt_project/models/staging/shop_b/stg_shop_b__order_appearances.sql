@@ -6,14 +6,11 @@ with documents as (
 
 listed as (
     select
-        company_uid,
+        * exclude (document),
         unnest({{ json_objects('document', 'orders', '{
             "uid": "VARCHAR", "number": "VARCHAR", "status": "VARCHAR", "total": "VARCHAR", "currency": "VARCHAR",
             "person_uid": "VARCHAR", "created_at": "VARCHAR", "changed_at": "VARCHAR"
-        }') }}) as ordered,
-        version_number, is_gone,
-        changed_at as document_changed_at,
-        source_position, run_id, ingested_at
+        }') }}) as ordered
     from documents
 ),
 
@@ -33,8 +30,8 @@ extracted as (
         is_gone as is_deleted,
         {{ utc_from_iso('ordered.created_at') }} as ordered_at,
         coalesce({{ utc_from_iso('ordered.changed_at') }}, document_changed_at) as changed_at,
-        source_position, run_id, ingested_at,
-        version_number, document_changed_at
+        document_changed_at, version_number,
+        source_position, run_id, ingested_at
     from listed
     where ordered.uid is not null
 ),

@@ -6,14 +6,11 @@ with documents as (
 
 listed as (
     select
-        company_uid,
+        * exclude (document),
         unnest({{ json_objects('document', 'persons', '{
             "uid": "VARCHAR", "fio": "VARCHAR", "post": "VARCHAR", "phones": "VARCHAR", "emails": "VARCHAR",
             "changed_at": "VARCHAR"
-        }') }}) as person,
-        version_number, is_gone,
-        changed_at as document_changed_at,
-        source_position, run_id, ingested_at
+        }') }}) as person
     from documents
 ),
 

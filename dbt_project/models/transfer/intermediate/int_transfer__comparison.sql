@@ -40,8 +40,7 @@ fields as ( -- those that the cloud has, also empty ones: of what only the box h
 ),
 
 made as (
-    select entity, source_id, true as is_made_by_us from {{ ref('stg_transfer__ledger') }}
-    where not is_adopted
+    select entity, source_id, true as is_made_by_us from {{ ref('stg_transfer__ledger') }} where not is_adopted
 ),
 
 unseen as (
