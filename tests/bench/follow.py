@@ -8,7 +8,6 @@ is looked at. An event that a later one of the same person overtook is over when
 
 import json
 import re
-import shutil
 import statistics
 import threading
 import time
@@ -20,12 +19,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from publish.sandbox import Limits, RunningSandbox
+from tests.bench.shops import shops
 from tests.following import Following
-from tests.installation import Installation
 from tests.killing import computed
-from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
-from tests.servers import kafka_server, mariadb_server
+from tests.sample_data.loaders import TOPIC
 
 COMPANIES = 2_000  # of which events tell
 PLACE = re.compile(r"e(\d+)@follow\.example")
@@ -107,28 +104,8 @@ class Watched(threading.Thread):
 @contextmanager
 def filled(folder: Path, sample: Path, say: Callable[[str], None]) -> Iterator[Following]:
     """Everything up, everything published."""
-    shutil.rmtree(folder, ignore_errors=True)
-    since = json.loads((sample / "manifest.json").read_text())["since"]
-    with (
-        mariadb_server() as mariadb,
-        mariadb.database() as database,
-        kafka_server() as kafka,
-        RunningSandbox(folder / "portal.sqlite", limits=Limits.none()) as sandbox,
-    ):
-        load_mysql(mariadb.url(database), sample, day=1)
-        produce_kafka(kafka.bootstrap, TOPIC, sample, day=1)
-        svod = Installation(
-            folder / "svod",
-            {
-                "SVOD_SHOP_A_URL": mariadb.url(database),
-                "SVOD_SHOP_B_FILES": str(sample / "shop_b" / "history-*.json*"),
-                "SVOD_SHOP_B_KAFKA": kafka.bootstrap,
-                "SVOD_REGISTRY_FILE": str(sample / "registry.csv"),
-                "SVOD_BITRIX24_WEBHOOK": sandbox.webhook,
-                "SVOD_BITRIX24_RATE": "0",
-                "SVOD_SINCE": since,
-            },
-        )
+    with shops(folder, sample) as (svod, kafka, sandbox):
+        svod.settings["SVOD_REGISTRY_FILE"] = str(sample / "registry.csv")
         ended = svod.tool("publish", "run", "--full")
         if ended.status:
             raise RuntimeError(ended.output)

@@ -5,18 +5,15 @@ A day is one `publish run`: the first one `--full`, none of them with `--let-thr
 the registry's stand-in alone: the INNs that it has answered as active companies so far.
 """
 
-import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from publish.sandbox import Limits, RunningSandbox
+from publish.sandbox import RunningSandbox
+from tests.bench.shops import shops
 from tests.installation import Ended, Installation
-from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
 from tests.sample_data.registry_double import RunningRegistry
-from tests.servers import kafka_server, mariadb_server
 
 PACE = 500  # requests a second: as fast as one process answers them
 
@@ -54,31 +51,12 @@ class Day:
 
 def load(folder: Path, sample: Path, per_day: int) -> Iterator[Day]:
     """Load a sample day by day until no INN waits. `folder` is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
-    since = json.loads((sample / "manifest.json").read_text())["since"]
-    with (
-        mariadb_server() as mariadb,
-        mariadb.database() as database,
-        kafka_server() as kafka,
-        RunningRegistry(sample, rate=10 * PACE) as registry,
-        RunningSandbox(folder / "portal.sqlite", limits=Limits.none()) as sandbox,
-    ):
-        load_mysql(mariadb.url(database), sample, day=1)
-        produce_kafka(kafka.bootstrap, TOPIC, sample, day=1)
-        svod = Installation(
-            folder / "svod",
-            {
-                "SVOD_SHOP_A_URL": mariadb.url(database),
-                "SVOD_SHOP_B_FILES": str(sample / "shop_b" / "history-*.json*"),
-                "SVOD_SHOP_B_KAFKA": kafka.bootstrap,
-                "SVOD_REGISTRY_URL": registry.url,
-                "SVOD_REGISTRY_TOKEN": registry.token,
-                "SVOD_REGISTRY_RATE": str(PACE),
-                "SVOD_BITRIX24_WEBHOOK": sandbox.webhook,
-                "SVOD_BITRIX24_RATE": "0",
-                "SVOD_SINCE": since,
-            },
-        )
+    with RunningRegistry(sample, rate=10 * PACE) as registry, shops(folder, sample) as (svod, _, sandbox):
+        svod.settings |= {
+            "SVOD_REGISTRY_URL": registry.url,
+            "SVOD_REGISTRY_TOKEN": registry.token,
+            "SVOD_REGISTRY_RATE": str(PACE),
+        }
         number, waiting = 0, 1
         while waiting:
             number += 1

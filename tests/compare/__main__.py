@@ -22,6 +22,7 @@ from tests.compare.sides import Side, checkout_of
 from tests.installation import ROOT, Ended, Installation
 
 FOLDER = ROOT / ".cache" / "compare"
+PASSES: dict[str, tuple[str, ...]] = {"first": (), "all anew": ("--full",), "nothing landed": ()}
 console = Console(width=None if sys.stdout.isatty() else 160)
 
 
@@ -107,21 +108,23 @@ def report(title: str, differences: Iterable[Difference]) -> bool:
 
 
 def measure(old: Side, new: Side, landed: Path, rounds: int) -> None:
-    """The models in a new warehouse and again in the same, old and new in turns; a process each, seen from outside."""
-    table = Table("round", "side", "first s", "first MB", "again s", "again MB", box=None)
-    ended: dict[str, list[tuple[Ended, Ended]]] = {"old": [], "new": []}
+    """The models in a new warehouse, all anew in the same, and where nothing has landed since; old and new in turns, a
+    process each, seen from outside."""
+    table = Table("round", "side", *(f"{pass_} {unit}" for pass_ in PASSES for unit in ("s", "MB")), box=None)
+    ended: dict[str, list[list[Ended]]] = {"old": [], "new": []}
     for number in range(1, rounds + 1):
         for side in (old, new):
             side.take(landed)
-            first, again = side.passes(1), side.passes(1)
-            ended[side.name].append((replace(first, output=""), replace(again, output="")))
-            figures = [first.seconds, first.peak_mb, again.seconds, again.peak_mb]
+            passes = [replace(side.passes(1, *options), output="") for options in PASSES.values()]
+            ended[side.name].append(passes)
+            figures = [figure for run in passes for figure in (run.seconds, run.peak_mb)]
             table.add_row(str(number), side.name, *(f"{figure:.1f}" for figure in figures))
-            console.print(f"round {number}, {side.name}: {first.seconds:.1f} s, again {again.seconds:.1f} s")
+            told = ", ".join(f"{pass_} {run.seconds:.1f} s" for pass_, run in zip(PASSES, passes, strict=True))
+            console.print(f"round {number}, {side.name}: {told}")
     medians = {
         side: [
-            statistics.median(getattr(run[pass_], figure) for run in runs)
-            for pass_ in (0, 1)
+            statistics.median(getattr(passes[place], figure) for passes in runs)
+            for place in range(len(PASSES))
             for figure in ("seconds", "peak_mb")
         ]
         for side, runs in ended.items()

@@ -88,12 +88,14 @@ class Side:
                             from landed.raw."{table}" where run_id = 'day-2' order by rowid"""
                     )
 
-    def passes(self, day: int) -> Ended:
-        """Both passes of the models with the registry's step between them."""
+    def passes(self, day: int, *options: str) -> Ended:
+        """Both passes of the models with the registry's step between them; with `--full` also where nothing landed (an
+        edition that knows no such option always builds)."""
         svod = self.installation
         day_folder = self.sources if day == 1 else self.sources / "day_two"
         svod.settings |= {"SVOD_RUN_ID": f"day-{day}", "SVOD_REGISTRY_FILE": str(day_folder / "registry.csv")}
-        return succeeded(svod.tool("python", "dbt_project/passes.py"), f"{self.name}: the models of day {day}")
+        ended = svod.tool("python", "dbt_project/passes.py", *options)
+        return succeeded(ended, f"{self.name}: the models of day {day}")
 
     def planned(self, day: int) -> Path:
         """Folder of this side's plan, one Parquet file a part; everything in it then counts as published."""
