@@ -22,6 +22,15 @@ def compared(tmp_path: Path, new: str, *renames: str) -> Difference:
     return difference
 
 
+def test_what_tells_of_the_runs_themselves_is_shown_and_makes_no_difference(tmp_path: Path):
+    for name in ("old", "new"):
+        with duckdb.connect(str(tmp_path / f"{name}.duckdb")) as connection:
+            connection.execute(f"create schema marts; create table marts.report_steps as select '{name}' as status")
+    with Comparison(tmp_path / "old.duckdb", tmp_path / "new.duckdb", {}, show=3) as comparison:
+        (difference,) = comparison.marts()
+    assert not difference.is_equal and not difference.is_binding
+
+
 def test_order_new_columns_and_the_moment_of_a_row_do_not_count(tmp_path: Path):
     new = "select 'c-2' as company_id, 1 as is_new, null::varchar as opf, now()::timestamp as ingested_at"
     difference = compared(tmp_path, f"{new} union all select 'c-1', 2, 'ООО', null")
