@@ -3,8 +3,6 @@
 import re
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-import httpx
-
 _FORM = re.compile(r"https?://[^/\s]+/rest/\d+/[^/\s]+/?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LEAST_SECRET = 8  # characters; shorter ones, those of tests and sandboxes, may be words that mean something else
@@ -15,6 +13,8 @@ def has_its_form(address: str) -> bool:
     """Whether it is the address of a webhook."""
     if not _FORM.fullmatch(address):
         return False
+    import httpx  # a fifth of the time in which `ingest` starts, and most of its commands have no webhook
+
     try:
         parts = urlsplit(address)
         httpx.URL(address)

@@ -22,14 +22,21 @@ _SOURCE = """coalesce(
         order by baseline_at desc nulls last limit 1),
     (select source_portal from transfer.id_map where starts_with(target, line.portal || '#') limit 1),
     (select portal from ops.snapshots where source = 'cloud' order by snapshot_id desc limit 1), '')"""
+_SCHEMAS = ("ops", "raw", "sync", "transfer")
 TABLES = set(re.findall(r"create table if not exists (\w+\.\w+)", SCHEMA))
 ADDED_COLUMNS = set(re.findall(r"alter table (\w+\.\w+) add column if not exists (\w+)", SCHEMA))
+_COMMENTS = {
+    table: comment.replace("''", "'")
+    for table, comment in re.findall(r"comment on table (\w+\.\w+) is\s+'((?:[^']|'')*)'", SCHEMA)
+}
 
 
 def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether nothing of `schema.sql` is missing, and no table is left from before: it can be read as it is."""
     columns = connection.execute(
-        "select schema_name || '.' || table_name, column_name from duckdb_columns() where not internal"
+        """select schema_name || '.' || table_name, column_name from duckdb_columns()
+           where database_name = current_database() and list_contains(?, schema_name)""",
+        [_SCHEMAS],
     ).fetchall()
     has_portal = {table for table, column in columns if column == "portal"}
     has_source = {table for table, column in columns if column == "source_portal"}
@@ -41,6 +48,20 @@ def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
     )
 
 
+def _is_as_said(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether running `schema.sql` once more would change nothing: that takes half of the time of opening a warehouse,
+    and a run opens it a dozen times."""
+    if not is_current(connection):
+        return False
+    told = connection.execute(
+        """select schema_name || '.' || table_name, comment from duckdb_tables()
+           where database_name = current_database() and list_contains(?, schema_name)""",
+        [_SCHEMAS],
+    ).fetchall()
+    has_rows = connection.execute("select exists (from ops.period) and exists (from ops.warehouse)").fetchone()
+    return dict(told).items() >= _COMMENTS.items() and has_rows == (True,)
+
+
 def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing, in one transaction.
 
@@ -50,25 +71,28 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.begin()
     try:
-        outdated = _set_aside(connection, "sync", "portal", ONE_PORTAL_TABLES)
-        of_no_cloud = _set_aside(connection, "transfer", "source_portal", {name: name for name in SOURCE_TABLES})
-        connection.execute(SCHEMA)
-        for old_name, new_name in outdated.items():
-            connection.execute(
-                f"insert into sync.{new_name} by name select '' as portal, * from sync.outdated_{old_name}"
-            )
-            connection.execute(f"drop table sync.outdated_{old_name}")
-        for name in of_no_cloud:
-            connection.execute(
-                f"""insert into transfer.{name} by name
-                    select {_SOURCE} as source_portal, line.* from transfer.outdated_{name} as line"""
-            )
-            connection.execute(f"drop table transfer.outdated_{name}")
+        if not _is_as_said(connection):
+            _bring_up_to_date(connection)
         add_source_names(connection)
     except BaseException:
         connection.rollback()
         raise
     connection.commit()
+
+
+def _bring_up_to_date(connection: duckdb.DuckDBPyConnection) -> None:
+    outdated = _set_aside(connection, "sync", "portal", ONE_PORTAL_TABLES)
+    of_no_cloud = _set_aside(connection, "transfer", "source_portal", {name: name for name in SOURCE_TABLES})
+    connection.execute(SCHEMA)
+    for old_name, new_name in outdated.items():
+        connection.execute(f"insert into sync.{new_name} by name select '' as portal, * from sync.outdated_{old_name}")
+        connection.execute(f"drop table sync.outdated_{old_name}")
+    for name in of_no_cloud:
+        connection.execute(
+            f"""insert into transfer.{name} by name
+                select {_SOURCE} as source_portal, line.* from transfer.outdated_{name} as line"""
+        )
+        connection.execute(f"drop table transfer.outdated_{name}")
 
 
 def _set_aside(

@@ -1,6 +1,7 @@
 -- Schemas that programs write to: ops (what ran), raw (what the sources gave), sync (what the portals hold of ours),
 -- transfer (the move from a cloud portal to one's own server).
--- Run whenever the warehouse is opened for writing: every statement leaves what is there as it is.
+-- Run whenever the warehouse is opened for writing and not all of this is there (schema.py): every statement leaves what
+-- is there as it is.
 -- All timestamps are UTC. The schemas of the models (staging, intermediate, marts, failures) are dbt's.
 
 create schema if not exists ops;

@@ -192,3 +192,31 @@ def test_positions_of_files_and_topics_get_the_name_of_their_source(tmp_path):
             }  # fmt: skip
             letters = connection.execute("select source from raw.dead_letters order by 1").fetchall()
             assert letters == [("registry",), ("shop_b:a b:1.json",), ("shop_c:t.x-y",)]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "drop table ops.lag",
+        "comment on table ops.steps is 'of an older version'",
+        "delete from ops.period",
+        "alter table ops.mart_sizes drop column awaited_growth",
+    ],
+)
+def test_whatever_is_not_as_it_is_declared_is_brought_up_to_date_and_else_nothing_is_run(tmp_path, monkeypatch, harm):
+    def declared(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
+        return connection.execute(
+            """select table_name, column_count, comment, (select count(*) from ops.period) from duckdb_tables()
+               where schema_name = 'ops' order by 1"""
+        ).fetchall()
+
+    path = tmp_path / "svod.duckdb"
+    with open_warehouse(path) as connection:
+        whole = declared(connection)
+        connection.execute(harm)
+        assert declared(connection) != whole
+    with open_warehouse(path) as connection:
+        assert declared(connection) == whole
+    monkeypatch.setattr("ingest.warehouse.schema.SCHEMA", "no statement")
+    with open_warehouse(path) as connection:
+        assert declared(connection) == whole
