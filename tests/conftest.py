@@ -1,5 +1,6 @@
 """Fixtures all tests share: an empty warehouse, and real servers that are started once."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,18 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
 
+@pytest.fixture(scope="session")
+def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a new warehouse, for tests to copy: to make one takes as long as many a test."""
+    path = tmp_path_factory.mktemp("empty") / "svod.duckdb"
+    open_warehouse(path).close()
+    return path
+
+
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def warehouse(tmp_path: Path, empty_warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty warehouse at tmp_path/svod.duckdb, open for writing."""
-    connection = open_warehouse(tmp_path / "svod.duckdb")
+    connection = open_warehouse(Path(shutil.copy(empty_warehouse, tmp_path)))
     yield connection
     connection.close()
 

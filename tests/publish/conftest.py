@@ -1,12 +1,13 @@
 """A warehouse with marts to fill, a sandbox portal, and a clock that jumps over every wait."""
 
 import asyncio
+import contextlib
 import selectors
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import httpx
@@ -28,6 +29,7 @@ from tests.publish import marts
 from tests.servers import HINT, ServerMissing, binary
 
 WEBHOOK = "http://portal.test/rest/1/sandbox/"
+Answer = TypeVar("Answer")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -93,10 +95,22 @@ class Office:
             return result
 
     async def _push(self, settings: Settings, let_through: bool, take_over: bool) -> Result:
-        pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, self.clock)
-        async with Client(SecretStr(WEBHOOK), pace, transport=httpx.ASGITransport(self.app)) as client:
+        async with self._client(settings) as client:
             ledger = Ledger(self.connection, settings.portal)
             return await push(ledger, client, settings, parts=self.parts, let_through=let_through, take_over=take_over)
+
+    def ask(self, work: Callable[[Client], Coroutine[Any, Any, Answer]]) -> Answer:
+        """What a part of a push asks the portal."""
+
+        async def asked() -> Answer:
+            async with self._client(self.settings) as client:
+                return await work(client)
+
+        return self.clock.run(asked())
+
+    def _client(self, settings: Settings) -> Client:
+        pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit, self.clock)
+        return Client(SecretStr(WEBHOOK), pace, transport=httpx.ASGITransport(self.app))
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
         """What a manager (or a tester) does by hand: one REST call, which must succeed."""
@@ -146,11 +160,19 @@ class Office:
         return marts.differences(self.connection, self.portal)
 
 
+@pytest.fixture(scope="session")
+def warehouse_with_marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a warehouse whose marts hold nothing, for tests to copy."""
+    path = tmp_path_factory.mktemp("marts") / "svod.duckdb"
+    with contextlib.closing(open_warehouse(path)) as connection:
+        marts.prepare(connection)
+        marts.fill(connection, 0, 0)
+    return path
+
+
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = open_warehouse(tmp_path / "svod.duckdb")
-    marts.prepare(connection)
-    marts.fill(connection, 0, 0)
+def warehouse(tmp_path: Path, warehouse_with_marts: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = open_warehouse(Path(shutil.copy(warehouse_with_marts, tmp_path)))
     yield connection
     connection.close()
 

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -29,11 +30,10 @@ def sandbox():
 
 
 @pytest.fixture
-def publish(tmp_path, monkeypatch, capsys, sandbox):
+def publish(tmp_path, monkeypatch, capsys, sandbox, warehouse_with_marts):
     """Runs one command on a warehouse with marts: (exit status, standard output, standard error)."""
-    path = tmp_path / "svod.duckdb"
+    path = Path(shutil.copy(warehouse_with_marts, tmp_path))
     with open_warehouse(path) as connection:
-        marts.prepare(connection)
         marts.fill(connection, 6, 12, 6)
     monkeypatch.setenv("SVOD_ENV_FILE", os.devnull)
     monkeypatch.setenv("SVOD_WAREHOUSE", str(path))

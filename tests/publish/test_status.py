@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -29,11 +31,10 @@ SECRET = "s3cr3tw0rd"
 
 
 @pytest.fixture
-def svod(tmp_path, monkeypatch, capsys):
+def svod(tmp_path, monkeypatch, capsys, warehouse_with_marts):
     """Runs `publish` on a warehouse with marts and no portal: (exit status, output, errors)."""
-    path = tmp_path / "svod.duckdb"
+    path = Path(shutil.copy(warehouse_with_marts, tmp_path))
     with open_warehouse(path) as connection:
-        marts.prepare(connection)
         marts.fill(connection, 3, 3, 3)
         connection.execute("update ops.steps set started_at = started_at - interval 1 day, finished_at = started_at")
     for name in list(os.environ):

@@ -1,5 +1,6 @@
 """INNs as people type them: read, and found in the portal whichever way they are looked for."""
 
+from collections import defaultdict
 from random import Random
 
 import pytest
@@ -7,8 +8,8 @@ from stdnum.ru import inn as stdnum_inn
 
 from ingest.warehouse.errors import SettingsError
 from publish.bitrix24 import inns
-from publish.bitrix24.inns import is_valid, pattern, readings
-from tests.inns_as_typed import BESIDE_OTHER_NUMBERS, COULD_MEAN_SEVERAL, CUT_SHORT, READ_AS
+from publish.bitrix24.inns import Inns, is_valid, pattern, readings
+from tests.inns_as_typed import BESIDE_OTHER_NUMBERS, COULD_MEAN_SEVERAL, CUT_SHORT, LETTER_O, READ_AS
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import type_in
 from tests.sample_data.identifiers import Identifiers
@@ -51,15 +52,42 @@ def a_way_to_look(request, office, monkeypatch):
     marts.fill(office.connection, 1, 0)
     office.sql("update marts.crm_companies set inn = '0278000229'")
     if request.param == "by pattern":
-        monkeypatch.setattr(inns, "PAGE", 5)  # else it takes hundreds of requisites before patterns are fewer requests
+        monkeypatch.setattr(inns, "PAGE", 1)  # else it takes thousands of requisites before patterns are fewer requests
         for n in range(60):
             type_in(office, f"77010000{n:02}", title=f"Чужая {n}")
     return office
 
 
-@pytest.mark.parametrize(("text", "inn"), READ_AS.items())
-def test_a_company_is_adopted_however_its_inn_was_typed(a_way_to_look, text, inn):
-    office = a_way_to_look
+def found(office, wanted) -> dict[str, tuple[set[int], set[int]]]:
+    """What an adoption asks: by INN, the cards that hold it and those that mention it."""
+    office.portal.clear_log()
+    answer = office.ask(lambda client: Inns(client, "").found(wanted))
+    commands = max(line["commands"].get("crm.requisite.list", 0) for line in office.portal.request_log())
+    assert (commands > 30) == (inns.PAGE == 1), "there is a pattern for each INN, letter and foreign digit"
+    return {inn: (set(cards.holders), set(cards.mentions)) for inn, cards in answer.items()}
+
+
+def typed_in(office, texts) -> dict[str, set[int]]:
+    """A card for each text; the cards by INN."""
+    cards = defaultdict(set)
+    for text, inn in texts.items():
+        cards[inn].add(type_in(office, text))
+    return cards
+
+
+def test_a_card_is_found_however_its_inn_was_typed_and_whatever_numbers_stand_beside(a_way_to_look):
+    cards = typed_in(a_way_to_look, READ_AS | BESIDE_OTHER_NUMBERS)
+    assert found(a_way_to_look, cards) == {inn: (of_inn, set()) for inn, of_inn in cards.items()}
+
+
+def test_a_card_that_could_mean_several_inns_mentions_ours(a_way_to_look):
+    cards = typed_in(a_way_to_look, COULD_MEAN_SEVERAL)
+    assert found(a_way_to_look, cards) == {inn: (set(), of_inn) for inn, of_inn in cards.items()}
+
+
+@pytest.mark.parametrize("text", [f"278{LETTER_O * 3}229", "ОГРН 1027700132195; ИНН 7707083893; КПП 770701001"])
+def test_a_company_is_adopted_by_an_inn_as_it_was_typed(a_way_to_look, text):
+    office, inn = a_way_to_look, (READ_AS | BESIDE_OTHER_NUMBERS)[text]
     office.sql("update marts.crm_companies set inn = ?", inn)
     card = type_in(office, text)
     before = office.portal.counts()["company"]
@@ -68,18 +96,8 @@ def test_a_company_is_adopted_however_its_inn_was_typed(a_way_to_look, text, inn
     assert office.portal.counts()["company"] == before
 
 
-@pytest.mark.parametrize(("text", "inn"), BESIDE_OTHER_NUMBERS.items())
-def test_a_company_is_adopted_whose_inn_stands_beside_numbers_that_are_none(a_way_to_look, text, inn):
-    office = a_way_to_look
-    office.sql("update marts.crm_companies set inn = ?", inn)
-    card = type_in(office, text)
-    office.push()
-    assert office.ids("company") == {marts.company_id(0): card}
-
-
-@pytest.mark.parametrize(("text", "inn"), COULD_MEAN_SEVERAL.items())
-def test_a_text_that_could_mean_several_inns_is_for_a_person_and_no_second_company_is_made(a_way_to_look, text, inn):
-    office = a_way_to_look
+def test_a_text_that_could_mean_several_inns_is_for_a_person_and_no_second_company_is_made(a_way_to_look):
+    office, (text, inn) = a_way_to_look, next(iter(COULD_MEAN_SEVERAL.items()))
     office.sql("update marts.crm_companies set inn = ?", inn)
     card, before = type_in(office, text), office.portal.counts()["company"]
     assert office.push().duplicates == 1
@@ -102,12 +120,11 @@ def test_an_inn_that_another_card_mentions_is_not_written_a_second_time(publishe
     assert office.sql("select bitrix_ids from sync.adoption_duplicates") == [([office.ids("company")[key], card],)]
 
 
-@pytest.mark.parametrize("text", ["нет", "уточнить у клиента", "7" * 30, "ИНН: 0278000230"])
-def test_a_text_that_is_no_inn_stops_nothing_and_adopts_nothing(a_way_to_look, text):
+def test_texts_that_are_no_inn_stop_nothing_and_adopt_nothing(a_way_to_look):
     office = a_way_to_look
-    card = type_in(office, text)
+    cards = [type_in(office, text) for text in ("нет", "уточнить у клиента", "7" * 30, "ИНН: 0278000230")]
     office.push()
-    assert office.ids("company")[marts.company_id(0)] != card
+    assert office.ids("company")[marts.company_id(0)] not in cards
 
 
 class TestInTheCompanysOwnField:

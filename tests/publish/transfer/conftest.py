@@ -1,6 +1,8 @@
 """A box over HTTP, and a warehouse with the mart of a move."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +21,9 @@ def running_box() -> Iterator[WatchedSandbox]:
 
 
 @pytest.fixture
-def mover(running_box, tmp_path) -> Iterator[office.Mover]:
+def mover(running_box, tmp_path, empty_warehouse) -> Iterator[office.Mover]:
     running_box.start_over(limits=Limits.none())
-    connection = open_warehouse(tmp_path / "svod.duckdb")
+    connection = open_warehouse(Path(shutil.copy(empty_warehouse, tmp_path)))
     office.prepare(connection)
     yield office.Mover(connection, running_box, tmp_path)
     connection.close()
