@@ -24,6 +24,7 @@ _DAMAGED = re.compile(
     "Corrupt database file|Could not read enough bytes|[Dd]eserializ"
     "|checksum|Error while replaying WAL|Failure while replaying WAL"
 )
+_OTHERS_LOG = re.compile("WAL checkpoint iteration does not match|WAL does not match database file")
 _NEWER = re.compile("version number|newer version|storage version", re.IGNORECASE)
 _HEAD = ("/usr/bin/head", "-c", f"{HEADERS}")
 STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
@@ -86,6 +87,8 @@ def told_of(texts: Iterable[str], warehouse: Path | None = None) -> OperatorErro
                 f"DuckDB ran out of memory{f' for {warehouse}' if warehouse else ''}",
                 hint="let it have more: end what else runs on this machine; the next run goes on from here",
             )
+        if _OTHERS_LOG.search(text):
+            return _not_its_log(file or warehouse)
         if _NEWER.search(text):
             return OperatorError(
                 f"{file or 'the warehouse'} was written by a newer DuckDB than {duckdb.__version__}",
@@ -134,6 +137,15 @@ def damaged(file: Path | None) -> OperatorError:
         f"{file or 'the warehouse'} is damaged: DuckDB cannot read it",
         hint="put a backup of it in its place, or the copy for readers beside it (.snapshot); what the portals have "
         "had since then is found again there",
+    )
+
+
+def _not_its_log(log: Path | None) -> OperatorError:
+    """A killed program leaves what it had written last in a log beside the file; a copy put in the file's place knows
+    nothing of that."""
+    return OperatorError(
+        f"{log or 'the log'} is not the log of the warehouse beside it: was that put back from a copy?",
+        hint=f"if so, take it away and start again: mv {log} {log}.old" if log else "if so, take the .wal file away",
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -162,6 +163,19 @@ def test_a_damaged_warehouse_is_told_in_a_line_with_what_can_take_its_place(inge
     error, hint = ended.stderr.splitlines()
     assert error.startswith(f"error: {ingest.warehouse}") and problem in error
     assert hint.startswith("hint: ") and ("in its place" in hint)
+
+
+def test_a_copy_put_back_beside_the_log_of_a_killed_program_is_told_with_what_to_take_away(tmp_path):
+    warehouse, copy, killed = (tmp_path / name for name in ("svod.duckdb", "copy.duckdb", "killed.duckdb"))
+    open_warehouse(warehouse).close()
+    shutil.copy(warehouse, copy)
+    with open_warehouse(warehouse) as connection:
+        connection.execute("create table raw.some as select 1 as number; checkpoint; insert into raw.some values (2)")
+        shutil.copy(f"{warehouse}.wal", f"{killed}.wal")
+    shutil.copy(copy, killed)
+    with pytest.raises(OperatorError, match=r"killed\.duckdb\.wal is not the log of the warehouse beside it") as told:
+        open_warehouse(killed)
+    assert f"mv {killed}.wal " in told.value.hint
 
 
 def test_a_copy_that_cannot_be_made_says_how_much_is_free(tmp_path, monkeypatch):
