@@ -54,7 +54,7 @@ class Node(msgspec.Struct, frozen=True):
     name: str
     kind: str  # model, seed, test
     relation: str
-    sql: str  # of a seed: the file it is read from
+    sql: str  # of a seed: the file it is read from; what is kept has its place in the project, which may be moved
     parents: tuple[str, ...]
     reads: tuple[str, ...] = ()
     description: str = ""
@@ -102,8 +102,19 @@ def project(folder: Path, environment: Mapping[str, str] = os.environ, *, is_mov
         cache = Path(environment.get("DBT_TARGET_PATH") or folder / "target") / f"compiled-{digest[:16]}.json"
         known = _cached(cache) or _compile(folder, environment, digest, is_move)
         _keep(cache, known)
-        _KNOWN[folder, is_move] = known
+        known = _KNOWN[folder, is_move] = _placed(known, folder)
     return known
+
+
+def _placed(compiled: Project, folder: Path) -> Project:
+    """With the seeds where they are in this folder."""
+    nodes = {
+        unique_id: msgspec.structs.replace(node, sql=str((folder / node.sql).absolute()))
+        if node.kind == "seed"
+        else node
+        for unique_id, node in compiled.nodes.items()
+    }
+    return msgspec.structs.replace(compiled, nodes=nodes)
 
 
 def digest_of(folder: Path, environment: Mapping[str, str], *, is_move: bool = False) -> str:
@@ -233,7 +244,7 @@ class _Compiler:
             reads.append(relation)
         if node.resource_type == "seed":
             told, of_columns = _descriptions(node)
-            file = str(Path(self._folder, node.original_file_path).absolute())
+            file = str(node.original_file_path)
             typed = tuple(Column(name, of_columns.get(name, ""), type_) for name, type_ in config.column_types.items())
             return Node(node.unique_id, node.name, "seed", relation, file, parents, description=told, columns=typed)
         sql = _plain(node.compiled_code)

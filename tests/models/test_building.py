@@ -226,3 +226,13 @@ def test_a_file_or_a_variable_that_the_models_read_changes_what_is_compiled_and_
     with (folder / "seeds" / "job_words.csv").open("a") as seed:
         seed.write("слово,причина\n")
     assert compiled.digest_of(folder, os.environ) != digest
+
+
+def test_a_project_that_was_moved_reads_its_seeds_where_they_are_now(tmp_path, project):
+    """An installation in a new place finds compiled what the one before has left beside the warehouse."""
+    folder = tmp_path / "moved" / "dbt_project"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
+    moved = compiled.project(folder)
+    seeds = [node for node in moved.nodes.values() if node.kind == "seed"]
+    assert moved.digest == project.digest and seeds
+    assert {Path(node.sql).parent for node in seeds} == {folder / "seeds"}
