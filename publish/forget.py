@@ -23,6 +23,7 @@ from ingest.warehouse.terminal import say, say_aside
 from publish import acts, erasure, portal_people, stamps
 from publish.bitrix24.forgotten_cards import Treatment, treat, wanted_states
 from publish.bitrix24.parts import CONTACT, PARTS
+from publish.ledger import Ledger
 from publish.people import Asked, Person, find
 from publish.portals import is_put_aside
 from publish.screen import warehouse
@@ -77,13 +78,45 @@ def _erase(settings: Settings, asked: Asked, *, is_sure: bool, everyone: bool, c
         if not is_sure:
             say("publish forget: nothing was erased; add --yes to do it, for it cannot be undone")
             return None
+        cards_of_people = _cards(connection, settings, people)
         with journal.step(connection, STEP) as step:
-            step.detail["act"], left = _erase_in_one(connection, asked, people, cards)
+            step.detail["act"], left = _erase_in_one(connection, asked, people, cards_of_people, cards)
         return left
 
 
+def _cards(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, people: Sequence[Person]
+) -> list[dict[str, object]]:
+    """Cards of these people: those that the ledger knows, and those with our key that the portal has besides, of a push
+    that was killed or with a warehouse that was put back. Once they are erased nobody can tell whose those are.
+
+    Raises OperatorError when such a push may have made one and the portal does not answer.
+    """
+    known = erasure.cards_of(connection, people)
+    held = {card["origin_id"] for card in known if card["portal"] == settings.portal}
+    unheld = [one for person in people for one in person.ids if one not in held]
+    if not settings.portal or not unheld:
+        return known
+    try:
+        there = asyncio.run(_with_our_key(settings, unheld))
+    except OperatorError as error:
+        under_way = {intent.origin_id for intent in Ledger(connection, settings.portal).open_intents()}
+        if under_way.intersection(unheld):
+            hint = f"nothing was erased; try again when {settings.portal} answers, or unset SVOD_BITRIX24_WEBHOOK"
+            raise OperatorError(f"whether they have a card is not known: {error.problem}", hint=hint) from error
+        say_aside(f"warning: {settings.portal} was not asked for cards that are not known here: {error.problem}")
+        return known
+    return known + [
+        {"portal": settings.portal, "origin_id": origin_id, "bitrix_id": number} for origin_id, number in there.items()
+    ]
+
+
 def _erase_in_one(
-    connection: duckdb.DuckDBPyConnection, asked: Asked, people: Sequence[Person], cards: Cards
+    connection: duckdb.DuckDBPyConnection,
+    asked: Asked,
+    people: Sequence[Person],
+    cards_of_people: Sequence[dict[str, object]],
+    cards: Cards,
 ) -> tuple[str, dict[str, int]]:
     right = stamps.still_right(connection)
     connection.begin()
@@ -93,8 +126,7 @@ def _erase_in_one(
         names = erasure.full_names(connection, people)
         state = "listed" if cards == "list" else f"to {cards}"
         listed = [
-            {**card, "state": "listed" if is_put_aside(str(card["portal"])) else state}
-            for card in erasure.cards_of(connection, people)
+            {**card, "state": "listed" if is_put_aside(str(card["portal"])) else state} for card in cards_of_people
         ]
         erasure.remember(connection, memory, asked, people, number)
         names += portal_people.remember(connection, memory, number)
@@ -164,12 +196,21 @@ def _treat_cards(
     acts.set_cards(connection, act.number, cards)
 
 
+async def _with_our_key(settings: Settings, origin_ids: Sequence[str]) -> dict[str, int]:
+    async with _client(settings) as client:
+        return await CONTACT.find(client, origin_ids)
+
+
 async def _treat(settings: Settings, treatment: Treatment, ours: dict[int, str]) -> dict[int, str]:
+    async with _client(settings) as client:
+        return dict(await treat(client, CONTACT, treatment, ours))
+
+
+def _client(settings: Settings) -> Client:
     pace = Pace(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
     pace.on_wait = lambda what, until: say(f"publish forget: waiting for {what}")
     pace.on_pause = lambda text: say(f"publish forget: {text}")
-    async with Client(settings.webhook(), pace) as client:
-        return dict(await treat(client, CONTACT, treatment, ours))
+    return Client(settings.webhook(), pace)
 
 
 def _say_who(people: Sequence[Person], asked: Asked) -> None:

@@ -245,6 +245,31 @@ def test_a_card_that_could_not_be_deleted_waits_and_is_deleted_by_the_next_call(
     assert svod.query("select cards ->> '$[0].state', finished_at from ops.acts_of_forgetting") == [("to delete", None)]
 
 
+def test_a_card_that_a_killed_push_may_have_made_is_looked_for_in_the_portal_before_anybody_is_erased(
+    published, svod, contact_id
+):
+    key = contact_id("p-1")
+    number = svod.query("select bitrix_id from sync.ledger where origin_id = ?", [key])[0][0]
+    with duckdb.connect(str(svod.warehouse)) as connection:
+        connection.execute(
+            """insert into sync.intents select portal, entity, origin_id, null, wanted, [], synced_at
+               from sync.ledger where origin_id = ?""",
+            [key],
+        )
+        connection.execute("delete from sync.ledger where origin_id = ?", [key])
+    webhook = published[0].settings["SVOD_BITRIX24_WEBHOOK"]
+    svod.settings["SVOD_BITRIX24_WEBHOOK"] = webhook.replace("sandbox", "revoked")
+    refused = svod.tool("publish", "forget", "--phone", PHONE, "--yes")
+    assert refused.status == 1 and "nothing was erased" in refused.output
+    svod.settings["SVOD_BITRIX24_WEBHOOK"] = webhook
+    ended = svod.tool("publish", "forget", "--phone", PHONE, "--yes")
+    assert ended.status == 0, ended.output
+    assert f" {number}" in ended.output
+    assert [card["bitrix_id"] for card in json.loads(svod.query("select cards from ops.acts_of_forgetting")[0][0])] == [
+        number
+    ]
+
+
 def test_a_run_that_goes_on_is_not_disturbed(svod):
     import fcntl
 
