@@ -7,7 +7,7 @@ The tables' columns are in `ingest/warehouse/schema.sql`.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -17,6 +17,22 @@ from publish.portals import TABLES_OF
 
 # Of a dead letter at $now: it is not tried yet. One of a time to come is, for the clock has been put back since.
 WAITS = "(isinf(next_at) or (next_at > $now and last_at <= $now))"
+
+
+class Moment(NamedTuple):
+    """A moment in the life of a portal: the number of its mark then, and the time (UTC) when that was written. The
+    time tells within a push; from push to push the number does, for a clock may be put back."""
+
+    number: int
+    at: datetime
+
+
+EVER = Moment(0, datetime(1970, 1, 1))
+# SQL of a `line` of the ledger that is known, or was sent, since the moment ($number, $at); one of before numbers were
+# kept by the time alone.
+KNOWN_SINCE = """row(coalesce(line.known_in, $number), coalesce(line.known_since, line.synced_at))
+    >= row($number, $at::timestamp)"""
+SYNCED_SINCE = "row(coalesce(line.synced_in, $number), line.synced_at) >= row($number, $at::timestamp)"
 
 
 class Held:

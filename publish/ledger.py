@@ -5,6 +5,7 @@ The answer to one request and everything it settles is one transaction, so that 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -19,8 +20,8 @@ _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
 class Ledger(Held):
-    """Writes what `Held` reads. `push` is the number that the portal's mark has while this push goes on, `listed` are
-    the duplicates that it has found."""
+    """Writes what `Held` reads. `push` is the number of the portal's mark: of the push before until this one has
+    written its own, 0 where there is none; `listed` are the duplicates that it has found."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync", source: str | None = None
@@ -66,10 +67,10 @@ class Ledger(Held):
         with transaction(self.connection):
             self._insert(
                 "ledger",
-                [(e.entity, e.origin_id, e.bitrix_id, e.sent, e.wanted, e.is_adopted, now, now) for e in entries],
+                [self._line(entry, now) for entry in entries],
                 f"""on conflict ({self._owner}, entity, origin_id) do update set bitrix_id = excluded.bitrix_id,
                    sent = excluded.sent, wanted = excluded.wanted, is_adopted = is_adopted or excluded.is_adopted,
-                   synced_at = excluded.synced_at""",
+                   synced_at = excluded.synced_at, synced_in = excluded.synced_in""",
             )
             settled = [entry.key for entry in entries]
             self._delete("dead_letters", [*settled, *gone])
@@ -145,7 +146,8 @@ class Ledger(Held):
         unknown = {origin_id: bitrix_id for origin_id, bitrix_id in ids.items() if origin_id not in known}
         now = utc_now()
         with transaction(self.connection):
-            self._insert("ledger", [(entity, key, card, "{}", "{}", True, now, now) for key, card in unknown.items()])
+            lines = (Entry(entity, key, card, is_adopted=True) for key, card in unknown.items())
+            self._insert("ledger", [self._line(line, now) for line in lines])
         return len(unknown)
 
     def drop(self, lines: str, owners: Mapping[str, str]) -> None:
@@ -177,8 +179,8 @@ class Ledger(Held):
         """Have parts of a kind that were changed or made since a push compared with the mart once more: their text gets
         a key that no mart gives. Of a record that has left its mart only the state is told, and that is told again.
 
-        One made since may have had the same number in a time that was given up, and have that time's values again.
-        When a push began is not known: what was sent after the last change before it was sent since.
+        One made since may have had the same number in a time that was given up, and have that time's values again. Of
+        lines of before these numbers were kept, those count that were sent after the last change before that push.
         """
         anew = """json_merge_patch(wanted, '{"anew": true}')"""
         if part.departed:
@@ -190,11 +192,16 @@ class Ledger(Held):
                         select origin_id from portal_history
                         where entity = $entity and action = 'update' and push >= $since
                     )
-                    or synced_at > coalesce((
-                        select max(sent_at) from portal_history where push > 0 and push < $since), '-infinity')
+                    or coalesce(synced_in >= $since, synced_at > coalesce((
+                        select max(sent_at) from portal_history where push > 0 and push < $since), '-infinity'))
                 )""",
             {"entity": part.entity, "since": since},
         )
+
+    def _line(self, entry: Entry, now: datetime) -> tuple[Any, ...]:
+        """The row of an entry that is dealt with now."""
+        told = (entry.bitrix_id, entry.sent, entry.wanted, entry.is_adopted)
+        return (*entry.key, *told, now, now, self.push, self.push)
 
     def _remember(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
         """Write down what was sent before of what has changed, and what was taken away."""

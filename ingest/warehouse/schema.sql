@@ -323,6 +323,9 @@ create table if not exists sync.ledger (
     primary key (portal, entity, origin_id)
 );
 alter table sync.ledger add column if not exists known_since timestamp; -- null: from before it was kept
+-- The numbers of the portal's mark in the pushes of these two times, which a clock that is put back does not change.
+alter table sync.ledger add column if not exists known_in bigint; -- null: from before it was kept, or another portal's
+alter table sync.ledger add column if not exists synced_in bigint; -- likewise
 comment on table sync.ledger is
     'Parts that a portal holds of ours: its id there, the fields last sent, the wanted fields last dealt with.';
 
@@ -464,6 +467,8 @@ create table if not exists transfer.ledger (
     primary key (portal, source_portal, entity, origin_id)
 );
 alter table transfer.ledger add column if not exists known_since timestamp; -- null: from before it was kept
+alter table transfer.ledger add column if not exists known_in bigint; -- as in sync.ledger
+alter table transfer.ledger add column if not exists synced_in bigint;
 comment on table transfer.ledger is
     'Records that a move has created, changed or deleted in a box: ids of those that it made there; of what was dealt with a digest, no value of a person.';
 

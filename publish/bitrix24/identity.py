@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from ingest.bitrix24.client import Client
 from ingest.warehouse.connection import transaction
@@ -11,8 +10,8 @@ from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.joining import end_merges
 from publish.bitrix24.kinds import Catalogue
 from publish.bitrix24.mark import Carrier, Mark, Return, is_going_on, read_mark, refusal
-from publish.bitrix24.signs import EVER
 from publish.bitrix24.verification import drop_lost, put_back_links, verify
+from publish.held import EVER, Moment
 from publish.ledger import Ledger
 from publish.portals import PortalRow, Writer
 
@@ -22,7 +21,7 @@ class Identity:
     """The portal as it was recognised. `row` is its row of sync.portals, `mark` what it carries; `is_caught_up` says
     that all own cards that the ledger had missed are in it; `is_older` that it was put back from an older copy, which
     nobody has told in its mark so far; `has_missed` that something of ours may be there that the ledger does not know;
-    `surely_until`: it was put back, and what was sent before that time is there; `lost` lines have left the ledger;
+    `surely_until`: it was put back, and what was sent before then is there; `lost` lines have left the ledger;
     `notes` are for the operator, a line each."""
 
     row: PortalRow
@@ -32,7 +31,7 @@ class Identity:
     is_caught_up: bool = False
     is_older: bool = False
     has_missed: bool = False
-    surely_until: datetime | None = None
+    surely_until: Moment | None = None
     lost: int = 0
     notes: tuple[str, ...] = ()
 
@@ -57,6 +56,7 @@ async def recognise(
         portals.claim(connection, ledger.portal)
     portals.saw(connection, ledger.portal, client.address)
     row = row_of(ledger)
+    ledger.push = max(row.highest, mark.number if mark else 0)
     identity = Identity(row, writer, carrier, mark, notes=tuple(notes))
     await end_merges(ledger, client, parts)  # else a card that was joined looks like one that an older copy lacks
     if is_claimed or mark is None or row.mark != mark.portal or row.mark_refused_at:
@@ -139,7 +139,7 @@ async def _with_proof(identity: Identity, mark: Mark, ledger: Ledger, client: Cl
     is_older = mark.number not in (row.counter, row.intended)
     if is_older or mark.is_under_way:
         # A push that never ended may have gone on after a copy of the portal was made under that same number.
-        return await _put_back(identity, mark.number, mark.at, ledger, client, parts, is_sure=is_older)
+        return await _put_back(identity, mark.moment, ledger, client, parts, is_sure=is_older)
     return identity
 
 
@@ -152,33 +152,26 @@ async def _with_older_warehouse(
     identity = replace(identity, has_missed=True, notes=notes)
     if unknown:
         oldest = min(unknown, key=lambda told: told.number)
-        told = await _put_back(identity, oldest.number, oldest.at, ledger, client, parts, is_sure=True)
+        told = await _put_back(identity, oldest.moment, ledger, client, parts, is_sure=True)
         return replace(told, is_older=False)  # the mark tells it
     missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids())
     return replace(identity, is_caught_up=True, notes=(*notes, *_caught_up(ledger, missed)))
 
 
 async def _put_back(
-    identity: Identity,
-    number: int,
-    at: datetime,
-    ledger: Ledger,
-    client: Client,
-    parts: Catalogue,
-    *,
-    is_sure: bool,
+    identity: Identity, to: Moment, ledger: Ledger, client: Client, parts: Catalogue, *, is_sure: bool
 ) -> Identity:
-    """The portal was put back to what it was at a push, for sure or (with `is_sure` unset) only if it shows signs of
+    """The portal was put back to what it was at a moment, for sure or (with `is_sure` unset) only if it shows signs of
     it: what is lost leaves the ledger."""
-    verdict = await verify(ledger, client, parts, surely_until=at, is_put_back=is_sure)
+    verdict = await verify(ledger, client, parts, surely_until=to, is_put_back=is_sure)
     if not verdict.is_put_back:
         return identity
-    _drop_lost(ledger, parts, number)
+    _drop_lost(ledger, parts, to.number)
     note = (
         f"{ledger.portal} was put back from an older copy: it lacks {verdict.lost:,} parts of the ledger, "
         "which are found or created again"
     )
-    return replace(identity, is_older=True, surely_until=at, lost=verdict.lost, notes=(*identity.notes, note))
+    return replace(identity, is_older=True, surely_until=to, lost=verdict.lost, notes=(*identity.notes, note))
 
 
 def _drop_lost(ledger: Ledger, parts: Catalogue, number: int) -> None:

@@ -18,6 +18,7 @@ from ingest.bitrix24.errors import PortalUnavailable
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import utc_now
 from publish.bitrix24.kinds import Catalogue
+from publish.held import Moment
 
 TRIVIAL = Command("crm.status.list", {"filter": {"ENTITY_ID": "DEAL_STAGE"}})  # what tells just that it answers us
 _ATTEMPTS = 6
@@ -35,6 +36,10 @@ class Return(NamedTuple):
     noticed: int
     number: int
     at: datetime
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.number, self.at)
 
     @property
     def text(self) -> str:
@@ -58,6 +63,10 @@ class Mark:
     at: datetime
     machine: str
     returns: tuple[Return, ...] = ()
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.number, self.at)
 
     @property
     def text(self) -> str:

@@ -1,7 +1,8 @@
 """Signs that a portal was put back from an older copy, where its mark does not say so.
 
-A card of ours has become another's; the newest of two kinds of parts are gone, of none that hung on others that are; or
-of what was changed last the portal shows what was sent before, and of nothing what was sent then.
+A card of ours has become another's; the newest of two kinds of parts are gone, of none that hung on others that are,
+and no card is there that was made after one of them; or of what was changed last the portal shows what was sent before,
+and of nothing what was sent then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +12,24 @@ from typing import Any
 from ingest.bitrix24.client import Client
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
-from publish.held import Held
+from publish.held import EVER, KNOWN_SINCE, Held, Moment
 from publish.parts import Field, canonical, decoded, same_value
 
 _PAGE = BATCH * PAGE
-EVER = datetime(1970, 1, 1)
 
 
-def shows_gaps(ledger: Held, parts: Sequence[Card | Detail | CardLink], surely_until: datetime | None) -> bool:
+def shows_gaps(ledger: Held, parts: Sequence[Card | Detail | CardLink], surely_until: Moment | None) -> bool:
     """Whether numbers of ours have gone to others, or the newest of two kinds are missing: a person who deletes a card
-    takes what hangs on it away, and no more."""
+    takes what hangs on it away, and no more. Who deletes a company, its people and deals leaves others: cards are made
+    one after the other, so that an older copy has none that was made after one that it lacks."""
     found = ledger.connection.execute(
-        """with kinds as (select unnest(?::varchar[]) as entity, unnest(?::varchar[]) as owner),
+        f"""with kinds as (
+                select unnest($kinds) as entity, unnest($owners) as owner, unnest($cards) as is_card
+            ),
             seen as (
                 select line.entity, origin_id, bitrix_id, owner, coalesce(state, 'ours') as state,
-                    coalesce(known_since, synced_at) as known_since
+                    {KNOWN_SINCE} as is_younger, is_card and not is_adopted as is_made,
+                    row(coalesce(known_in, 0), coalesce(known_since, '-infinity')) as made
                 from portal_held as line
                 inner join kinds using (entity)
                 left join looked_for using (entity, origin_id)
@@ -35,16 +39,27 @@ def shows_gaps(ledger: Held, parts: Sequence[Card | Detail | CardLink], surely_u
                 select seen.* from seen
                 left join highest using (entity)
                 where (state = 'foreign' or (
-                        state = 'absent' and bitrix_id > coalesce(number, 0) and known_since >= ?))
+                        state = 'absent' and bitrix_id > coalesce(number, 0) and is_younger))
                     and not exists (select 1 from looked_for as of_owner
                         where of_owner.entity = seen.owner and of_owner.origin_id = seen.origin_id
                             and of_owner.state = 'absent')
+            ),
+            order_made as (
+                select max(made) filter (state = 'ours') > min(made) filter (
+                    (entity, origin_id) in (select (entity, origin_id) from signs)) as is_later_there
+                from seen where is_made
             )
-            select count(*) filter (state = 'foreign'), count(distinct entity) from signs""",
-        [[part.entity for part in parts], [part.owner for part in parts], surely_until or EVER],
+            select count(*) filter (state = 'foreign'), count(distinct entity), (select is_later_there from order_made)
+            from signs""",
+        {
+            "kinds": [part.entity for part in parts],
+            "owners": [part.owner for part in parts],
+            "cards": [isinstance(part, Card) for part in parts],
+        }
+        | (surely_until or EVER)._asdict(),
     ).fetchone()
-    foreign, kinds = found or (0, 0)
-    return bool(foreign or kinds > 1)
+    foreign, kinds, is_later_there = found or (0, 0, None)
+    return bool(foreign or (kinds > 1 and not is_later_there))
 
 
 async def shows_older(ledger: Held, client: Client, parts: Catalogue) -> bool:

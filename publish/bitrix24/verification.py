@@ -15,16 +15,16 @@ to, what is missing there was deleted, and a card that we adopted is the same on
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from ingest.bitrix24.answers import number_of, whole
 from ingest.bitrix24.client import Client, list_by
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import Card, CardLink, Catalogue, Detail
-from publish.bitrix24.signs import EVER, shows_gaps, shows_older
+from publish.bitrix24.signs import shows_gaps, shows_older
 from publish.bitrix24.unlisted import unreadable
 from publish.entries import Entry
+from publish.held import EVER, KNOWN_SINCE, SYNCED_SINCE, Moment
 from publish.ledger import Ledger
 
 # An adopted card without a key of ours, another system's or none, is `unkeyed`: its number alone proves nothing.
@@ -65,7 +65,7 @@ async def verify(
     client: Client,
     parts: Catalogue,
     *,
-    surely_until: datetime | None = None,
+    surely_until: Moment | None = None,
     is_put_back: bool = False,
     also_links: bool = False,
 ) -> Verdict:
@@ -111,7 +111,7 @@ def drop_lost(ledger: Ledger, parts: Catalogue) -> None:
 
 
 async def _look_for(
-    ledger: Ledger, client: Client, parts: Catalogue, part: Card | Detail | CardLink, younger_than: datetime | None
+    ledger: Ledger, client: Client, parts: Catalogue, part: Card | Detail | CardLink, younger_than: Moment | None
 ) -> None:
     """Fill `looked_for` for one kind of part."""
     lines = _lines(ledger, parts, part, younger_than or EVER)
@@ -132,7 +132,7 @@ async def _look_for(
         )
 
 
-def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, younger_than: datetime) -> list[Line]:
+def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, younger_than: Moment) -> list[Line]:
     """Lines of one kind with the portal's ids of what belongs to them; a line without an id is not there for sure. What
     somebody deleted is not looked for here: room `returning` takes it up where a copy has it again."""
     if isinstance(part, CardLink):
@@ -142,7 +142,7 @@ def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, you
                 and holder.origin_id = split_part(line.origin_id, '/', 1)
             inner join portal_ledger as other on other.entity = '{part.other.entity}'
                 and other.origin_id = split_part(line.origin_id, '/', 2)
-            where line.entity = ? and line.synced_at >= ? order by 2"""
+            where line.entity = $entity and {SYNCED_SINCE} order by 2"""
     else:
         sql = f"""
             select line.origin_id, coalesce(line.bitrix_id, 0), owner.bitrix_id, line.is_adopted, emptied.created_time
@@ -151,8 +151,9 @@ def _lines(ledger: Ledger, parts: Catalogue, part: Card | Detail | CardLink, you
                 on emptied.entity = line.entity and emptied.origin_id = line.origin_id
             left join portal_ledger as owner
                 on owner.entity = '{part.owner}' and owner.origin_id = line.origin_id
-            where line.entity = ? and line.synced_at >= ? order by 2"""
-    return [Line(*row) for row in ledger.connection.execute(sql, [part.entity, younger_than]).fetchall()]
+            where line.entity = $entity and {SYNCED_SINCE} order by 2"""
+    values = {"entity": part.entity} | younger_than._asdict()
+    return [Line(*row) for row in ledger.connection.execute(sql, values).fetchall()]
 
 
 async def _states(client: Client, part: Card | Detail | CardLink, lines: Sequence[Line]) -> list[State]:
@@ -199,7 +200,7 @@ def _link_state(holder: dict[str, Any] | None, field: str, line: Line) -> State:
 
 
 def _judge(
-    ledger: Ledger, part: Card | Detail | CardLink, surely_until: datetime | None, *, is_put_back: bool, is_told: bool
+    ledger: Ledger, part: Card | Detail | CardLink, surely_until: Moment | None, *, is_put_back: bool, is_told: bool
 ) -> None:
     """Lines of one kind that do not stand for anything of ours in the portal."""
     missing = "true"
@@ -210,7 +211,7 @@ def _judge(
         f"""insert into lost
             with judged as (
                 select line.origin_id, coalesce(line.bitrix_id, 0) as bitrix_id, looked.state,
-                    coalesce(line.known_since, line.synced_at) as known_since
+                    {KNOWN_SINCE} as is_younger
                 from portal_held as line
                 left join looked_for as looked on looked.entity = line.entity and looked.origin_id = line.origin_id
                 where line.entity = $entity
@@ -218,8 +219,9 @@ def _judge(
             highest as (select coalesce(max(bitrix_id), 0) from judged where coalesce(state, 'ours') = 'ours')
             select $entity, origin_id from judged as line
             where state in ('foreign', 'moved')
-                or (state in ('absent', 'unkeyed') and {missing} and known_since >= $since)""",
-        {"entity": part.entity, "since": surely_until or EVER}
+                or (state in ('absent', 'unkeyed') and {missing} and is_younger)""",
+        {"entity": part.entity}
+        | (surely_until or EVER)._asdict()
         | ({"is_put_back": is_put_back} if _has_number(part) else {}),
     )
 

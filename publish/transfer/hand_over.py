@@ -105,7 +105,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, cloud: str, box: str, entity: s
     values = {"cloud": cloud, "box": box, "entity": entity, "id_of": id_of, "now": utc_now()}
     connection.execute(
         """insert into sync.ledger
-           select line.* replace ($box as portal, known.box_id as bitrix_id)
+           select line.* replace ($box as portal, known.box_id as bitrix_id, null as known_in, null as synced_in)
            from sync.ledger as line
            left join ids_of_the_move as known on known.entity = $id_of and known.cloud_id = line.bitrix_id
            where line.portal = $cloud and line.entity = $entity

@@ -119,7 +119,7 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
 async def _look_back(move: Move, box: Identity) -> bool:
     """Whether something of ours may be in the box that the ledger does not know. Of a box put back to an older copy,
     what hangs on cards and was sent after that leaves the ledger: it is found there, or made again."""
-    at = box.surely_until
+    at = box.surely_until.at if box.surely_until else None
     if at is None and box.mark is not None and box.mark.is_under_way and await _lacks_newest(move, box.mark.at):
         at = box.mark.at  # a copy that was made while a push went on that was killed
     if at is not None:

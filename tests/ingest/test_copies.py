@@ -28,7 +28,7 @@ OF_PEOPLE = (
     "create view marts.last_people as from marts.crm_contacts",
     "create view marts.first_people as from marts.last_people",
     """create table raw.shop_a__clients as select '{"name": "Петров"}'::json as payload, '1' as source_key""",
-    """insert into sync.ledger values ('p', 'contact', 'p-1', 1, '{"n": "Петров"}', '{}', false, now(), null)""",
+    """insert into sync.ledger values ('p', 'contact', 'p-1', 1, '{"n": "Петров"}', '{}', false, now(), null, 0, 0)""",
 )
 
 

@@ -147,7 +147,7 @@ def take_over(connection: duckdb.DuckDBPyConnection, portal: str = "portal.test"
     for part in PARTS:
         connection.execute(
             f"""insert into sync.ledger
-                select ?, ?, origin_id, row_number() over (), wanted, wanted, false, now(), now()
+                select ?, ?, origin_id, row_number() over (), wanted, wanted, false, now(), now(), 0, 0
                 from plan_{part.entity}""",
             [portal, part.entity],
         )

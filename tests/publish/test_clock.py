@@ -10,7 +10,7 @@ from ingest.warehouse.journal import utc_now
 from publish.bitrix24.parts import PARTS
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import inn, type_in
-from tests.publish.bitrix24.test_identity import change_all, write_as_another
+from tests.publish.bitrix24.test_identity import change_all, grow, write_as_another
 
 
 def listed(office) -> list[tuple]:
@@ -53,6 +53,21 @@ def test_a_confirmation_of_a_time_to_come_does_not_last_until_then(published):
     published.sql("insert into sync.confirmed_plans values ('portal.test', ?, now() + to_days(365))", counts)
     with pytest.raises(OperatorError, match="the plan would write"):
         published.push(fuse_floor=1, fuse_share=0)
+
+
+def test_a_portal_put_back_gets_all_that_was_sent_since_its_copy_also_when_the_clock_had_gone_back(
+    published, tmp_path, monkeypatch
+):
+    published.portal.copy_to(tmp_path / "copy.sqlite")
+    for module in ("publish.ledger", "publish.bitrix24.signing"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() - timedelta(hours=1))
+    grow(published, 6, 12, 6)
+    change_all(published)
+    published.push(let_through=True)
+    published.swap_portal(tmp_path / "copy.sqlite")
+    published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
+    published.push(let_through=True)
+    assert published.differences() == []
 
 
 def test_a_push_of_another_warehouse_whose_clock_is_days_ahead_may_be_taken_over(published):

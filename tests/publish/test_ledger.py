@@ -1,10 +1,13 @@
 """The ledger: one portal at a time, rows of before that are claimed, and dead letters that come back."""
 
+from datetime import timedelta
+
 import pytest
 from pydantic import SecretStr
 
 from ingest.bitrix24.client import Client
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.journal import utc_now
 from publish import plan, portals
 from publish.bitrix24.parts import PARTS
 from publish.entries import Conflict, Duplicates, Entry, Intent, Merge, Refusal
@@ -129,7 +132,10 @@ def test_dead_letters_are_tried_again_with_a_growing_delay_and_at_once_when_they
     assert office.differences() == []
 
 
-def test_parts_made_since_a_portal_was_copied_are_compared_once_more_as_those_changed_since(warehouse):
+@pytest.mark.parametrize("hours", [0, -1])
+def test_parts_made_since_a_portal_was_copied_are_compared_once_more_as_those_changed_since(
+    warehouse, monkeypatch, hours
+):
     ledger = Ledger(warehouse, "one.bitrix24.ru")
     (company,) = [part for part in PARTS if part.entity == "company"]
     changed = {"sent_before": "{}", "sent": '{"title": "a"}', "wanted": '{"title": "a"}'}
@@ -139,6 +145,7 @@ def test_parts_made_since_a_portal_was_copied_are_compared_once_more_as_those_ch
     ):
         ledger.push = push
         ledger.settle(entries)
+        monkeypatch.setattr("publish.ledger.utc_now", lambda: utc_now() + timedelta(hours=hours))
     ledger.decide_anew(company, 3)
     anew = "select origin_id from sync.ledger where wanted ->> '$.anew' is not null order by 1"
     assert warehouse.execute(anew).fetchall() == [("c-2",), ("c-3",)]

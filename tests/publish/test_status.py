@@ -112,7 +112,7 @@ def test_nothing_is_cut_off_in_a_file_and_a_long_verdict_is_a_short_line_with_it
     ended(svod, "publish push", "gated", 3, error=why, hint="`publish push --let-through`")
     with open_warehouse(svod.path) as connection:
         for entity in ("address", "bank_detail", "company", "company_contact", "contact", "deal", "deal_contact"):
-            ledger = "'', $1, $1, 1, '{}', '{}', false, now()::timestamp, null"
+            ledger = "'', $1, $1, 1, '{}', '{}', false, now()::timestamp, null, 0, 0"
             connection.execute(f"insert into sync.ledger values ({ledger})", [entity])
     lines = svod("status")[1].splitlines()
     assert lines[0] == "NOT OK: publish push was stopped 3 minutes ago"

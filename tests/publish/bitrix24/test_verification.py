@@ -4,11 +4,12 @@ killed, and the warehouse is put back as well."""
 import pytest
 
 from publish import portals
-from publish.bitrix24 import identity
+from publish.bitrix24 import identity, signing
 from tests.publish import marts
 from tests.publish.bitrix24.test_identity import (
     change_all,
     deny_marks,
+    forget_mark,
     grow,
     interrupt,
     strangers,
@@ -147,3 +148,25 @@ def test_a_bank_detail_sent_in_a_time_that_was_given_up_is_changed_and_not_made_
     published.push(let_through=True)
     assert published.differences() == []
     assert published.sql("from sync.conflicts") == []
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_company_deleted_with_its_people_and_deals_is_not_taken_for_an_older_copy(published, monkeypatch, is_marked):
+    """After a push that was killed at its end, and in a portal that we may not mark."""
+    if not is_marked:
+        published.sql("update sync.portals set mark = null")
+        forget_mark(published)
+        deny_marks(published)
+    grow(published, 5, 12, 5)
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(signing, "sign_off", interrupt)
+        published.push()
+    person, firm = published.ids("contact")[marts.contact_id(10)], published.ids("company")[marts.company_id(0)]
+    published.call("crm.contact.company.delete", {"id": person, "fields": {"COMPANY_ID": firm}})
+    gone = {4: ("company", marts.company_id(4)), 3: ("contact", marts.contact_id(11)), 2: ("deal", "shop_a:0000004")}
+    for entity_type, (entity, key) in gone.items():
+        published.call("crm.item.delete", {"entityTypeId": entity_type, "id": published.ids(entity)[key]})
+    counts = published.portal.counts()
+    published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
+    assert published.push().notes == []
+    assert (published.portal.counts(), (person, firm) in published.portal.links()) == (counts, False)
