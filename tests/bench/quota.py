@@ -5,6 +5,8 @@ A day is one `publish run`: the first one `--full`, none of them with `--let-thr
 the registry's stand-in alone: the INNs that it has answered as active companies so far.
 """
 
+import resource
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +23,14 @@ PACE = 500  # requests a second: as fast as one process answers them
 @dataclass(frozen=True)
 class Day:
     """A day of the load: how its run ended; INNs answered, active among them, waiting, in the portal; and the faults:
-    those answered for and not there, there and not answered for, there twice, and company cards beyond those."""
+    those answered for and not there, there and not answered for, there twice, and company cards beyond those. `steps`
+    are those of its run that took a second, with their seconds; `processor` the seconds of it that the run took, and
+    those of the registry and the portal beside it."""
 
     number: int
     ended: Ended
+    steps: list[tuple[str, float]]
+    processor: tuple[float, float]
     answered: int
     active: int
     waiting: int
@@ -40,7 +46,9 @@ class Day:
         return (
             f"day {self.number}: {self.answered:,} INNs answered, {self.waiting:,} wait; active {self.active:,}, "
             f"in the portal {self.in_portal:,} ({faults}, {self.other_cards:,} other cards); "
-            f"{self.ended.seconds:.0f} s, status {self.ended.status}"
+            f"{self.ended.seconds:.0f} s ({', '.join(f'{step} {seconds:.0f}' for step, seconds in self.steps)}), "
+            f"{self.processor[0]:.0f} s of the processor and {self.processor[1]:.0f} of the stand-ins, "
+            f"status {self.ended.status}"
         )
 
     @property
@@ -61,9 +69,11 @@ def load(folder: Path, sample: Path, per_day: int) -> Iterator[Day]:
         while waiting:
             number += 1
             registry.quota = per_day * number
+            before = _processor()
             ended = svod.tool("publish", "run", *(["--full"] if number == 1 else []))
+            of_run, of_stand_ins = (now - then for now, then in zip(_processor(), before, strict=True))
             waiting = _waiting(svod)
-            yield _compared(number, ended, waiting, registry, sandbox)
+            yield _compared(number, ended, _steps(svod), (of_run, of_stand_ins), waiting, registry, sandbox)
             if ended.status not in (0, 1):
                 return
 
@@ -75,12 +85,34 @@ def _waiting(svod: Installation) -> int:
     return svod.query(sql)[0][0]
 
 
-def _compared(number: int, ended: Ended, waiting: int, registry: RunningRegistry, sandbox: RunningSandbox) -> Day:
+def _steps(svod: Installation) -> list[tuple[str, float]]:
+    sql = """select step, epoch(finished_at - started_at) as seconds from ops.steps
+             where run_id = (select arg_max(run_id, started_at) from ops.steps) and seconds >= 1 order by started_at"""
+    return svod.query(sql)
+
+
+def _processor() -> tuple[float, float]:
+    """Seconds that programs which have ended took so far, and those of this one."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime, time.process_time()
+
+
+def _compared(
+    number: int,
+    ended: Ended,
+    steps: list[tuple[str, float]],
+    processor: tuple[float, float],
+    waiting: int,
+    registry: RunningRegistry,
+    sandbox: RunningSandbox,
+) -> Day:
     active = registry.answered_as_active()
     there = Counter(row["RQ_INN"] for row in sandbox.portal.requisites())
     return Day(
         number,
         ended,
+        steps,
+        processor,
         answered=len(registry.requests),
         active=len(active),
         waiting=waiting,

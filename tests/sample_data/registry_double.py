@@ -75,6 +75,7 @@ class RunningRegistry:
     ) -> None:
         self.rate, self.latency, self.quota, self.token = rate, latency, quota, token
         self.requests: Counter[str] = Counter()
+        self._answers = 0  # their sum, which is asked for with every request
         self.refused: Counter[int] = Counter()
         self.connections: Counter[int] = Counter()
         self._verdicts: dict[str, list[dict]] = {}
@@ -126,7 +127,7 @@ class RunningRegistry:
         self.connections[request.client.port] += 1
         if request.headers.get("Authorization") != f"Token {self.token}":
             return self._refuse(401, "Invalid token")
-        if self.quota is not None and self.requests.total() >= self.quota:
+        if self.quota is not None and self._answers >= self.quota:
             return self._refuse(403, f"Feature 'SUGGESTIONS' disabled for token '{self.token}'")
         now = time.monotonic()
         while self._recent and self._recent[0] <= now - 1:
@@ -145,6 +146,7 @@ class RunningRegistry:
         if self.latency:
             await asyncio.sleep(self.latency)
         self.requests[str(inn)] += 1
+        self._answers += 1
         known = [v for v in self._verdicts.get(str(inn), ()) if v["status"] != "UNKNOWN"]
         return JSONResponse({"suggestions": [suggestion(verdict) for verdict in known]})
 
