@@ -133,6 +133,16 @@ class Held:
             list(origin_ids),
         )
 
+    def choices(self, entity: str) -> dict[str, dict[str, list[str]]]:
+        """The portal's values that ever stood for ours: field -> our value -> theirs."""
+        rows = self.connection.execute(
+            "select field, ours, list(theirs) from portal_choices where entity = ? group by all", [entity]
+        ).fetchall()
+        choices: dict[str, dict[str, list[str]]] = {}
+        for field, ours, theirs in rows:
+            choices.setdefault(field, {})[ours] = theirs
+        return choices
+
     def published(self) -> dict[str, int]:
         """How many parts the portal holds of ours, by entity."""
         return self._by_key(f"select entity, count(*) from {self.schema}.ledger where {self.ours} group by all")

@@ -105,6 +105,13 @@ class Ledger(Held):
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def remember_choices(self, entity: str, field: str, values: Mapping[str, str]) -> None:
+        """Our values -> the portal's, of a field: what is sent from now on."""
+        now = utc_now()
+        with transaction(self.connection):
+            rows = [(entity, field, ours, theirs, now) for ours, theirs in values.items()]
+            self._insert("choices", rows, "on conflict do nothing")
+
     def list_duplicates(self, duplicates: Sequence[Duplicates], *, all_of: str = "", but: Collection[str] = ()) -> None:
         """List records that several cards could be, for a person to sort out. When they are `all_of` an entity, those
         listed before leave the list, all `but` some."""

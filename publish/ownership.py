@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 from publish.parts import Field, Owner, Part, ValueChange, canonical, same_value, shown
 
+CalledBefore = Mapping[str, Mapping[str, Collection[Any]]]  # field -> our value -> what the portal has called it
+_NEVER: CalledBefore = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
@@ -49,12 +52,14 @@ def decide(
     wanted: Mapping[str, Any],
     current: Mapping[str, Any],
     translations: Mapping[str, Mapping[str, Any]],
+    before: CalledBefore = _NEVER,
     held: Collection[str] = (),
 ) -> Decision:
     """Compare a part field by field; those that are `held` stay as they are, whoever owns them.
 
     `current` holds the portal's values by field, of phones and e-mails {value's id: value}. `translations` gives, by
     field, the portal's value for each of ours: of choices and references. What has none yet is left for the next run.
+    `before` gives those that choices had in this portal at any time: what we sent last may be one of them.
     """
     decision = Decision(sent=dict(sent))
     for field in part.fields:
@@ -67,7 +72,8 @@ def decide(
         else:
             translation = translations.get(field.name)
             if translation is None or ours is None or ours in translation:
-                _decide_value(decision, field, owner, last, ours, current, translation)
+                called_before = before.get(field.name, {}).get(last or "", ())
+                _decide_value(decision, field, owner, last, ours, current, translation, called_before)
     return decision
 
 
@@ -76,6 +82,7 @@ def recalled(
     versions: Sequence[Mapping[str, Any]],
     current: Mapping[str, Any],
     translations: Mapping[str, Mapping[str, Any]],
+    before: CalledBefore = _NEVER,
 ) -> dict[str, Any]:
     """What was sent last as far as the portal still has it: field by field the newest of the versions sent that it
     shows, so that ours of before is not taken for a manager's; the last one where it shows none of them."""
@@ -90,7 +97,8 @@ def recalled(
             else:
                 translation = translations.get(field.name)
                 translated = value if translation is None or value is None else translation.get(value)
-                is_shown = canonical(field.kind, translated) == canonical(field.kind, current.get(field.name))
+                called = [translated, *before.get(field.name, {}).get(value or "", ())]
+                is_shown = canonical(field.kind, current.get(field.name)) in [canonical(field.kind, v) for v in called]
             if is_shown:
                 sent[field.name] = value
                 break
@@ -105,6 +113,7 @@ def _decide_value(
     ours: Any,
     current: Mapping[str, Any],
     translation: Mapping[str, Any] | None,
+    called_before: Collection[Any],
 ) -> None:
     def translated(value: Any) -> Any:
         return value if translation is None or value is None else translation.get(value)
@@ -116,6 +125,7 @@ def _decide_value(
     new, old = canonical(kind, translated(ours)), canonical(kind, translated(last))
     in_portal = None if theirs is None else str(theirs)
     is_untouched = theirs == old or (field.has_default and old is None)
+    is_untouched |= theirs in [canonical(kind, value) for value in called_before]
     if theirs == new:
         decision.sent[name] = ours
     elif owner == "source" or (theirs is None if owner == "manager" else is_untouched):
@@ -134,12 +144,16 @@ def _decide_values(
     decision: Decision, field: Field, owner: Owner, last: list[str], ours: list[str], theirs: Mapping[str, str]
 ) -> None:
     """Phones and e-mails, value by value: ours change, theirs stay, and what they took away stays away."""
-    decision.sent[field.name] = ours
-    if owner == "manager" and theirs:
-        return
     there = {same_value(field.kind, value): value_id for value_id, value in theirs.items()}
     wanted = {same_value(field.kind, value): value for value in ours}
     sent = dict.fromkeys(same_value(field.kind, value) for value in last)
+    if owner == "manager" and theirs:
+        decision.sent[field.name] = last + [wanted[form] for form in wanted if form in there and form not in sent]
+        if left := [wanted[form] for form in wanted if form not in there]:
+            told = [", ".join(values) or None for values in (last, theirs.values(), left)]
+            decision.conflicts.append(FieldConflict(field.name, *told))
+        return
+    decision.sent[field.name] = ours
     taken_away = [] if owner == "source" else [form for form in wanted if form in sent and form not in there]
     missing = [value for form, value in wanted.items() if form not in there and form not in taken_away]
     outdated = [there[form] for form in sent if form in there and form not in wanted]
@@ -147,4 +161,6 @@ def _decide_values(
         # A value that takes the place of another keeps its id, and with it what the portal hangs on it.
         decision.values.append(ValueChange(field.name, outdated.pop(0) if outdated else None, value))
     decision.values += [ValueChange(field.name, value_id, None) for value_id in outdated]
-    decision.conflicts += [FieldConflict(field.name, wanted[form], None, wanted[form]) for form in taken_away]
+    if taken_away:
+        told_away = ", ".join(wanted[form] for form in taken_away)
+        decision.conflicts.append(FieldConflict(field.name, told_away, None, told_away))

@@ -20,6 +20,7 @@ from publish.held import WAITS, Held
 from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
 
 Action = Literal["create", "update", "remove", "merge"]
+NOBODY_CHOSEN: Mapping[str, str] = {}
 SHOWN_FIRST: tuple[Action, ...] = ("update", "remove", "merge", "create")
 MERGE = "merge"  # the field under which a pair of cards is listed that the portal could not merge
 
@@ -49,9 +50,12 @@ class Example(NamedTuple):
     fields: dict[str, tuple[Any, Any]]
 
 
-def compute(ledger: Held, parts: Iterable[Part], *, merges: bool = False) -> None:
+def compute(
+    ledger: Held, parts: Iterable[Part], *, merges: bool = False, owners: Mapping[str, str] = NOBODY_CHOSEN
+) -> None:
     """Fill `plan_<entity>` for each part: origin_id, action, wanted, sent, previous, bitrix_id; with `merges` also the
-    cards of records that were merged into others, which the portal is to merge too.
+    cards of records that were merged into others, which the portal is to merge too. `owners` are those of the settings,
+    by entity.field: what was left to managers and is the source's since is not dealt with yet.
 
     Raises OperatorError when a mart, or a column of one, is not there.
     """
@@ -60,7 +64,7 @@ def compute(ledger: Held, parts: Iterable[Part], *, merges: bool = False) -> Non
         for part in parts:
             ledger.connection.execute(
                 f"""create or replace temp table plan_{part.entity} as
-                    with differences as ({_differences(part, parts)}),
+                    with differences as ({_differences(part, parts, owners)}),
                     waiting as (
                         select origin_id, wanted::varchar as wanted from portal_dead_letters
                         where entity = '{part.entity}' and {WAITS}
@@ -81,16 +85,16 @@ def compute(ledger: Held, parts: Iterable[Part], *, merges: bool = False) -> Non
         ) from None
 
 
-def no_longer_wanted(ledger: Held, parts: Iterable[Part]) -> Iterator[Key]:
+def no_longer_wanted(ledger: Held, parts: Iterable[Part], owners: Mapping[str, str] = NOBODY_CHOSEN) -> Iterator[Key]:
     """Dead letters that stand for nothing any more: their record left the mart, or the portal has it by now, or the
-    part is none of ours. Call it after `compute`."""
+    part is none of ours. Call it after `compute`, with the same owners."""
     parts = list(parts)
     refused: dict[str, list[str]] = defaultdict(list)
     for entity, origin_id in ledger.connection.execute(
         "select entity, origin_id from portal_dead_letters order by 1, 2"
     ).fetchall():
         refused[entity].append(origin_id)
-    differences = {part.entity: _differences(part, parts) for part in parts}
+    differences = {part.entity: _differences(part, parts, owners) for part in parts}
     for entity, origin_ids in refused.items():
         wanted: set[str] = set()
         if entity in differences:
@@ -103,11 +107,11 @@ def no_longer_wanted(ledger: Held, parts: Iterable[Part]) -> Iterator[Key]:
         yield from (Key(entity, origin_id) for origin_id in origin_ids if origin_id not in wanted)
 
 
-def _differences(part: Part, parts: Sequence[Part]) -> str:
-    return _changed_links(part) if isinstance(part, Link) else _changed(part, parts)
+def _differences(part: Part, parts: Sequence[Part], owners: Mapping[str, str] = NOBODY_CHOSEN) -> str:
+    return _changed_links(part) if isinstance(part, Link) else _changed(part, parts, owners)
 
 
-def _changed(part: Part, parts: Sequence[Part]) -> str:
+def _changed(part: Part, parts: Sequence[Part], owners: Mapping[str, str]) -> str:
     removed = ""
     if part.remove and part.where != "true":  # its owner is there and has it no more; of one that left, all stays
         removed = f"""
@@ -125,7 +129,7 @@ def _changed(part: Part, parts: Sequence[Part]) -> str:
         if field.is_required
     )
     return f"""
-        with published as (select * from portal_ledger where entity = '{part.entity}'),
+        with published as ({_published(part, owners)}),
         wanted as (
             select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{_departed(part)}
         ),
@@ -144,6 +148,23 @@ def _changed(part: Part, parts: Sequence[Part]) -> str:
             select * from remembered where action = 'create' or previous is distinct from wanted{removed}
         )
         select changed.* from changed anti join deleted on deleted.origin_id = changed.origin_id"""
+
+
+def _published(part: Part, owners: Mapping[str, str]) -> str:
+    """Lines of the ledger; without the fields that were left to managers, where these are the source's by now. Of the
+    first of a set that is theirs no setting makes it ours."""
+    published = f"select * from portal_ledger where entity = '{part.entity}'"
+    taken = [f.name for f in part.fields if owners.get(f"{part.entity}.{f.name}") == "source" and not f.first_of]
+    if not taken:
+        return published
+    return f"""
+            with taken as (
+                select origin_id, json_group_object(field, null)::varchar as untold from portal_conflicts
+                where entity = '{part.entity}' and field in ('{"', '".join(taken)}') group by 1
+            )
+            select lines.* exclude (untold)
+                replace (if(untold is null, wanted, json_merge_patch(wanted, untold::json)) as wanted)
+            from (select * from ({published}) left join taken using (origin_id)) as lines"""
 
 
 def _departed(part: Part) -> str:

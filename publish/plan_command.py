@@ -33,7 +33,7 @@ def plan_command(
     with reading(settings) as connection:
         held = held_of(connection, settings)
         wanted_again = again.foresee(held, PARTS)
-        plans.compute(held, PARTS, merges=settings.bitrix24_merge_cards)
+        plans.compute(held, PARTS, merges=settings.bitrix24_merge_cards, owners=settings.field_owners)
         setting_names.check_statuses(settings, connection, PARTS)
         limits = costs.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
         figures = forecast.summary(held, PARTS, limits)

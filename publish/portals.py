@@ -20,7 +20,7 @@ from ingest.warehouse.journal import PUBLISH_PUSH, utc_now
 # The two jobs keep a ledger each, in a schema of its own: what is published, and what a company moves with.
 TABLES = (
     "ledger", "intents", "updates_under_way", "dead_letters", "conflicts", "adoption_duplicates", "deletions",
-    "history", "confirmed_plans", "merges_under_way",
+    "history", "confirmed_plans", "merges_under_way", "choices",
 )  # fmt: skip
 TABLES_OF = {"sync": TABLES, "transfer": (
     "ledger", "intents", "dead_letters", "history", "boxes", "delivered", "unseen_pushes",

@@ -422,6 +422,18 @@ create table if not exists sync.adoption_duplicates (
 comment on table sync.adoption_duplicates is
     'Records that several cards of a portal could be; a person has to join those.';
 
+create table if not exists sync.choices (
+    portal varchar not null,
+    entity varchar not null,
+    field varchar not null,
+    ours varchar not null, -- a status, or how a record left
+    theirs varchar not null, -- the stage that stood for it
+    known_since timestamp not null,
+    primary key (portal, entity, field, ours, theirs)
+);
+comment on table sync.choices is
+    'Stages of a portal that ever stood for a status of ours, by its lists and the settings: a card in one is where we put it.';
+
 create table if not exists sync.history (
     portal varchar not null,
     entity varchar not null,

@@ -134,7 +134,8 @@ async def _prepare(run: Run, *, let_through: bool) -> Run:
 def _plan(run: Run) -> None:
     for link in run.parts.links:
         note_primaries(run, link)
-    plan.compute(run.ledger, run.parts, merges=run.settings.bitrix24_merge_cards)
+    settings = run.settings
+    plan.compute(run.ledger, run.parts, merges=settings.bitrix24_merge_cards, owners=settings.field_owners)
     _leave_out_waiting(run)
 
 
@@ -151,7 +152,8 @@ def _is_sending(run: Run) -> bool:
 def _end_set_aside(run: Run) -> None:
     """Take off the lists what the plan and adoption show to be over."""
     set_aside.end_duplicates(run.ledger)
-    run.ledger.take_off("dead_letters", list(plan.no_longer_wanted(run.ledger, run.parts)))
+    over = plan.no_longer_wanted(run.ledger, run.parts, run.settings.field_owners)
+    run.ledger.take_off("dead_letters", list(over))
 
 
 async def _send(run: Run) -> None:

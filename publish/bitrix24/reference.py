@@ -28,10 +28,12 @@ _STATUS_LIST = "crm.status.list"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the portal calls our values: entity -> field -> our value -> its value. `is_refilling`: a custom field was
-    gone, so that the ledger counts its values as never sent and the plan has to be made anew."""
+    """What the portal calls our values: entity -> field -> our value -> its value; `before`: entity -> field -> our
+    value -> all that it was called in this portal. `is_refilling`: a custom field was gone, so that the ledger counts
+    its values as never sent and the plan has to be made anew."""
 
     choices: Mapping[str, Translations] = dataclasses.field(default_factory=dict)
+    before: Mapping[str, Mapping[str, Mapping[str, Collection[str]]]] = dataclasses.field(default_factory=dict)
     is_refilling: bool = False
 
     def of(self, part: Part) -> Translations:
@@ -57,9 +59,11 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
         else:
             values = translations(ledger, part, field, choices, answer, settings)
             choices_of.setdefault(part.entity, {})[field.name] = values
+            if choices.mart:
+                ledger.remember_choices(part.entity, field.name, values)
     check_types(custom, answers[len(lists) :])
     is_refilling = await _create_fields(client, ledger, custom, answers[len(lists) :])
-    return Reference(choices_of, is_refilling)
+    return Reference(choices_of, {entity: ledger.choices(entity) for entity in choices_of}, is_refilling)
 
 
 def list_of(choices: Choices) -> Command:

@@ -15,7 +15,7 @@ from publish import plan
 from publish.bitrix24.kinds import Card, Detail, Translations
 from publish.bitrix24.run import UNLISTED, Attempt, Lines, Run, record, refusal, settle, until_executed
 from publish.entries import Conflict, Entry
-from publish.ownership import Decision, Ownership, decide, recalled
+from publish.ownership import CalledBefore, Decision, Ownership, decide, recalled
 from publish.parts import Part, decoded, encoded
 from publish.plan import Change
 
@@ -61,7 +61,7 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
             continue
         sent = decoded(change.sent)
         if change.origin_id in earlier:
-            sent = recalled(part, earlier[change.origin_id], current, translations)
+            sent = recalled(part, earlier[change.origin_id], current, translations, _called_before(run, part))
         update = _decided(run, part, owners, change, sent, current, translations)
         if update.is_empty:
             lines.append(update.lines)
@@ -100,7 +100,16 @@ def _decided(
     emptied = run.emptied.get(change.key, frozenset())
     wanted |= dict.fromkeys(emptied)
     held = run.held_fields(change.key) - emptied
-    decision = decide(part, owners, sent=sent, wanted=wanted, current=current, translations=translations, held=held)
+    decision = decide(
+        part,
+        owners,
+        sent=sent,
+        wanted=wanted,
+        current=current,
+        translations=translations,
+        before=_called_before(run, part),
+        held=held,
+    )
     own_key = part.own_key(current, change.origin_id)
     dealt_with = _dealt_with(run, part, change, translations)
     entry = Entry(*change.key, change.bitrix_id, encoded(decision.sent), dealt_with, sent_before=change.sent)
@@ -109,6 +118,11 @@ def _decided(
         for left in decision.conflicts
     ]
     return Update(change, {**decision.fields, **own_key}, decision, Lines([entry], conflicts=conflicts))
+
+
+def _called_before(run: Run, part: Part) -> CalledBefore:
+    """What our values have been called in the portal: lists and settings change."""
+    return run.reference.before.get(part.entity, {})
 
 
 def _dealt_with(run: Run, part: Part, change: Change, translations: Translations) -> str:

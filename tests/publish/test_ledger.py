@@ -29,6 +29,7 @@ def write_something_everywhere(ledger: Ledger, origin_id: str = "c-1") -> None:
     ledger.list_duplicates([Duplicates("company", origin_id, "RQ_INN 1", [1, 2])])
     ledger.mark_deleted({Key("contact", origin_id): 8})
     ledger.begin_merges([Merge(Entry("company", origin_id, 7), "2026-01-01")])
+    ledger.remember_choices("deal", "stageId", {"paid": origin_id})
     ledger.connection.execute(
         "insert into sync.confirmed_plans values (?, '{}', current_timestamp::timestamp)", [ledger.portal]
     )

@@ -14,6 +14,22 @@ def test_deals_take_the_stage_of_their_status(open_office):
     assert stages == ["NEW", "EXECUTING", "EXECUTING", "WON", "LOSE"]
 
 
+def test_deals_go_on_from_the_stage_that_their_status_had_before_the_settings_changed(office):
+    marts.fill(office.connection, 1, 1, 3)
+    office.push()
+    office.sql("update marts.crm_deals set status = 'done' where status = 'paid'")
+    office.push(deal_stages={"paid": "EXECUTING"})
+    assert [item["stageId"] for item in office.portal.items("deal")] == ["NEW", "WON", "EXECUTING"]
+    office.sql("delete from marts.crm_deals where status = 'new'")
+    office.sql("insert into marts.departed_deals by name select 'shop_a:0000000' as deal_id, 'source_removed' as state")
+    office.push(deal_departed_stage="APOLOGY")
+    assert office.portal.items("deal")[0]["stageId"] == "APOLOGY"
+    marts.fill(office.connection, 1, 1, 1)
+    office.push()
+    assert office.portal.items("deal")[0]["stageId"] == "NEW"
+    assert office.sql("from sync.conflicts") == []
+
+
 def test_a_preset_that_the_portal_marks_otherwise_is_found_by_its_name_in_the_mart(office):
     marts.fill(office.connection, 3, 0)
     office.sql(

@@ -94,3 +94,43 @@ def test_the_day_a_deal_is_closed_replaces_the_one_that_the_portal_set_itself(of
     (held,) = office.portal.items("deal")
     assert (held["stageId"], held["closedate"][:10]) == ("WON", "2026-03-06")
     assert office.sql("select count(*) from sync.conflicts") == [(0,)]
+
+
+def test_what_was_left_to_managers_goes_out_once_the_setting_makes_it_the_sources(published):
+    for n in (1, 2):
+        published.edit(4, published.ids("company")[marts.company_id(n)], title="Как записал менеджер")
+    published.sql("update marts.crm_companies set title = 'По договору' where company_id = company_id(1)")
+    published.push()
+    assert [field for (field,) in published.sql("select field from sync.conflicts")] == ["title"]
+    published.push(field_owners={"company.title": "source"})
+    assert published.card("company", marts.company_id(1))["title"] == "По договору"
+    assert published.card("company", marts.company_id(2))["title"] == "Как записал менеджер"
+    assert published.sql("from sync.conflicts") == []
+    published.portal.clear_log()
+    published.push(field_owners={"company.title": "source"})
+    assert published.portal.request_log() == []
+
+
+def test_phones_that_managers_owned_for_a_while_are_replaced_once_they_are_the_sources(published):
+    published.sql("update marts.crm_contacts set phones = ['+79160000077'] where contact_id = contact_id(1)")
+    published.push(field_owners={"contact.PHONE": "manager"})
+    assert published.sql("select field, in_portal, wanted from sync.conflicts") == [
+        ("PHONE", "+79160000001", "+79160000077")
+    ]
+    published.push(field_owners={"contact.PHONE": "source"})
+    phones = [
+        value["value"] for value in published.card("contact", marts.contact_id(1))["fm"] if value["typeId"] == "PHONE"
+    ]
+    assert (phones, published.sql("from sync.conflicts")) == (["+79160000077"], [])
+
+
+def test_all_phones_that_a_manager_took_away_are_listed(published):
+    key, phones = marts.contact_id(1), ["+79160000001", "+79160000002"]
+    published.sql("update marts.crm_contacts set phones = ?, emails = [] where contact_id = ?", phones, key)
+    published.push()
+    values = published.card("contact", key)["fm"]
+    taken = {str(value["id"]): {"typeId": value["typeId"], "value": ""} for value in values}
+    published.edit(3, published.ids("contact")[key], fm=taken)
+    published.sql("update marts.crm_contacts set post = 'директор' where contact_id = ?", key)
+    published.push()
+    assert published.sql("select field, wanted from sync.conflicts") == [("PHONE", ", ".join(phones))]
