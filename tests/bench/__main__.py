@@ -202,11 +202,14 @@ def follow(
 def quota(
     scale: Scale = 0.02,
     per_day: Annotated[int, typer.Option(min=1, help="Verdicts that the registry gives a day.")] = 200,
+    without_orders: Annotated[
+        bool, typer.Option("--without-orders", help="Shop A has none: the same companies, fewer deals to send.")
+    ] = False,
 ) -> None:
     """A first load under a daily quota; exit status 1 when a day's end finds other companies in the portal than those
     answered for."""
     is_exact = True
-    for day in first_load.load(FOLDER / f"quota-{scale:g}", sources(scale), per_day):
+    for day in first_load.load(FOLDER / f"quota-{scale:g}", sources(scale), per_day, with_orders=not without_orders):
         is_exact &= day.is_exact
         console.print(day.told, soft_wrap=True)
         if not day.is_exact:

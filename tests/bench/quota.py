@@ -57,9 +57,12 @@ class Day:
         return not (self.missing + self.unasked + self.twice + self.other_cards or self.ended.status)
 
 
-def load(folder: Path, sample: Path, per_day: int) -> Iterator[Day]:
+def load(folder: Path, sample: Path, per_day: int, *, with_orders: bool) -> Iterator[Day]:
     """Load a sample day by day until no INN waits. `folder` is emptied first."""
-    with RunningRegistry(sample, rate=10 * PACE) as registry, shops(folder, sample) as (svod, _, sandbox):
+    with (
+        RunningRegistry(sample, rate=10 * PACE) as registry,
+        shops(folder, sample, with_orders=with_orders) as (svod, _, sandbox),
+    ):
         svod.settings |= {
             "SVOD_REGISTRY_URL": registry.url,
             "SVOD_REGISTRY_TOKEN": registry.token,

@@ -12,6 +12,15 @@ from tests.installation import Installation
 from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
 from tests.servers import Kafka, kafka_server, mariadb_server
 
+# A company is in the period when anything of it has changed since that began: it tells itself what its orders told.
+WITHOUT_ORDERS = (
+    """update clients
+       inner join (select client_id, max(updated_at) as ordered_at from orders group by client_id) as last
+           on last.client_id = clients.id
+       set clients.updated_at = greatest(clients.updated_at, ordered_at)""",
+    "delete from orders",
+)
+
 
 class Shops(NamedTuple):
     """What is up, and an installation that reads the one and fills the other; it knows no registry."""
@@ -22,8 +31,8 @@ class Shops(NamedTuple):
 
 
 @contextmanager
-def shops(folder: Path, sample: Path) -> Iterator[Shops]:
-    """`folder` is emptied first."""
+def shops(folder: Path, sample: Path, *, with_orders: bool = True) -> Iterator[Shops]:
+    """`folder` is emptied first. Without orders, shop A has none, and the same companies in the period."""
     shutil.rmtree(folder, ignore_errors=True)
     with (
         mariadb_server() as mariadb,
@@ -32,6 +41,10 @@ def shops(folder: Path, sample: Path) -> Iterator[Shops]:
         RunningSandbox(folder / "portal.sqlite", limits=Limits.none()) as sandbox,
     ):
         load_mysql(mariadb.url(database), sample, day=1)
+        if not with_orders:
+            with mariadb.connect(database) as server, server.cursor() as cursor:
+                for statement in WITHOUT_ORDERS:
+                    cursor.execute(statement)
         produce_kafka(kafka.bootstrap, TOPIC, sample, day=1)
         settings = {
             "SVOD_SHOP_A_URL": mariadb.url(database),
