@@ -151,6 +151,14 @@ def last_step(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return {"step": step, "status": status} | json.loads(detail)
 
 
+def test_every_column_says_in_the_warehouse_what_it_is(warehouse, built):
+    silent = """
+        select schema_name || '.' || table_name, list(column_name) from duckdb_columns()
+        where schema_name in ('staging', 'intermediate', 'marts', 'analysis') and comment is null
+        group by 1 order by 1"""
+    assert warehouse.execute(silent).fetchall() == []
+
+
 def test_a_gate_leaves_the_marts_as_they_were_and_the_rows_that_stopped_it(warehouse, project, built):
     before = contents(warehouse)
     warehouse.execute(  # a mart that would have shrunk
