@@ -4,7 +4,7 @@ with outcomes as (
 ),
 
 entered as (
-    select record_key, company_key, order_number_raw, status_raw, amount_raw from {{ ref('int_orders__unioned') }}
+    select record_key, order_number_raw, status_raw, amount_raw from {{ ref('int_orders__unioned') }}
 ),
 
 companies as (

@@ -10,11 +10,7 @@ records as (
 ),
 
 orders as (
-    select * from {{ ref('int_orders__outcomes') }} where not is_deleted and ordered_at >= {{ period_start() }}
-),
-
-statuses as (
-    select status from {{ ref('order_statuses') }} where counts_for_totals
+    select * from {{ ref('int_orders__counted') }}
 ),
 
 sold as (
@@ -24,7 +20,6 @@ sold as (
         sum(amount) filter (currency = 'RUB') as order_total,
         max(ordered_at) as last_order_at
     from orders
-    semi join statuses using (status)
     group by all
 ),
 

@@ -18,13 +18,7 @@ outside as ( -- a record that its shop deleted may be in the CRM by another
 ),
 
 orders as (
-    select record_key as order_key, company_key as record_key, status, amount, currency, ordered_at
-    from {{ ref('int_orders__cleaned') }}
-    where not is_deleted and ordered_at >= {{ period_start() }}
-),
-
-statuses as (
-    select status from {{ ref('order_statuses') }} where counts_for_totals
+    select company_key as record_key, amount, currency, ordered_at from {{ ref('int_orders__counted') }}
 ),
 
 bought as (
@@ -34,7 +28,6 @@ bought as (
         coalesce(sum(amount) filter (currency = 'RUB'), 0) as order_total,
         max(ordered_at) as last_order_at
     from orders
-    semi join statuses using (status)
     semi join outside using (record_key)
     group by record_key
 ),

@@ -47,7 +47,7 @@ outcomes as (
     select
         source, record_key,
         source_order_id as source_id,
-        company_id, contact_key,
+        company_id, company_key, contact_key,
         order_number, status, amount, currency,
         {{ first_reason('grounds', 'precedence') }} as reason,
         company_reason,
