@@ -7,6 +7,7 @@
 | another ETag or size, 412, 416 | the part changed: from its first byte again |
 | an HTML page, 401, 403, 404 and other 4xx | the link is used up: a new one is looked for in the file of links |
 | 408, 429, 5xx, a connection that breaks or is silent for a minute | tried again, until `PATIENCE_S` without a byte |
+| fewer than `_LEAST_BYTES` a minute | asked anew, until `PATIENCE_S` have passed so |
 | bytes that are no sound part | from its first byte again, that part alone, `MOST_TRIES` in all |
 """
 
@@ -32,6 +33,7 @@ from ingest.warehouse.terminal import say
 PATIENCE_S = 900.0
 MOST_TRIES = 2  # of a part from its first byte, in one run
 _WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
+_WINDOW_S, _LEAST_BYTES = 60.0, 65_536  # slower than that a line is no line: of 500 MB a part would take months
 _TIMEOUT = httpx.Timeout(60, pool=None)
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _TEMPORARY = (408, 429)
@@ -40,6 +42,10 @@ _CHANGED = (412, 416)
 
 class Unwell(Exception):
     """The storage, or the line to it, is unwell: the same request may do later."""
+
+
+class Dripping(Unwell):
+    """Bytes come, too few to wait for."""
 
 
 class Changed(Exception):
@@ -204,7 +210,7 @@ class Fetcher:
                     try:
                         await self._request_by_link(download, until)
                     except Unwell as error:
-                        if download.proof.size > before:
+                        if download.proof.size > before and not isinstance(error, Dripping):
                             return
                         if not has_complained:
                             minutes = self._patience / 60
@@ -253,10 +259,16 @@ class Fetcher:
 
     async def _take(self, download: Download, response: httpx.Response, skip: int) -> None:
         """Write and prove bytes as they come, past the first `skip`."""
+        window_began, window_bytes = time.monotonic(), 0
         with download.file.append() as file:
             async for chunk in response.aiter_raw():
                 self._last_byte_at = time.monotonic()
                 download.fetched += len(chunk)
+                window_bytes += len(chunk)
+                if self._last_byte_at - window_began > _WINDOW_S:
+                    if window_bytes < _LEAST_BYTES:
+                        raise Dripping(f"the storage sends fewer than {_LEAST_BYTES:,} bytes a minute")
+                    window_began, window_bytes = self._last_byte_at, 0
                 fresh, skip = chunk[skip:], max(0, skip - len(chunk))
                 if fresh:
                     file.write(fresh)

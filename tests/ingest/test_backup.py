@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import stamina
 
-from ingest.backup import files
+from ingest.backup import fetch, files
 from ingest.backup.links import PartName, read_links
 from ingest.backup.order import OutOfOrder, in_order
 from ingest.backup.proof import Broken, PartProof, Proven, Truncated
@@ -114,6 +114,18 @@ def test_a_line_that_breaks_goes_on_from_the_same_byte_on_condition_that_nothing
     assert backup.begins(SECOND) == [0, 22, 20_022, 30_022]
     assert all(got.is_conditional for got in storage.requests if got.begin)
     assert sum(storage.sent.values()) == storage.total
+
+
+def test_a_line_that_only_drips_is_given_up_and_goes_on_later_where_it_was(backup, storage, monkeypatch):
+    monkeypatch.setattr(fetch, "_WINDOW_S", 0.05)
+    monkeypatch.setattr(fetch, "_LEAST_BYTES", 20_000)
+    storage.rate = 50_000
+    assert "sends fewer than 20,000 bytes a minute" in "".join(backup.fails().details)
+    got = sum(path.stat().st_size for path in backup.folder.glob("*.part"))
+    storage.rate = 0
+    backup.run()
+    assert backup.has() == PARTS
+    assert 0 < got < storage.total
 
 
 class TestDamage:
