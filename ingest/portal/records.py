@@ -1,9 +1,10 @@
 """Rows of a portal as records: their key, times, text, and a digest of what counts of their content."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -36,7 +37,7 @@ def record_of(entity: Entity, row: Mapping[str, Any], without_secret: Callable[[
         next((time for time in times if time), None),
         _moment(row.get(entity.active)),
         _digest(row, entity.volatile),
-        without_secret(msgspec.json.encode(row).decode()),
+        without_secret(_encoded(row).decode()),
     )
 
 
@@ -46,9 +47,7 @@ def record_of_owner(code: str, owner: int, parts: list[Any], without_secret: Cal
     if not parts:
         return Record(key, None, None, NOTHING, None)
     document = {"owner_type": code, "owner_id": owner, "parts": parts}
-    return Record(
-        key, None, None, _digest(document, frozenset()), without_secret(msgspec.json.encode(document).decode())
-    )
+    return Record(key, None, None, _digest(document, frozenset()), without_secret(_encoded(document).decode()))
 
 
 def _moment(value: Any) -> datetime | None:
@@ -60,7 +59,16 @@ def _moment(value: Any) -> datetime | None:
 
 def _digest(row: Mapping[str, Any], volatile: frozenset[str]) -> str:
     kept = {name: _kept(value) for name, value in row.items() if name not in volatile}
-    return blake2b(msgspec.json.encode(kept, order="sorted"), digest_size=16).hexdigest()
+    return blake2b(_encoded(kept, order="sorted"), digest_size=16).hexdigest()
+
+
+def _encoded(value: Any, order: Literal["sorted"] | None = None) -> bytes:
+    """A value as JSON; half a surrogate pair, which no text has, becomes a question mark."""
+    try:
+        return msgspec.json.encode(value, order=order)
+    except UnicodeEncodeError:
+        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return msgspec.json.encode(msgspec.json.decode(text), order=order)
 
 
 def _kept(value: Any) -> Any:

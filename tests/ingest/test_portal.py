@@ -15,6 +15,7 @@ from ingest.bitrix24.pacing import Pace
 from ingest.bitrix24.reading import Read, ReadingClient, ReadMethod
 from ingest.cli import app
 from ingest.portal.entities import ENTITIES
+from ingest.portal.records import record_of
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import print_error
@@ -462,3 +463,9 @@ def test_no_method_that_is_read_writes_in_the_sandbox():
     from publish.sandbox.methods import METHODS
 
     assert {member.value for member in ReadMethod} <= {method.name for method in METHODS.values() if not method.writes}
+
+
+def test_half_a_surrogate_pair_in_a_text_lands_as_a_question_mark_and_stops_nothing():
+    record = record_of(ENTITIES["leads"], {"id": 1, "title": "a\ud83d"}, str)
+    assert json.loads(record.payload or "") == {"id": 1, "title": "a?"}
+    assert record.digest == record_of(ENTITIES["leads"], {"title": "a?", "id": 1}, str).digest
