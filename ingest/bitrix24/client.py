@@ -93,7 +93,7 @@ class Client:
         self._batch_url = webhook.get_secret_value().rstrip("/") + "/batch"
         self.host = urlsplit(self._batch_url).hostname or "the portal"
         self.moved_from = ""
-        self._variable = variable
+        self.variable = variable  # the setting that has the webhook, for hints
         self.pace = pace
         self.requests = 0
         self._patience = Patience(pace, variable)
@@ -155,7 +155,7 @@ class Client:
                 elif outcome.error is None or commands[index].method in optional:
                     outcomes[index] = outcome
                 elif outcome.error.reaction in (Reaction.STOP, Reaction.RIGHTS):
-                    raise outcome.error.stop(self._variable)
+                    raise outcome.error.stop(self.variable)
                 else:
                     problem = f"{commands[index].method}: {outcome.error.code} {outcome.error.description}".strip()
                     raise PortalRefused(problem, hint="please report this")
@@ -246,7 +246,7 @@ class Client:
         if not target or self.moved_from:
             raise PortalRefused(
                 f"{self.host} redirects to {to}, where the webhook cannot be followed",
-                hint=f"open the portal in a browser and put the webhook's present https address into {self._variable}",
+                hint=f"open the portal in a browser and put the webhook's present https address into {self.variable}",
                 exit_status=2,
             )
         self.moved_from, self.host = self.host, urlsplit(target).hostname or self.host
@@ -256,7 +256,7 @@ class Client:
         """React to an error of the whole request: None means "the same again"."""
         error = self._error(body)
         if error.reaction in (Reaction.STOP, Reaction.RIGHTS):
-            raise error.stop(self._variable)
+            raise error.stop(self.variable)
         if error.reaction is Reaction.LIMIT:
             if error.code == "QUERY_LIMIT_EXCEEDED":
                 self.pace.request_refused()

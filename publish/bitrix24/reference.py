@@ -212,7 +212,7 @@ async def _create_fields(
         for outcome in await client.send(missing):
             if outcome.error is not None:
                 is_final = outcome.error.reaction in (Reaction.STOP, Reaction.RIGHTS)
-                raise outcome.error.stop() if is_final else _not_created(outcome.error)
+                raise outcome.error.stop(client.variable) if is_final else _not_created(outcome.error)
         # Read again: an answer may have been lost before or after its field was created.
         answers = await client.read([look_up(*of) for of in custom])
     raise _not_created(PortalError("", "they are not in its lists"))

@@ -210,7 +210,7 @@ def settle(
             stop = error
     record(run, lines, count_as, absent=not_executed)
     if stop is not None:
-        raise stop.stop()
+        raise stop.stop(run.client.variable)
     return unknown
 
 
@@ -300,5 +300,5 @@ async def send_repeatable(run: Run, commands: Sequence[Command]) -> list[Outcome
     outcomes = await run.client.send(commands)
     for outcome in outcomes:
         if outcome.error is not None and outcome.error.reaction is Reaction.STOP:
-            raise outcome.error.stop()
+            raise outcome.error.stop(run.client.variable)
     return outcomes
