@@ -212,11 +212,26 @@ def _shown(
             {"id": one["id"], "valueType": one["value_type"], "value": one["value"], "typeId": one["type_id"]}
             for one in fm
         ]
+    item |= _response_only(card, row, fm or [])
     item["observers"] = []
     if linked is not None:
         item["companyIds" if card.name == "CONTACT" else "contactIds"] = linked
     item["entityTypeId"] = card.type_id
     return item
+
+
+def _response_only(card: Card, row: sqlite3.Row, fm: list[sqlite3.Row]) -> dict[str, Any]:
+    """Some of the fields that are shown and that no method takes (page `universal/object-fields`)."""
+    names = (row[name] for name in ("TITLE", "LAST_NAME", "NAME") if name in card.fields)
+    shown = {
+        "searchContent": " ".join(str(text) for text in (*names, row["ASSIGNED_BY_ID"]) if text),
+        "lastCommunicationTime": row["LAST_ACTIVITY_TIME"],
+    }
+    if card.stage and "MOVED_TIME" in card.fields:
+        shown |= {"dateCreateShort": row["DATE_CREATE"], "dateModifyShort": row["DATE_MODIFY"]}
+    if card.has_multifields:
+        shown["phone"] = next((one["value"] for one in fm if one["type_id"] == "PHONE"), None)
+    return shown
 
 
 def shown_card(call: Call, card: Card, card_id: int) -> dict[str, Any]:

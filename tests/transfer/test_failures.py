@@ -1,5 +1,6 @@
 """Failures of a move that stop it, and that every one of docs/transfer.md has its test."""
 
+import csv
 import re
 
 import pytest
@@ -59,3 +60,30 @@ def test_a_value_of_a_list_that_the_box_lacks_stops_the_move_until_it_is_made_th
     move.land()
     move.build()
     assert "UF_CRM_KIND" in move.records()["deal", "5"][3]
+
+
+# Page `crm/universal/object-fields`: fields that are shown, and written by no method or only as a card is made.
+NOT_WRITTEN = {
+    "lead deal contact company": "createdBy createdTime entityTypeId id lastCommunicationCallTime updatedBy "
+    "updatedTime lastCommunicationEmailTime lastCommunicationImolTime lastCommunicationTime "
+    "lastCommunicationWebformTime webformId searchContent",
+    "lead contact company": "address email emailHome emailMailing emailWork hasEmail hasImol hasPhone imol phone "
+    "phoneMailing phoneMobile phoneWork",
+    "lead": "dateClosed dateCreateShort dateModifyShort icq isConvert isReturnCustomer login movedBy movedTime "
+    "productId shortName skype stageSemanticId",
+    "deal": "begindateShort closed closedateShort dateCreateShort dateModifyShort eventDate eventDateShort "
+    "eventId eventDescription hasProducts isLose isNew isRepeatedApproach isReturnCustomer isWon isWork lostAmount "
+    "movedBy movedTime orderStage previousStageId productId receivedAmount searchContent stageSemanticId",
+    "contact": "login shortName",
+    "company": "addressLegal isMyCompany ufAccountantSign ufDirectorSign ufLogo ufStamp",
+}
+
+
+def test_no_field_that_no_method_writes_is_sent_with_a_change():
+    with (ROOT / "dbt_project" / "seeds" / "transfer" / "transfer_fields.csv").open(encoding="utf-8") as file:
+        rows = [(row["entities"].split(), row["field"], row["sent"]) for row in csv.DictReader(file)]
+    left_out = {(kind, field) for kinds, field, sent in rows for kind in kinds if sent in ("create", "never")}
+    shown = {
+        (kind, field) for kinds, fields in NOT_WRITTEN.items() for kind in kinds.split() for field in fields.split()
+    }
+    assert sorted(shown - left_out) == []

@@ -51,7 +51,7 @@ documents as (
         on versions.entity = 'activity' and versions.side = 'cloud' and bindings.source_id = versions.source_id
 ),
 
-cells as (
+cells as materialized ( -- looked at several times
     select
         side, version, entity, source_id, owner_type_id,
         unnest(json_keys(payload)) as field,
@@ -59,17 +59,43 @@ cells as (
     from documents
 ),
 
+cards_of_the_box as (
+    select distinct entity, field from cells
+    where side = 'box' and entity in ('company', 'contact', 'lead', 'deal')
+),
+
+parents as ( -- parentId2: a card of another kind that it belongs to; from 128 on one of a smart process
+    select
+        field, {{ transfer_entity_of_type('substr(field, 9)') }} as kind,
+        case when kind is null then 'never' else 'second_pass' end as sent
+    from (select distinct field from cells where starts_with(field, 'parentId'))
+),
+
+of_newer_portals as ( -- an older box shows these of none of its cards, nor would it take them
+    select distinct entity, field, 'never' as sent from cells
+    where side = 'cloud' and entity in (select entity from cards_of_the_box)
+        and (entity, field) not in (from cards_of_the_box)
+),
+
 described as (
     select
         cells.side, cells.version, cells.entity, cells.source_id, cells.field,
-        case when fields.kind = 'owner' then {{ transfer_entity_of_type('cells.owner_type_id') }}
-            else coalesce(fields.kind, 'value') end as kind,
-        coalesce(fields.sent, 'always') as sent,
-        coalesce(fields.is_compared, true) as is_compared,
-        fields.reason,
+        case
+            when fields.kind = 'owner' then {{ transfer_entity_of_type('cells.owner_type_id') }}
+            else coalesce(fields.kind, parents.kind, 'value')
+        end as kind,
+        coalesce(fields.sent, parents.sent, of_newer_portals.sent, 'always') as sent,
+        coalesce(fields.is_compared, parents.sent <> 'never', of_newer_portals.sent is null) as is_compared,
+        case
+            when fields.field is not null then fields.reason
+            when parents.sent = 'never' then 'smart processes are not moved'
+            when of_newer_portals.sent = 'never' then 'the box has no such field'
+        end as reason,
         cells.value
     from cells
     left join {{ ref('int_transfer__fields') }} as fields using (entity, field)
+    left join parents using (field)
+    left join of_newer_portals using (entity, field)
 )
 
 select * from described

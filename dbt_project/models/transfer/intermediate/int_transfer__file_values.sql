@@ -1,12 +1,20 @@
 -- What the fields of candidates with files say: the same where their content is, or where nobody had to read them the
 -- id. One that could not be read is told, and its field is not written a second time.
-with file_elements as (
+with elements_shown as (
     select
         *,
         json_type(value) = 'ARRAY' as is_list,
-        unnest(case when json_type(value) = 'ARRAY' then value::json[] else [value] end) ->> '$.id' as file_id
+        unnest(case when json_type(value) = 'ARRAY' then value::json[] else [value] end) as shown
     from {{ ref('int_transfer__cells') }}
     where kind = 'file'
+),
+
+file_elements as (
+    select
+        *,
+        -- photos and logos are told by the number alone, which leads to no content
+        coalesce(shown ->> '$.id', nullif(try_cast(shown ->> '$' as bigint), 0)::varchar) as file_id
+    from elements_shown
 ),
 
 digests as (
@@ -24,7 +32,9 @@ judged_files as (
         file_elements.*,
         digests.sha256,
         file_elements.side in ('cloud', 'past') and digests.sha256 is null and files_in_box.file_id is null as is_lost,
-        'file ' || file_elements.file_id || coalesce(' (' || digests.problem || ')', '') as told
+        'file ' || file_elements.file_id || coalesce(' (' || coalesce(
+            digests.problem, case when shown ->> '$.id' is null then 'the portal tells no address of it' end
+        ) || ')', '') as told
     from file_elements
     left join digests
         on digests.side = case when file_elements.side in ('cloud', 'past') then 'cloud' else 'box' end
