@@ -97,9 +97,10 @@ def changed(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The change that marks an e-mail as completed, which does not send it; fields that a change has to repeat."""
-    names = ("OWNER_TYPE_ID", "OWNER_ID", "TYPE_ID", "COMMUNICATIONS", "RESPONSIBLE_ID", "SUBJECT")
-    return {name: fields[name] for name in names if name in fields} | {"COMPLETED": "Y"}
+    """The change that has an e-mail be completed, and come in, if it was and did, which does not send it; fields that a
+    change has to repeat."""
+    names = ("OWNER_TYPE_ID", "OWNER_ID", "TYPE_ID", "COMMUNICATIONS", "RESPONSIBLE_ID", "SUBJECT", *_SENDS_NOTHING)
+    return {name: fields[name] for name in names if fields.get(name)}
 
 
 def to_comment(

@@ -128,13 +128,14 @@ class Work:
                         where action in ('create', 'update') and entity in (select unnest($entities))
                             and coalesce(second_pass::varchar, '{{}}') not in ('{{}}', 'null')
                     ),
-                    emails as ( -- completed once they are there: made so, they would be sent
+                    emails as ( -- completed, and coming in, once they are there: made so, they would be sent
                         select
                             entity, source_id, 'update' as action, target_id, fields::varchar as fields, position,
                             md5('completed') as digest
                         from {MART}
                         where action = 'create' and entity = '{ACTIVITY.entity}' and $with_emails
-                            and fields ->> '$.TYPE_ID' = '4' and fields ->> '$.COMPLETED' = 'Y'
+                            and fields ->> '$.TYPE_ID' = '4'
+                            and (fields ->> '$.COMPLETED' = 'Y' or coalesce(fields ->> '$.DIRECTION', '2') <> '2')
                     ),
                     dealt_with as (
                         select origin_id, wanted ->> '$.digest' as digest from portal_ledger
