@@ -53,3 +53,13 @@
 {% macro transfer_texts(payload, fields) -%}
     {{ payload }} ->> [{% for field in fields %}'$.{{ field }}'{% if not loop.last %}, {% endif %}{% endfor %}]
 {%- endmacro %}
+
+{#- A text without the blanks around it, with which no portal is to be trusted; never null. -#}
+{% macro transfer_trimmed(text) -%}
+    coalesce(trim({{ text }}, ' ' || chr(9) || chr(10) || chr(13)), '')
+{%- endmacro %}
+
+{#- What a comment of the move says below its first line, which tells the time and the author. -#}
+{% macro transfer_told(text) -%}
+    {{ transfer_trimmed("substr(" ~ text ~ ", strpos(" ~ text ~ " || chr(10), chr(10)) + 1)") }}
+{%- endmacro %}

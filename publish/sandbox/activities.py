@@ -34,6 +34,7 @@ _KINDS = {
 _DOCUMENTS = ("SETTINGS", "PROVIDER_PARAMS")
 _ON_DEMAND = ("COMMUNICATIONS", "FILES")
 _READ_ONLY = ("ID", "CREATED", "LAST_UPDATED", "AUTHOR_ID", "EDITOR_ID", "DEADLINE")
+_IMMUTABLE = ("OWNER_ID", "OWNER_TYPE_ID", "TYPE_ID")
 _COLUMNS = {name: Column(name, kind) for name, kind in _KINDS.items()}
 
 
@@ -90,6 +91,39 @@ def binding_add(call: Call) -> bool:
     if not _bind(call.store, activity_id, type_id, card_id):
         raise ApiError("ACTIVITY_IS_ALREADY_BOUND", "The activity is already bound to this element")
     return True
+
+
+@method("crm.activity.binding.move", writes=True)
+def binding_move(call: Call) -> bool:
+    """From a card to another of its kind, which owns it then if the first did (page `activity-base/
+    crm-activity-fields`)."""
+    held = _held(call, "activityId")
+    (from_type, from_id), (to_type, to_id) = (
+        (php.integer(call.get(f"{end}EntityTypeId")), php.integer(call.get(f"{end}EntityId")))
+        for end in ("source", "target")
+    )
+    if from_type != to_type:
+        raise ApiError("SOURCE_AND_TARGET_ENTITY_TYPES_ARE_NOT_EQUAL", "Entity types must be equal")
+    card = cards.of_type(to_type)
+    if card is None or not call.store.exists(card.table, to_id):
+        raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
+    bound = {(row["entity_type_id"], row["entity_id"]) for row in call.store.rows(
+        "select * from activity_binding where activity_id = ?", held["ID"]
+    )}  # fmt: skip
+    if (from_type, from_id) not in bound:
+        raise ApiError("BINDING_NOT_FOUND", "The activity is not bound to this element")
+    if (to_type, to_id) in bound:
+        raise ApiError("ACTIVITY_IS_ALREADY_BOUND", "The activity is already bound to this element")
+    rebind(call.store, to_type, from_id, to_id, held["ID"])
+    return True
+
+
+def rebind(store: Store, type_id: int, from_id: int, to_id: int, activity_id: int | None = None) -> None:
+    """Move activities of a card, or one of them, to another card of its kind."""
+    bindings = "update or replace activity_binding set entity_id = ? where entity_type_id = ? and entity_id = ?"
+    owners = "update activity set OWNER_ID = ? where OWNER_TYPE_ID = ? and OWNER_ID = ?"
+    for sql, column in ((bindings, "activity_id"), (owners, "ID")):
+        store.write(f"{sql} and ? in ({column}, 0)", to_id, type_id, from_id, activity_id or 0)
 
 
 def _bind(store: Store, activity_id: int, type_id: int, card_id: int) -> int:
@@ -179,7 +213,8 @@ def activity_update(call: Call) -> bool:
     """Change an activity; an e-mail that is marked as completed here is not sent."""
     held, sent = _held(call), call.fields()
     _check_provider(held["TYPE_ID"], held["PROVIDER_ID"], "update")
-    call.store.update("activity", held["ID"], _decoded(call, sent, "update"))
+    row = {name: value for name, value in _decoded(call, sent, "update").items() if name not in _IMMUTABLE}
+    call.store.update("activity", held["ID"], row)
     return True
 
 

@@ -6,7 +6,7 @@ Pages `duplicates/crm-duplicate-find-by-comm`, `duplicates/crm-entity-merge-batc
 import sqlite3
 from typing import Any
 
-from publish.sandbox import cards, links, php, userfields, values
+from publish.sandbox import activities, cards, links, php, userfields, values
 from publish.sandbox.fields import CARDS, Card
 from publish.sandbox.methods import ApiError, Call, method
 from publish.sandbox.store import Store
@@ -87,6 +87,10 @@ def _absorb(call: Call, card: Card, kept_id: int, going_id: int) -> None:
     )
     store.write(
         "update address set ANCHOR_ID = ? where ANCHOR_TYPE_ID = ? and ANCHOR_ID = ?", kept_id, card.type_id, going_id
+    )
+    activities.rebind(store, card.type_id, going_id, kept_id)
+    store.write(
+        "update comment set ENTITY_ID = ? where ENTITY_TYPE = ? and ENTITY_ID = ?", kept_id, card.table, going_id
     )
     if card.name == "COMPANY":
         for table in ("deal", "lead", "quote"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ingest.bitrix24.answers import number_of, rows_of
-from ingest.bitrix24.client import Command
+from ingest.bitrix24.client import Command, list_by
 from ingest.bitrix24.errors import PortalError
 from ingest.bitrix24.pacing import BATCH, PAGE
 from publish.bitrix24.kinds import Card
@@ -17,9 +17,11 @@ from publish.settings import MOVED
 from publish.transfer import forms
 from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, PIECES, SETTINGS, Address, Piece
 from publish.transfer.records import Record
-from publish.transfer.sending import Move, Sending, dealt_with, send_all
+from publish.transfer.sending import Move, Sending, dealt_with, refusal_of, send_all
 
 _ROWS = "crm.item.productrow.list"
+_MOVE = "crm.activity.binding.move"
+_OWNER = ("OWNER_TYPE_ID", "OWNER_ID")
 _ITSELF = "itself"
 _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 
@@ -30,7 +32,11 @@ _OWNER_LETTERS = {"D": "deal", "L": "lead"}
 async def change_cards(move: Move, card: Card) -> None:
     """Change fields of cards, and phones and the like one by one."""
     for page in move.work.pages(card.entity, "update"):
-        await send_all(move, move.with_contents(move.resolved(page)), partial(_card_changes, move, card))
+        ready = move.with_contents(move.resolved(page))
+        if told := [one for one in ready if not one.fields]:  # all that is to be changed, the second pass has
+            ours = move.made(told)
+            record(move.run, [dealt_with(one, ours.get(one.source_id)) for one in told])
+        await send_all(move, [one for one in ready if one.fields], partial(_card_changes, move, card))
 
 
 async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[Sending]:
@@ -49,7 +55,36 @@ async def _card_changes(move: Move, card: Card, page: Sequence[Record]) -> list[
 
 async def change_pieces(move: Move, piece: Piece) -> None:
     for page in move.work.pages(piece.entity, "update"):
-        await send_all(move, move.resolved(page), partial(_piece_changes, move, piece))
+        ready = move.resolved(page)
+        if piece is ACTIVITY:
+            ready = await _with_their_owners(move, ready)
+        await send_all(move, ready, partial(_piece_changes, move, piece))
+
+
+async def _with_their_owners(move: Move, page: Sequence[Record]) -> list[Record]:
+    """Let activities hang on the cards that they hang on by now, which no change of theirs does; those that do. One
+    that hung on a card of another kind is refused (page `binding/crm-activity-binding-move`)."""
+    ids = [one.target_id for one in page if one.target_id is not None]
+    rows = await list_by(move.run.client, ACTIVITY.listing, "ID", ids, where={}, select=["ID", *_OWNER])
+    there = {number_of(ACTIVITY.listing, row, "ID"): tuple(str(row.get(name)) for name in _OWNER) for row in rows}
+    moving: list[tuple[Record, Command]] = []
+    for one in page:
+        held, wanted = there.get(one.target_id or 0), tuple(str(one.fields.get(name)) for name in _OWNER)
+        if held is not None and _OWNER[1] in one.fields and held != wanted:
+            ends = {"sourceEntityTypeId": held[0], "sourceEntityId": held[1]}
+            ends |= {"targetEntityTypeId": wanted[0], "targetEntityId": wanted[1]}
+            moving.append((one, Command(_MOVE, {"activityId": one.target_id, **ends})))
+    left_out: set[str] = set()
+    for at in range(0, len(moving), BATCH):
+        turn = moving[at : at + BATCH]
+        outcomes = await send_repeatable(move.run, [command for _, command in turn])
+        for (one, _), outcome in zip(turn, outcomes, strict=True):
+            if not outcome.is_done:  # one whose answer was lost is asked about by the next push
+                left_out.add(one.source_id)
+            if outcome.error is not None:
+                letter = refusal_of(one, outcome.error.name, outcome.error.description)
+                record(move.run, [Lines(refused=[letter])])
+    return [one for one in page if one.source_id not in left_out]
 
 
 async def _piece_changes(move: Move, piece: Piece, page: Sequence[Record]) -> list[Sending]:

@@ -9,6 +9,7 @@ import pytest
 from tests.transfer.test_models import Move, filled, move
 
 __all__ = ["move"]
+WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test", "--selector", "transfer")
 
 
 def verdict(move: Move) -> dict[str, object]:
@@ -172,3 +173,45 @@ def test_what_the_box_refuses_is_refused_with_its_reason_until_it_is_taken(move)
     with duckdb.connect(str(move.warehouse)) as connection:  # dead letters of another box are no concern of this one
         connection.execute("update transfer.dead_letters set portal = 'rehearsal.test'")
     assert move.rows(refused) == []
+
+
+def test_what_hung_on_a_card_that_was_merged_in_the_cloud_is_not_deleted_with_it(move):
+    filled(move)
+
+    def in_cloud(method: str, **params):
+        return move.ask(move.cloud, method, **params)
+
+    def twins(title: str) -> tuple[int, ...]:
+        return tuple(in_cloud("crm.item.add", entityTypeId=4, fields={"title": title})["item"]["id"] for _ in "12")
+
+    def with_parts(company: int) -> tuple[int, int]:
+        kind = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": company}
+        requisite = in_cloud("crm.requisite.add", fields=kind | {"PRESET_ID": 1, "NAME": "Реквизиты"})
+        partner = {"COMMUNICATIONS": [kind | {"VALUE": "+7495"}], "OWNER_TYPE_ID": 4, "OWNER_ID": company}
+        call = partner | {"TYPE_ID": 2, "RESPONSIBLE_ID": 1, "SUBJECT": "Звонок"}
+        return requisite, in_cloud("crm.activity.add", fields=call)
+
+    kept, merged = twins("Одна")
+    kept_in_box, merged_in_box = twins("Другая")
+    requisite, call = with_parts(merged)
+    with_parts(merged_in_box)
+    move.restore()
+    move.land("--portal", "box", "--label", "baseline")
+    in_cloud("crm.entity.mergeBatch", params={"entityTypeId": 4, "entityIds": [kept, merged]})
+    both = {"entityTypeId": 4, "entityIds": [kept_in_box, merged_in_box]}
+    move.ask(move.box, "crm.entity.mergeBatch", params=both)
+    move.environment["SVOD_TRANSFER_DELETIONS"] = "delete"
+    move.land()
+    move.build(*WITHOUT_UNIT_TESTS)
+    told = "select entity, source_id, detail from marts.transfer_differences where entity = 'requisite'"
+    assert move.rows(f"{told} and not is_explained") == [("requisite", str(requisite), "ENTITY_ID")]
+    assert len(move.rows(f"{told} and difference = 'different' and is_explained")) == 1, "merged by people of the box"
+    fates = f"select outcome, detail from marts.transfer_outcomes where entity = 'company' and source_id = '{merged}'"
+    assert move.rows(fates) == [("conflict", "deleted in the cloud; on it hangs in the box what stays there")]
+    move.push()
+    assert [row["OWNER_ID"] for row in move.box.portal.rows("activity") if row["ID"] == call] == [kept]
+    assert [row["ENTITY_ID"] for row in move.box.portal.requisites() if row["ID"] == requisite] == [merged]
+    move.ask(move.box, "crm.entity.mergeBatch", params=both | {"entityIds": [kept, merged]})
+    move.land()
+    move.build(*WITHOUT_UNIT_TESTS)
+    assert verdict(move)["is_exact"], unequal(move)

@@ -61,10 +61,22 @@ def test_letters_are_completed_without_being_sent_and_what_no_webhook_may_make_i
     mover.push()
     call, letter = mover.portal.rows("activity")
     assert (letter["TYPE_ID"], letter["COMPLETED"], call["ORIGIN_ID"]) == (4, "Y", f"{CLOUD}:7000")
+    assert letter["DIRECTION"] == 1, "it came in"
     told = {comment["COMMENT"] for comment in mover.portal.rows("comment")}
     assert told == {"[01.01.2024 10:00, Ира, приложение]\nЧат", "[01.01.2024 10:00, Ира]\nПозвонить 'завтра'"}
     assert mover.target("activity_comment", 7002)
     assert mover.sql("select count(*) from transfer.id_map where entity = 'activity'") == [(2,)]
+
+
+def test_a_card_of_which_only_what_it_points_to_later_has_changed_is_changed_by_the_second_pass_alone(mover):
+    card = mover.call("crm.item.add", entityTypeId=3, fields={"name": "Анна"})["item"]["id"]
+    mover.wants("lead", 5, PAST | {"title": "Заявка"})
+    mover.wants("contact", 2, action="update", target=card, second_pass={"leadId": ref("lead", 5)})
+    assert mover.push().dead_letters == 0
+    assert mover.portal.items("contact")[0]["leadId"] == mover.target("lead", 5)
+    mover.portal.clear_log()
+    mover.push()
+    assert mover.portal.writes() == {}
 
 
 def test_a_reference_to_what_is_not_there_is_a_dead_letter_until_it_is(mover):
@@ -146,6 +158,29 @@ def test_a_changed_comment_is_changed_and_a_new_one_added(mover):
     mover.push()
     texts = [row["COMMENT"].splitlines()[-1] for row in mover.portal.rows("comment") if "Чат" not in row["COMMENT"]]
     assert sorted(texts) == ["Ждём", "Позвонил", "Позвонить 'завтра'"]
+
+
+def test_an_activity_hangs_on_the_card_that_it_hangs_on_by_now_unless_that_is_of_another_kind(mover):
+    cards = [mover.call("crm.item.add", entityTypeId=4, fields={"title": title})["item"]["id"] for title in ("А", "Б")]
+    deal = mover.call("crm.item.add", entityTypeId=2, fields={"title": "Заказ"})["item"]["id"]
+    partner = {"ENTITY_TYPE_ID": 4, "ENTITY_ID": cards[1], "VALUE": "+7495"}
+    call = {"TYPE_ID": 2, "SUBJECT": "Звонок", "RESPONSIBLE_ID": 1, "COMMUNICATIONS": [partner]}
+    on_first = {"OWNER_TYPE_ID": 4, "OWNER_ID": cards[0]}
+    partner_of_first = [partner | {"ENTITY_ID": cards[0]}]
+    calls = [
+        mover.call("crm.activity.add", fields=call | on_first | {"COMMUNICATIONS": partner_of_first}) for _ in range(2)
+    ]
+    mover.wants("activity", 7, call | on_first | {"OWNER_ID": cards[1]}, action="update", target=calls[0])
+    elsewhere = {"OWNER_TYPE_ID": 2, "OWNER_ID": deal, "SUBJECT": "Иначе"}
+    mover.wants("activity", 8, call | elsewhere, action="update", target=calls[1])
+    assert mover.push().dead_letters_now == 1
+    owners = [(row["OWNER_TYPE_ID"], row["OWNER_ID"], row["SUBJECT"]) for row in mover.portal.rows("activity")]
+    assert owners == [(4, cards[1], "Звонок"), (4, cards[0], "Звонок")]
+    ((told,),) = mover.sql("select error from transfer.dead_letters where origin_id = '8'")
+    assert told == "SOURCE_AND_TARGET_ENTITY_TYPES_ARE_NOT_EQUAL"
+    mover.portal.clear_log()
+    mover.push()
+    assert mover.portal.writes() == {}
 
 
 def test_nothing_is_written_before_somebody_says_that_automation_is_off(mover):

@@ -1,14 +1,14 @@
 -- The comments of each card of the cloud that are not there by the restore, and how many of these the box lacks. REST
 -- writes comments of now and of nobody: ours begin with the time and the author, and transfer.id_map knows them. One
--- that was restored and deleted in the box since stays deleted; one that the cloud has changed since is sent anew. One
--- of ours without a file that it has in the cloud by now lacks that.
+-- that was restored and deleted in the box since stays deleted; one that the cloud has changed since is sent anew, one
+-- of ours unless people of the box wrote into it. One of ours without a file that it has in the cloud lacks that.
+{%- set told = transfer_told('of_the_box.comment_text') %}
+{%- set of_the_cloud = transfer_trimmed('to_move.comment_text') %}
 with records as (select * from {{ ref('stg_portals__records') }} where entity = 'comments'),
 
 identities as (select * from {{ ref('int_transfer__identities') }} where entity = 'comments'),
 
-authors as (
-    select user_id, user_name from {{ ref('int_transfer__users') }}
-),
+authors as (select user_id, user_name from {{ ref('int_transfer__users') }}),
 
 lines as (
     select side, source_id as owner_key, unnest((payload -> '$.parts')::json[]) as line
@@ -56,9 +56,7 @@ of_the_box as (
     where comments.side in ('box', 'baseline')
 ),
 
-moved as (
-    select source_id as comment_id, target_id from {{ ref('stg_transfer__id_map') }} where entity = 'comment'
-),
+moved as (select source_id as comment_id, target_id from {{ ref('stg_transfer__id_map') }} where entity = 'comment'),
 
 without_files as ( -- what the box has of them, by the restore or by the move, lacks a content
     select distinct of_cloud.comment_id, true as lacks_files
@@ -85,12 +83,16 @@ checked as ( -- one of ours that was deleted in the box stays deleted, too
         moved.target_id is null
             or (
                 of_the_box.comment_id is not null
-                and (not ends_with(of_the_box.comment_text, to_move.comment_text) or to_move.lacks_files)
+                and (
+                    to_move.lacks_files
+                    or ({{ told }} <> {{ of_the_cloud }} and list_contains(texts, {{ told }}))
+                )
             )
             as is_lacking,
         of_the_box.comment_id is not null and to_move.lacks_files as lacks_files
     from to_move
     left join moved using (comment_id)
+    left join {{ ref('int_transfer__comment_texts') }} using (comment_id)
     left join of_the_box
         on of_the_box.side = 'box' and of_the_box.owner_key = to_move.owner_key
         and of_the_box.comment_id = moved.target_id

@@ -9,17 +9,24 @@ with deleted as (
     select
         entity, source_id,
         case
-            when is_changed_in_box then 'none'
+            when is_changed_in_box or is_needed then 'none'
             when is_owner_there then 'update' -- a card that has lost its rows is a changed one
             when '{{ deletions }}' = 'report' then 'none'
             else 'delete'
         end as action,
-        case when is_changed_in_box then 'conflict' when is_owner_there then 'updated' else 'deleted_in_cloud' end
-            as outcome,
-        case when is_changed_in_box then 'deleted in the cloud, changed in the box'
-            else 'deleted in the cloud' end as detail,
+        case
+            when is_changed_in_box or is_needed then 'conflict'
+            when is_owner_there then 'updated'
+            else 'deleted_in_cloud'
+        end as outcome,
+        case
+            when is_changed_in_box then 'deleted in the cloud, changed in the box'
+            when is_needed then 'deleted in the cloud; on it hangs in the box what stays there'
+            else 'deleted in the cloud'
+        end as detail,
         target_id, created_at
     from {{ ref('int_transfer__deletions') }}
+    left join (select *, true as is_needed from {{ ref('int_transfer__needed_in_box') }}) using (entity, box_key)
     where {{ transfer_is_chosen('entity') }}
 )
 

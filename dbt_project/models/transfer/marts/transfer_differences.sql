@@ -58,6 +58,7 @@ of_the_cloud as (
         end as difference,
         compared.fields::json as fields,
         case
+            when owners.is_owner_deleted_in_box then true -- as in a merge there: what hung on it hangs elsewhere
             when identities.is_in_box and compared.source_id is not null then compared.is_explained
             else coalesce(outcomes.outcome in ('box_kept', 'unsupported'), false)
         end as is_explained,
@@ -69,6 +70,7 @@ of_the_cloud as (
     left join compared using (entity, source_id)
     left join comments using (entity, source_id)
     left join outcomes using (entity, source_id)
+    left join {{ ref('int_transfer__owners') }} as owners using (entity, source_id)
     left join comments_of_the_box on identities.entity = 'activity' and comments_of_the_box.box_key = identities.box_key
 ),
 
