@@ -148,9 +148,14 @@ class Snapshot:
         """Ids of the owners whose parts are to be read, in order: all, or those that are new or have changed."""
         condition = "true"
         values = self._of(owner.entity) | {"code": owner.code, "parts": entity.name}
-        values |= {"since": since, "of_others": self._of_others}
         if how.by_change and not self.reads_all:
-            condition = """(payload is not null or not exists (
+            values |= {
+                "since": since,
+                "of_others": self._of_others,
+                "changed": self._changed_by_the_move(entity, owner),
+            }
+            condition = """(payload is not null or staged.source_key in (select unnest($changed::varchar[]))
+                or not exists (
                     from ops.snapshot_keys as present where present.source = $source and present.entity = $parts
                         and present.to_snapshot is null and present.from_snapshot > $of_others
                         and present.source_key = $code || ':' || staged.source_key
@@ -159,6 +164,29 @@ class Snapshot:
             values = self._of(owner.entity)
         sql = f"select distinct source_key::bigint from {_STAGED} as staged where {condition} order by 1"
         return [number for (number,) in self.connection.execute(sql, values).fetchall()]
+
+    def _changed_by_the_move(self, entity: Entity, owner: Owner) -> list[str]:
+        """Owners in the box one of whose comments the move has changed since it was read last: whether that changes
+        anything of a card is not documented."""
+        if self.source != "box" or entity.name != "comments":
+            return []
+        changed = self.connection.execute(
+            """select bitrix_id::varchar from transfer.ledger
+               where entity = 'comment' and bitrix_id is not null and synced_at >= (
+                   select max(started_at) from ops.snapshots where source = 'box' and completed_at is not null)"""
+        ).fetchall()
+        if not changed:
+            return []
+        rows = self.connection.execute(
+            f"""with lines as (
+                    select source_key, unnest((payload -> '$.parts')::json[]) ->> '$.ID' as comment_id
+                    from raw.{self.source}__{entity.name} where starts_with(source_key, $code || ':')
+                )
+                select distinct split_part(source_key, ':', 2) from lines
+                where comment_id in (select unnest($changed))""",
+            {"code": owner.code, "changed": [number for (number,) in changed]},
+        ).fetchall()
+        return [key for (key,) in rows]
 
     def keys(self, entity: Entity) -> list[str]:
         """Keys of the records that have been read."""

@@ -85,14 +85,14 @@ class Source:
         self._connection: duckdb.DuckDBPyConnection | None = None
         ingest.set(cloud_webhook=sandbox.webhook, cloud_rate="0")
 
-    def read(self, *arguments: str, status: int = 0) -> str:
+    def read(self, *arguments: str, portal: str = "cloud", status: int = 0) -> str:
         self.close()
         said, ended = io.StringIO(), 0
         settings = {name: value for name, value in self.ingest.environment.items() if name.startswith("SVOD_")}
         # In this process: a new one takes longer to start than a small portal to be read.
         with patch.dict(os.environ, settings), redirect_stdout(said), redirect_stderr(said):
             try:
-                app(["bitrix24", "--portal", "cloud", *arguments], standalone_mode=False)
+                app(["bitrix24", "--portal", portal, *arguments], standalone_mode=False)
             except OperatorError as error:
                 print_error(error)
                 ended = error.exit_status
@@ -229,6 +229,31 @@ def test_a_comment_that_moved_nothing_of_its_card_is_read_where_all_parts_are(so
     assert source.query("select snapshot_id, reads_all from ops.snapshots order by 1") == [
         (1, False), (2, False), (3, True), (4, True),
     ]  # fmt: skip
+
+
+def test_a_comment_that_the_move_has_changed_in_the_box_is_read_though_its_card_has_not_changed(
+    source, portal, call, running
+):
+    comments = [
+        call("crm.timeline.comment.add", fields={"ENTITY_TYPE": "lead", "ENTITY_ID": lead, "COMMENT": "Было"})
+        for lead in (3, 4)
+    ]
+    source.ingest.set(cloud_webhook="http://127.0.0.1:9/rest/1/secret/", box_webhook=running.webhook, box_rate="0")
+    source.read(portal="box")
+    for number in comments:
+        call("crm.timeline.comment.update", id=number, fields={"COMMENT": "Стало"})
+    source.close()
+    with duckdb.connect(str(source.ingest.warehouse)) as connection:
+        connection.execute(
+            """insert into transfer.ledger by name
+               select portal, 'cloud.test' as source_portal, 'comment' as entity, '7' as origin_id, ? as bitrix_id,
+                   '{}' as sent, '{}' as wanted, false as is_adopted, now()::timestamp as synced_at
+               from ops.snapshots""",
+            [comments[0]],
+        )
+    source.read(portal="box")
+    texts = "select source_key, payload::varchar like '%Стало%' from raw.box__comments where source_position = '2'"
+    assert source.query(texts) == [("lead:3", True)]
 
 
 def test_a_deletion_is_a_record_that_a_complete_snapshot_had_and_a_later_one_lacks(source, portal, call):
