@@ -211,7 +211,3 @@ def test_what_hung_on_a_card_that_was_merged_in_the_cloud_is_not_deleted_with_it
     move.push()
     assert [row["OWNER_ID"] for row in move.box.portal.rows("activity") if row["ID"] == call] == [kept]
     assert [row["ENTITY_ID"] for row in move.box.portal.requisites() if row["ID"] == requisite] == [merged]
-    move.ask(move.box, "crm.entity.mergeBatch", params=both | {"entityIds": [kept, merged]})
-    move.land()
-    move.build(*WITHOUT_UNIT_TESTS)
-    assert verdict(move)["is_exact"], unequal(move)

@@ -16,6 +16,7 @@ whole as (
     from fates
     inner join readings using (entity, source_id)
     where readings.sent <> 'never'
+        and not (readings.field = 'COMMUNICATIONS' and readings.canonical is null)
         and (
             (fates.action = 'create' and readings.canonical is not null)
             or (fates.action = 'update' and fates.entity in ('address', 'requisite_link', 'activity'))
@@ -36,7 +37,7 @@ empty as ( -- what points to nothing, where that has to be said
         )
 ),
 
-partners as ( -- a portal takes no activity without a partner: where the cloud names none, it is the owner
+partners as ( -- a portal takes no activity without a partner: where the cloud names none that is there, the owner
     select
         fates.entity, fates.source_id, 'COMMUNICATIONS' as field, 'create' as sent,
         to_json([json_object(
@@ -45,7 +46,9 @@ partners as ( -- a portal takes no activity without a partner: where the cloud n
     from fates
     inner join readings as owners using (entity, source_id)
     inner join readings as types using (entity, source_id)
-    anti join (select * from readings where field = 'COMMUNICATIONS') as named using (entity, source_id)
+    anti join (
+        select * from readings where field = 'COMMUNICATIONS' and canonical is not null
+    ) as named using (entity, source_id)
     where fates.entity = 'activity' and fates.action in ('create', 'update')
         and owners.field = 'OWNER_ID' and types.field = 'OWNER_TYPE_ID'
 ),
