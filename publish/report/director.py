@@ -81,7 +81,7 @@ class Director:
                 self.cells.number(row["order_total"]),
                 self.cells.reason(row),
                 self.cells.number(row["order_count"]),
-                self.cells.day(row["last_order_at"]),
+                self.cells.day(row["last_order_on"]),
                 Cell(row["inn"] or row["inn_raw"] or ""),
                 Cell(self._verdict(row)),
                 Cell("\n".join(row["record_keys"])),

@@ -89,7 +89,8 @@ explained as (
         buyers.reason, text_ru as reason_ru, text_en as reason_en,
         is_repairable,
         registry_status, asked_at as verdict_at,
-        order_count, order_total, last_order_at,
+        order_count, order_total,
+        last_order_at, {{ moscow_day('last_order_at') }} as last_order_on,
         person.person_name,
         coalesce(person.phones, []) as phones,
         coalesce(person.emails, []) as emails
