@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
-
 from ingest.warehouse.connection import open_warehouse
+from tests.pipeline import words_left
 from tests.transfer.test_models import ROOT, Move, filled, move
 
 __all__ = ["move"]
@@ -27,23 +26,9 @@ def forget(move: Move, *asked: str) -> str:
 
 
 def places_with(move: Move, words: tuple[str, ...]) -> list[str]:
-    """Files of the warehouse whose bytes have a word, and tables in a text of which it is; the portals keep theirs."""
-    found = [
-        f"{file.name}: {word}"
-        for file in [*move.folder.glob("svod.duckdb*"), *move.folder.glob("transfer/*")]
-        if file.is_file()
-        for word in words
-        if word.encode() in file.read_bytes()
-    ]
-    with duckdb.connect(str(move.warehouse), read_only=True) as connection:
-        for (table,) in connection.execute(
-            "select schema_name || '.\"' || table_name || '\"' from duckdb_tables()"
-        ).fetchall():
-            for word in words:
-                text = f"select 1 from {table} as whole where contains(lower(whole::varchar), lower(?)) limit 1"
-                if connection.execute(text, [word]).fetchall():
-                    found.append(f"{table}: {word}")
-    return found
+    """In the warehouse and its files; the portals keep theirs."""
+    files = [*move.folder.glob("svod.duckdb*"), *move.folder.glob("transfer/*")]
+    return words_left.places_with(words, files, move.warehouse)
 
 
 def known(move: Move) -> dict[str, int]:
