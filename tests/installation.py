@@ -15,8 +15,10 @@ from pathlib import Path
 import duckdb
 
 ROOT = Path(__file__).parent.parent
-# Where a checkout keeps the models compiled: once for all tests of a worker, for they are known by their content.
-COMPILED = Path(".cache", "compiled", os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+# Where a checkout keeps the models compiled: once for all tests, for they are known by their content.
+COMPILED = Path(".cache", "compiled")
+# Where dbt keeps what it has parsed, for those who call it themselves: each worker its own, dbt locks nothing.
+DBT_TARGET = Path(".cache", "dbt", os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 
 
 class PeakMemory(threading.Thread):
@@ -102,6 +104,8 @@ class Installation:
 
     def tool(self, name: str, *arguments: str) -> Ended:
         """Run one of the project's own commands (`ingest`, `publish`, `dbt`) from the virtual environment."""
+        if name == "dbt":
+            arguments += ("--target-path", str(self.checkout / DBT_TARGET))
         bin_folder = Path(sys.executable).parent if self.checkout == ROOT else self.checkout / ".venv" / "bin"
         return self.run(str(bin_folder / name), *arguments)
 

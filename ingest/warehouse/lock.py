@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingest.warehouse import private
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.terminal import say_aside
 
 OVERLAPS = 75  # EX_TEMPFAIL of sysexits.h, as flock(1) is told to end in the Makefile
 
@@ -50,3 +51,21 @@ def only_run(warehouse: Path, holder: str = "") -> Iterator[int]:
     path = warehouse.with_name(f"{warehouse.name}.run.lock")
     with only_one(path, setting="SVOD_WAREHOUSE", hint="`make status` tells what it has done", holder=holder) as lock:
         yield lock
+
+
+@contextmanager
+def one_after_the_other(path: Path, *, waits: str) -> Iterator[None]:
+    """Wait for the lock at `path` and hold it; what is waited for is said. Where there can be none, nobody waits."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError:
+        yield
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say_aside(f"{waits}: waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it with a program that is killed
+        yield

@@ -23,6 +23,7 @@ import yaml
 
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.lock import one_after_the_other
 from ingest.warehouse.terminal import say_aside
 from publish.models import scopes as said
 from publish.models.scopes import AskedAgain, Scope
@@ -100,8 +101,11 @@ def project(folder: Path, environment: Mapping[str, str] = os.environ, *, is_mov
     known = _KNOWN.get((folder, is_move))
     if known is None or known.digest != digest:
         cache = Path(environment.get("DBT_TARGET_PATH") or folder / "target") / f"compiled-{digest[:16]}.json"
-        known = _cached(cache) or _compile(folder, environment, digest, is_move)
-        _keep(cache, known)
+        known = _cached(cache)
+        if known is None:
+            with one_after_the_other(cache.with_name("compiling.lock"), waits="another program compiles the models"):
+                known = _cached(cache) or _compile(folder, environment, digest, is_move)
+                _keep(cache, known)
         known = _KNOWN[folder, is_move] = _placed(known, folder)
     return known
 

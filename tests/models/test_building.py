@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from publish import gate
 from publish.bitrix24.parts import PARTS
 from publish.models import building, compiled
 from publish.models.compiled import Project
+from tests.installation import COMPILED, ROOT
 from tests.models.changes import Shops
+from tests.models.compiled_models import compiled_project
 from tests.models.sql_rules import PROJECT
 
 SCHEMAS = ("staging", "intermediate", "marts", "failures")
@@ -44,7 +48,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def project(settings: None) -> Project:
-    return compiled.project(PROJECT)
+    return compiled_project()
 
 
 @pytest.fixture
@@ -240,7 +244,27 @@ def test_a_project_that_was_moved_reads_its_seeds_where_they_are_now(tmp_path, p
     """An installation in a new place finds compiled what the one before has left beside the warehouse."""
     folder = tmp_path / "moved" / "dbt_project"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
-    moved = compiled.project(folder)
+    moved = compiled.project(folder, os.environ | {"DBT_TARGET_PATH": str(ROOT / COMPILED)})
     seeds = [node for node in moved.nodes.values() if node.kind == "seed"]
     assert moved.digest == project.digest and seeds
     assert {Path(node.sql).parent for node in seeds} == {folder / "seeds"}
+
+
+def test_of_two_programs_that_begin_at_once_one_compiles_and_the_other_waits_for_it(
+    tmp_path, project, monkeypatch, capsys
+):
+    begun = []
+
+    def compile_slowly(*_: object) -> Project:
+        begun.append(True)
+        time.sleep(0.3)
+        return project
+
+    monkeypatch.setattr(compiled, "_compile", compile_slowly)
+    monkeypatch.setattr(compiled, "_KNOWN", {})
+    environment = {"DBT_TARGET_PATH": str(tmp_path / "new")}
+    with ThreadPoolExecutor(2) as programs:
+        asked = [programs.submit(compiled.project, PROJECT, environment) for _ in range(2)]
+        assert [answer.result().nodes for answer in asked] == [project.nodes] * 2
+    assert begun == [True]
+    assert capsys.readouterr().err.count("another program compiles the models") == 1

@@ -279,12 +279,8 @@ INN_FORMS = ("{}", " {} ", "ИНН {}", "{}.0", "{}/770701001")
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SVOD_WAREHOUSE", str(folder / "models_in_memory.duckdb"))
-        patch.setenv("SVOD_SINCE", "2025-01-01")
-        yield CompiledModels(folder, "crm_companies")
+def models():
+    return CompiledModels("crm_companies")
 
 
 @st.composite

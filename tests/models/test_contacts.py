@@ -196,12 +196,8 @@ def test_the_quick_way_of_a_common_address_reads_what_the_whole_way_reads(fields
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SVOD_WAREHOUSE", str(folder / "models_in_memory.duckdb"))
-        patch.setenv("SVOD_SINCE", "2025-01-01")
-        yield CompiledModels(folder, "crm_contacts")
+def models():
+    return CompiledModels("crm_contacts")
 
 
 COMPANIES = ("7707083893", "7736050003")

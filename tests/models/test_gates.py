@@ -11,9 +11,10 @@ import duckdb
 import pytest
 
 from ingest.warehouse.connection import open_warehouse
-from tests.installation import COMPILED, ROOT
+from tests.installation import COMPILED, DBT_TARGET, ROOT
 from tests.models.sql_rules import PROJECT
 from tests.sample_data.identifiers import Identifiers, Random
+from tests.transfer.test_models import OF_A_MOVE
 
 COMPANIES = 60
 
@@ -57,7 +58,7 @@ class Warehouse:
     def dbt(self, *arguments: str, command: str = "build", **settings: str) -> int:
         """A whole build, unit tests aside, or another command; its exit status."""
         environment = os.environ | {"SVOD_WAREHOUSE": str(self.path), "SVOD_SINCE": "2025-01-01"} | settings
-        place = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", self._folder / "target"]
+        place = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", ROOT / DBT_TARGET]
         dbt = [Path(sys.executable).with_name("dbt"), "--quiet", "--log-path", self._folder]
         no_unit_tests = ["--exclude-resource-type", "unit_test"] if command == "build" else []
         build = [*dbt, command, *no_unit_tests, *place, *arguments]
@@ -119,13 +120,13 @@ def test_company_ids_outlive_corrections_and_a_rebuild_from_nothing_gives_them_a
     grown = Warehouse(tmp_path / "grown")
     grown.land_clients(inns, at="2026-01-01 10:00:00")
     grown.land_verdicts(inns, "ACTIVE")
-    assert grown.dbt() == 0
+    assert grown.passes().returncode == 0
     before = dict(grown.rows("select source_id, company_id from marts.xref_companies"))
     # the first two clients swap what was a typing error: one gets a new INN, the other joins the third
     corrected = ["7707083893", inns[2], *inns[2:]]
     grown.land_clients(corrected, at="2026-01-02 10:00:00")
     grown.land_verdicts(corrected, "ACTIVE")
-    assert grown.dbt() == 0
+    assert grown.passes().returncode == 0
     after = dict(grown.rows("select source_id, company_id from marts.xref_companies"))
     assert after["1"] == before["1"]
     assert after["2"] == after["3"] in (before["2"], before["3"])
@@ -138,7 +139,7 @@ def test_company_ids_outlive_corrections_and_a_rebuild_from_nothing_gives_them_a
     rebuilt = Warehouse(tmp_path / "rebuilt")
     rebuilt.land_clients(corrected, at="2026-01-02 10:00:00")
     rebuilt.land_verdicts(corrected, "ACTIVE")
-    assert rebuilt.dbt() == 0
+    assert rebuilt.passes().returncode == 0
     assert dict(rebuilt.rows("select source_id, company_id from marts.xref_companies")) == after
 
 
@@ -200,6 +201,7 @@ def test_only_a_full_pass_with_all_its_tests_may_be_published(tmp_path, inns):
     assert warehouse.dbt(SVOD_MART_CHANGE_LIMIT="1") == 0  # everything, in one go
     assert warehouse.publish("gate").returncode == 0
     assert warehouse.rows("select distinct step from ops.mart_stamps") == [("dbt",)]
+    assert warehouse.rows(OF_A_MOVE) == []
 
 
 def test_verdicts_that_come_by_quota_let_the_marts_grow_day_by_day(tmp_path, inns):

@@ -11,23 +11,20 @@ import pytest
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
-from publish.models import building, compiled, refreshing
+from publish.models import building, refreshing
 from publish.models.compiled import Project
 from tests.models.changes import Shops
+from tests.models.compiled_models import compiled_project
 from tests.models.refresh_oracle import Twins
-from tests.models.sql_rules import PROJECT
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Compiled beside the tests; what this machine has set is not theirs."""
-    folder = str(tmp_path_factory.mktemp("dbt"))
+def project() -> Iterator[Project]:
+    """What this machine has set is not the tests'."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("SVOD_", "DBT_"))]:
             patch.delenv(name)
-        patch.setenv("DBT_TARGET_PATH", folder)
-        patch.setenv("DBT_LOG_PATH", folder)
-        yield compiled.project(PROJECT)
+        yield compiled_project()
 
 
 def test_after_changes_of_any_kind_all_tables_are_as_if_all_had_been_built(tmp_path, project, monkeypatch):

@@ -35,9 +35,9 @@ def test_a_user_whose_id_has_another_email_in_the_box_stops_the_move_until_someb
     users = move.folder / "users.csv"
     users.write_text("cloud_id,box_id\n7, 77\n")
     with pytest.raises(AssertionError, match="transfer_users_by_hand_are_known"):
-        move.build(SVOD_TRANSFER_USERS=str(users))
+        move.build_with_dbt(SVOD_TRANSFER_USERS=str(users))
     users.write_text("cloud_id,box_id\n7, 7\n")
-    move.build(SVOD_TRANSFER_USERS=str(users))
+    move.build_with_dbt(SVOD_TRANSFER_USERS=str(users))
     assert move.records()["deal", "5"][3] == {"assignedById": 7}
 
 

@@ -49,12 +49,12 @@ def test_what_people_of_the_box_change_after_a_pass_stays_until_the_cloud_change
     work_in_box(move, 2, 5, "В")
     work_in_box(move, 4, target, "Новая, уточнено")
     move.land()
-    move.build(*NEEDED, SVOD_TRANSFER_WINNER="cloud")  # who wins a conflict: here is none
+    move.build_with_dbt(*NEEDED, SVOD_TRANSFER_WINNER="cloud")  # who wins a conflict: here is none
     assert judged(move) == {"deal 5": "box_kept", f"company {made}": "box_kept"}
     move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"title": "Г"})
     move.ask(move.cloud, "crm.item.update", entityTypeId=4, id=made, fields={"title": "Новая в облаке"})
     move.land()
-    move.build(*NEEDED)
+    move.build()
     assert judged(move) == {"deal 5": "conflict", f"company {made}": "conflict"}
 
 
@@ -90,7 +90,7 @@ def test_what_a_push_wrote_that_the_warehouse_was_put_back_before_is_no_work_of_
     assert "knows nothing" in programs(move).notice_unseen()
     assert programs(move).notice_unseen() == ""
     move.land()
-    move.build(*NEEDED)
+    move.build()
     # deal 7 is equal again, the later company is found by its mark
     assert judged(move) == {
         "deal 5": "updated", "deal 6": "conflict", f"company {made}": "updated", f"company {later}": "created",
