@@ -19,8 +19,9 @@ AGAINST ?= HEAD
 EXAMPLES ?= 20000
 LOCK_PACKAGES := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
 	--no-header --no-emit-index-url --no-emit-package svod $(ARGS)
-# A worker has servers of its own and takes whole files; in the order of their names, the long ones are not the last.
-WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A worker takes whole files, in the order that tests/conftest.py gives them. One more than there are processors: each
+# waits for a portal, a server or a process now and then.
+WORKERS := --numprocesses $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 OPERATE := demo check full incremental follow status plan report inspect forget # in `make help` before all others
 LINTED_SQL := dbt_project/models dbt_project/tests
 
@@ -56,7 +57,7 @@ demo: $(DEV) ## the whole pipeline on sample data with embedded servers
 	@$(BIN)/python -m tests.demo
 
 test: services lint ## every test, dbt's included
-	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+	@$(BIN)/python -m tests.servers around $(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 lint: $(DEV) ## ruff, mypy, sqlfluff, vulture, import-linter; changes nothing
 	@tools= failed=; run() { \

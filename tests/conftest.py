@@ -17,6 +17,12 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: they take minutes, and one that began last would keep all other workers waiting."""
+    whole_runs = {Path(__file__).parent / name for name in ("pipeline", "transfer")}
+    items.sort(key=lambda item: item.path.parent not in whole_runs)
+
+
 @pytest.fixture(scope="session")
 def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a new warehouse, for tests to copy: to make one takes as long as many a test."""

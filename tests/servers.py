@@ -1,7 +1,8 @@
 """Real servers for tests: MariaDB and Apache Kafka (KRaft), each on a private folder and port of its own.
 
 `python -m tests.servers install` brings what is missing: MariaDB and a Java runtime as Debian packages, Kafka's jars by
-Maven. A started server dies with the process that started it, however that ends.
+Maven. `python -m tests.servers around COMMAND` runs a command with one of each for all its processes. A started server
+dies with the process that started it, however that ends.
 """
 
 import ctypes
@@ -292,7 +293,18 @@ def install() -> None:
     print("MariaDB, Kafka and Chromium for tests are installed")
 
 
+def around(command: list[str]) -> int:
+    """Run a command while both servers are up, which its environment tells it of; its exit status."""
+    with mariadb_server() as mariadb, kafka_server() as kafka:
+        addresses = {"SVOD_TEST_MYSQL_URL": mariadb.url(""), "SVOD_TEST_KAFKA": kafka.bootstrap}
+        return subprocess.run(command, env=os.environ | addresses, check=False).returncode
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["install"]:
-        sys.exit("usage: python -m tests.servers install")
-    install()
+    match sys.argv[1:]:
+        case ["install"]:
+            install()
+        case ["around", *command] if command:
+            sys.exit(around(command))
+        case _:
+            sys.exit("usage: python -m tests.servers install | around COMMAND")

@@ -37,7 +37,7 @@ class Shop:
     """A database of a shop, written by one connection and ingested into a warehouse."""
 
     def __init__(self, server: MariaDB, database: str, warehouse: duckdb.DuckDBPyConnection, step: Step) -> None:
-        self.server, self.source = server, source_at(server.url(database))
+        self.server, self.database, self.source = server, database, source_at(server.url(database))
         self.connection = server.connect(database)
         self.warehouse, self.step = warehouse, step
 
@@ -264,9 +264,12 @@ def fill(shop: Shop, rows: int) -> None:
                  f"from seq_1_to_{rows}")  # fmt: skip
 
 
-def kill_readers(server: MariaDB) -> None:
+def kill_readers(server: MariaDB, database: str) -> None:
+    """Of this database: other tests may be at work on the same server."""
     with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("select id from information_schema.processlist where info like 'select `id`%'")
+        cursor.execute(
+            "select id from information_schema.processlist where info like 'select `id`%%' and db = %s", [database]
+        )
         for (process,) in cursor.fetchall():
             cursor.execute(f"kill {process}")
 
@@ -283,7 +286,7 @@ def test_a_connection_lost_in_the_middle_is_made_anew_and_reading_goes_on(shop, 
 
     def cut(rows: int) -> None:
         if next(cuts, False):
-            kill_readers(mariadb)
+            kill_readers(mariadb, shop.database)
 
     said: list[str] = []
     read, landed = shop.ingest(full=True, on_progress=cut, on_wait=said.append)
@@ -304,7 +307,7 @@ def test_a_server_that_stays_away_ends_the_step_and_keeps_what_was_landed(shop, 
 
     def cut(rows: int) -> None:
         if not lost:
-            kill_readers(mariadb)
+            kill_readers(mariadb, shop.database)
         lost.append(rows)
 
     monkeypatch.setattr(mysql.pymysql, "connect", refused)
