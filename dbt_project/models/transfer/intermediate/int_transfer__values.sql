@@ -23,8 +23,12 @@ plain_values as (
 plain_canonical as (
     select
         side, version, entity, source_id, field, kind, sent, is_compared, reason, value,
-        case when kind = 'fm' then nullif(array_to_string(list_sort(value::json[]::varchar[]), ' '), '')
-            else {{ transfer_canonical('value') }} end as canonical,
+        case
+            when kind = 'fm' then nullif(array_to_string(list_sort(value::json[]::varchar[]), ' '), '')
+            -- a zero that is sent to a custom field comes back as nothing
+            when starts_with(field, 'UF_') and value ->> '$' = '0' then null
+            else {{ transfer_canonical('value') }}
+        end as canonical,
         []::varchar[] as unresolved, []::varchar[] as orphans
     from plain_values
 ),
