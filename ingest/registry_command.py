@@ -27,9 +27,10 @@ def land_registry(work: Landing, most_inns: int | None = None) -> None:
         return
     if not (settings.file or settings.dump):
         step.detail["skipped"] = "SVOD_REGISTRY_TOKEN is not set"
+    others = "" if settings.file or settings.dump else ", or SVOD_REGISTRY_FILE or SVOD_REGISTRY_DUMP"
     work.screen.say(
         f"{step.name}: SVOD_REGISTRY_TOKEN is not set, the service is not asked; verdicts held are used, and a "
-        "company without one waits until it is set, or SVOD_REGISTRY_FILE or SVOD_REGISTRY_DUMP"
+        f"company without one waits until it is set{others}"
     )
 
 

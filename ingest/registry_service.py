@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from ingest.raw import DeadLetter, RawRecord
 from ingest.registry_pacing import MOST_AT_ONCE, Flow
 from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.period import in_moscow
 
 FIND_PARTY = "/suggestions/api/4_1/rs/findById/party"
 ATTEMPTS = 6  # for one INN
@@ -30,7 +31,6 @@ TIMEOUT_S = 30
 GIVE_UP_AFTER = 20  # INNs in a row without an answer: the service is down
 OF_THIS_INN = (400, 413, 422)  # the request is what is not liked; other statuses below 500 say that of the address
 _SPENT = re.compile(rb"disabled for token|quota|limit|\xd0\xbb\xd0\xb8\xd0\xbc\xd0\xb8\xd1\x82", re.IGNORECASE)  # лимит
-_MOSCOW = timezone(timedelta(hours=3))
 
 
 class Answer(msgspec.Struct):
@@ -53,8 +53,7 @@ class QuotaSpent(OperatorError):
 
     def __init__(self) -> None:
         super().__init__("the registry's quota of today is spent", hint="verdicts got so far are kept")
-        today = journal.utc_now().replace(tzinfo=UTC).astimezone(_MOSCOW)
-        midnight = (today + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = (in_moscow(journal.utc_now()) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         self.goes_on_at = midnight.astimezone(UTC).replace(tzinfo=None)
 
 

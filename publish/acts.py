@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from ingest.warehouse.journal import current_run_id, utc_now
+from ingest.warehouse.period import in_moscow
 
 TO_DO = ("to delete", "to empty")
 
@@ -115,11 +116,11 @@ def lines(act: Act, machine: str) -> list[str]:
         f"  {card['portal']}, контакт {card['bitrix_id']} ({card['origin_id']}): {_STATES[card['state']]}"
         for card in act.cards
     ] or ["  карточек нет"]
-    given_back = f"{act.space_given_back_at:%d.%m.%Y %H:%M} UTC" if act.space_given_back_at else "ещё нет"
+    given_back = _told(act.space_given_back_at) if act.space_given_back_at else "ещё нет"
     return [
         f"АКТ № {act.number} об уничтожении персональных данных",
         "Основание: Федеральный закон № 152-ФЗ, статьи 14, 20, 21",
-        f"Дата: {act.asked_at:%d.%m.%Y %H:%M} UTC",
+        f"Дата: {_told(act.asked_at)}",
         f"Запрос (сокращённо): {act.asked}",
         f"Субъектов персональных данных: {act.people}",
         "Категории: фамилия, имя, отчество, должность, телефоны, адреса электронной почты",
@@ -132,3 +133,7 @@ def lines(act: Act, machine: str) -> list[str]:
         *cards,
         "Оператор: ____________________   Ответственный: ____________________   Подпись: ____________",
     ]
+
+
+def _told(moment: datetime) -> str:
+    return f"{in_moscow(moment):%d.%m.%Y %H:%M} МСК"

@@ -16,11 +16,11 @@ def _tell_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help="Scattered B2B client bases, cleaned and merged once, kept clean in Bitrix24.")
 def svod(
     is_asked: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True)] = False,
 ) -> None:
-    """Scattered B2B client bases, cleaned and merged once, kept clean in Bitrix24."""
+    """All commands of both programs."""
 
 
 def main() -> None:

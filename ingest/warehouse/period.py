@@ -5,13 +5,18 @@ a year changes nothing by itself. It would change the sums of every company and 
 one night, which is for a person to look at, and nobody is there on 1 January. `schema.sql` makes the row.
 """
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import duckdb
 
 from ingest.warehouse.journal import utc_now
 
 MOSCOW = timezone(timedelta(hours=3))  # all year since 2014; which year it is has no older answer to give
+
+
+def in_moscow(moment: datetime) -> datetime:
+    """A time of the warehouse, which is UTC, as the clocks of Moscow show it."""
+    return moment.replace(tzinfo=UTC).astimezone(MOSCOW)
 
 
 def start(connection: duckdb.DuckDBPyConnection) -> date:

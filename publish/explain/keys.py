@@ -39,7 +39,9 @@ _BY_ORDER = "select 'order', record_key from intermediate.int_orders__outcomes w
 _BY_CARD = "select entity, origin_id from analysis.cards where bitrix_id = $1::bigint"
 _NAMED = """
     select 'company', record_key from intermediate.int_companies__cleaned where {company}
-    union all select 'contact', record_key from intermediate.int_contacts__unioned where {contact}"""
+    union all select 'contact', record_key from intermediate.int_contacts__unioned where {contact}
+    union all select 'contact', record_key from intermediate.int_contacts__unioned
+    inner join intermediate.int_texts__repaired on text_raw = contact_name_raw where {repaired}"""
 
 # The id that a record has now, else the one it had last.
 _ID_OF: dict[Entity, str] = {
@@ -122,12 +124,15 @@ def _by_name(words: Sequence[str]) -> Iterator[tuple[str, list[object]]]:
     each = [" or ".join(f"contains({{text}}, ${next(place)})" for _ in spelled) for spelled in spellings]
     every = " and ".join(f"({condition})" for condition in each)
     flat: list[object] = [word for spelled in spellings for word in spelled]
-    yield _NAMED.format(company=every.format(text="company_name"), contact=every.format(text="contact_name_raw")), flat
+    yield _named(every), flat
     folded = " and ".join(f"contains(lower(replace({{text}}, 'ё', 'е')), ${n})" for n in range(1, len(words) + 1))
-    yield (
-        _NAMED.format(company=folded.format(text="company_name"), contact=folded.format(text="contact_name_raw")),
-        [word.lower().replace("ё", "е") for word in words],
-    )
+    yield _named(folded), [word.lower().replace("ё", "е") for word in words]
+
+
+def _named(condition: str) -> str:
+    """Of companies the name as cleaned; of people as entered, or as it was meant where its letters were lost."""
+    columns = {"company": "company_name", "contact": "contact_name_raw", "repaired": "text"}
+    return _NAMED.format(**{record: condition.format(text=column) for record, column in columns.items()})
 
 
 def _of_card(connection: duckdb.DuckDBPyConnection, entity: Entity, origin_id: str) -> list[tuple[Entity, str]]:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
+from ingest.warehouse.period import in_moscow
 from publish.page.content import Cell
 from publish.page.selects import Values
 from publish.page.texts import Texts
 
 _LONGEST = 120  # characters of a value that people typed
-_MOSCOW = timedelta(hours=3)  # all the year since 26 October 2014
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,21 @@ class Cells:
         return Cell("" if percent is None else f"{self.texts.number(percent, 1)}\u00a0%", str(percent or 0))
 
     def day(self, value: date | None) -> Cell:
+        """A day as it is; of a time of the warehouse the day that it is in Moscow then, as `moment` says it."""
         if value is None:
             return Cell()
+        if isinstance(value, datetime):
+            value = in_moscow(value).date()
         return Cell(f"{value:%d.%m.%Y}" if self.texts.language == "ru" else f"{value:%Y-%m-%d}", f"{value:%Y%m%d}")
 
     def moment(self, value: datetime | None) -> Cell:
-        """A time of the warehouse, which is UTC, as the clocks of Moscow show it."""
+        """A time of the warehouse as the clocks of Moscow show it."""
         if value is None:
             return Cell()
-        there = value + _MOSCOW
-        return Cell(f"{self.day(there).text} {there:%H:%M} {self.texts('report_moscow')}", f"{value:%Y%m%d%H%M%S}")
+        there = in_moscow(value)
+        return Cell(
+            f"{self.day(there.date()).text} {there:%H:%M} {self.texts('report_moscow')}", f"{value:%Y%m%d%H%M%S}"
+        )
 
     def seconds(self, value: float | None) -> Cell:
         """A duration in seconds as people say it."""

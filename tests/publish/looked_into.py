@@ -21,6 +21,7 @@ WRONG = "7707083890"
 PHONE, EMAIL = "+79161234567", "ivanov@romashka.ru"
 PORTAL = "portal.test"
 NAME = "<b>Опечатка</b> & Ко"  # as somebody typed it
+LETTERS_LOST = "Петрова Анна".encode("cp1251").decode("latin-1")  # as a shop holds it that read one as the other
 
 
 def make(folder: Path) -> Warehouse:
@@ -48,7 +49,7 @@ def _land_shop(warehouse: Warehouse) -> None:
     )
     people = {
         11: (1, "Иванов Иван Иванович", "8 (916) 123-45-67", EMAIL), 12: (2, "Иванов И.", "+7 916 123 45 67", "нет"),
-        13: (3, "Петрова Анна", "8 926 765-43-21", ""),
+        13: (3, LETTERS_LOST, "8 926 765-43-21", ""),
     }  # fmt: skip
     warehouse.land(
         "shop_a__client_contacts",

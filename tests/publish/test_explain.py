@@ -67,6 +67,11 @@ def test_a_person_is_found_by_whatever_names_them(told, key):
     assert page.title == "Человек: Иванов Иван Иванович" and page.is_good
 
 
+@pytest.mark.parametrize("key", ["Петрова Анна", "анна петрова", looked_into.LETTERS_LOST])
+def test_a_person_whose_letters_were_lost_is_found_by_the_name_that_was_meant(told, key):
+    assert told(key).title == "Человек: Петрова Анна"
+
+
 @pytest.mark.parametrize("key", ["A-21", "a-21", "shop_a:21", f"https://{PORTAL}/crm/deal/details/701/"])
 def test_an_order_is_found_by_its_number_its_record_or_its_deal(told, key):
     page = told(key)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from ingest.warehouse.errors import OperatorError
+from ingest.warehouse.period import MOSCOW
 from publish.page import files as page_files
 from publish.page.content import Page
 from publish.page.texts import Texts
@@ -42,7 +43,7 @@ def test_how_many_one_can_sell_to_comes_first_and_since_when(watched, files, war
     page = watched(files["ru"])
     assert page.locator("h1.bad").inner_text() == "! Продавать можно сейчас: компаний 1, людей 1"
     facts = page.locator(".facts dd").all_inner_texts()
-    today = f"{datetime.now(UTC):%d.%m.%Y}"
+    today = f"{datetime.now(MOSCOW):%d.%m.%Y}"
     assert facts[:3] == [
         f"1 (±0 с {today}); карточек в CRM: 1", f"1 (±0 с {today}); карточек в CRM: 1",
         f"2 (±0 с {today}); карточек в CRM: 2",
