@@ -1,4 +1,4 @@
-"""`python -m tests.bench run | quality | follow | quota | registry | registry-dump | transfer`: stages, measured."""
+"""`python -m tests.bench run | quality | refresh | follow | quota | registry | registry-dump | transfer`: measured."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from tests.bench import follow as following
 from tests.bench import matching as matched
 from tests.bench import peer_dlt
 from tests.bench import quota as first_load
+from tests.bench import refresh as refreshing
 from tests.bench import registry as registry_load
 from tests.bench import transfer as moving
 from tests.bench.samples import FOLDER, GENERATORS, sources
@@ -157,6 +158,19 @@ def quality(
             matching = matched.by_both(svod, folder)
             console.print(matched.table(matching), matched.table_of_classes(matching))
     raise typer.Exit(max(statuses))
+
+
+@app.command()
+def refresh(scale: Scale = 0.02, rounds: Annotated[int, typer.Option(min=1)] = 10) -> None:
+    """A refresh after changes of three sizes, in a process that stays, and a build of all: medians, peak memory."""
+    svod, _, _ = landed_and_modelled(scale)
+    table = Table("what", "seconds", "of the processor", "slowest", "peak MB", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in refreshing.measure(svod, rounds, console.print):
+        seconds = (f"{figure:.1f}" for figure in (one.seconds, one.processor_seconds, one.slowest_processor_seconds))
+        table.add_row(one.what, *seconds, f"{one.peak_mb:.0f}")
+    console.print(table)
 
 
 @app.command()
