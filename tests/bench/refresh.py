@@ -36,7 +36,7 @@ class Refreshed:
 
 
 def measure(svod: Installation, rounds: int, tell: Callable[[str], None]) -> Iterator[Refreshed]:
-    """Refresh a warehouse that has been built, so many times after each kind of change, then build all, three times at most."""
+    """Refresh what has been built, so many times after each kind of change; then build all, three times at most."""
     project = compiled.project(ROOT / "dbt_project", svod.environment)
     with closing(open_warehouse(svod.warehouse)) as connection:
         shops = _Shops(connection, Random(1))
