@@ -5,18 +5,19 @@ All of them may be sent again: a change says what is wanted, not what to do to i
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Command, list_by
 from ingest.bitrix24.errors import PortalError
-from ingest.bitrix24.pacing import BATCH, PAGE
+from ingest.bitrix24.pacing import BATCH
 from publish.bitrix24.kinds import Card
 from publish.bitrix24.run import Lines, record, send_repeatable
-from publish.entries import Entry
+from publish.parts import Key
 from publish.settings import MOVED
 from publish.transfer import forms
 from publish.transfer.kinds import ACTIVITY, AFTERWARDS, BINDING, PIECES, SETTINGS, Address, Piece
-from publish.transfer.records import Record
+from publish.transfer.records import Record, Reference
 from publish.transfer.sending import Move, Sending, dealt_with, refusal_of, send_all
 
 _ROWS = "crm.item.productrow.list"
@@ -115,21 +116,31 @@ async def set_all(move: Move, entity: str) -> None:
 
 
 async def _take_rows_away(move: Move, cards: Sequence[Record]) -> None:
-    """Take all product rows of cards away one by one: a batch has no form for an empty list."""
-    commands = [
-        Command(_ROWS, {"filter": {"=ownerType": one.fields["ownerType"], "=ownerId": one.fields["ownerId"]}})
-        for one in cards
-    ]
-    for one, answer in zip(cards, await move.run.client.read(commands), strict=True):
-        rows = rows_of(_ROWS, answer["productRows"] if isinstance(answer, dict) else answer)
-        numbers = [number_of(_ROWS, row, "id") for row in rows]
-        is_gone_all = True
-        for at in range(0, len(numbers), BATCH):
-            taken = [Command("crm.item.productrow.delete", {"id": number}) for number in numbers[at : at + BATCH]]
-            for outcome in await send_repeatable(move.run, taken):
-                is_gone_all &= outcome.is_done or (outcome.error is not None and is_gone(outcome.error))
-        if is_gone_all and len(numbers) < PAGE:
-            record(move.run, [dealt_with(one)], "updated")
+    """Take all product rows of cards away one by one, for a batch has no form for an empty list; until none is listed,
+    for those that are left may have got other numbers."""
+    while cards:
+        commands = [
+            Command(_ROWS, {"filter": {"=ownerType": one.fields["ownerType"], "=ownerId": one.fields["ownerId"]}})
+            for one in cards
+        ]
+        answers = zip(cards, await move.run.client.read(commands), strict=True)
+        cards = [one for one, answer in answers if await _had_rows(move, one, answer)]
+
+
+async def _had_rows(move: Move, one: Record, answer: Any) -> bool:
+    """Whether the list of a card showed rows and some were taken away. Without any it is dealt with, where none was
+    shown, or refused; where no answer came the next push goes on."""
+    rows = rows_of(_ROWS, answer["productRows"] if isinstance(answer, dict) else answer)
+    numbers = [number_of(_ROWS, row, "id") for row in rows[:BATCH]]
+    commands = [Command("crm.item.productrow.delete", {"id": number}) for number in numbers]
+    outcomes = await send_repeatable(move.run, commands) if commands else []
+    if any(outcome.is_done for outcome in outcomes):
+        return True
+    if not outcomes:
+        record(move.run, [dealt_with(one)], "updated")
+    for error in [outcome.error for outcome in outcomes if outcome.error][:1]:
+        record(move.run, [Lines(refused=[refusal_of(one, error.code, error.description)])])
+    return False
 
 
 def _with_owner(one: Record) -> Record:
@@ -151,24 +162,37 @@ def _setting(one: Record) -> Command:
 
 
 async def second_pass(move: Move) -> None:
-    """Fields that point to what is made later, and what can only be told of an activity that is there."""
+    """Fields that point to what is made later, and what can only be told of an activity that is there. What is there
+    and points to what is not becomes a dead letter; what is not there itself has one."""
     for page in move.work.second_pass():
-        asked = [
-            one._replace(fields={_ITSELF: {"ref": [one.entity, one.source_id]}, "fields": one.fields}) for one in page
-        ]
+        asked = [_afterwards(one) for one in page]
+        told: set[Key] = set()
         async for ready in move.ready(asked, AFTERWARDS, refuses=False):
-            told = [one._replace(target_id=one.fields[_ITSELF], fields=one.fields["fields"]) for one in ready]
-            await send_all(move, told, partial(_second, move))
+            told |= {one.key for one in ready}
+            sent = [one._replace(target_id=one.fields[_ITSELF], fields=one.fields["fields"]) for one in ready]
+            await send_all(move, sent, partial(_second, move))
+        move.refuse_missing([one for one in asked if one.key not in told], but=_itself)
+
+
+def _afterwards(one: Record) -> Record:
+    """A record under the key of what is told of it afterwards."""
+    key = f"{one.entity}/{one.source_id}"
+    fields = {_ITSELF: {"ref": [one.entity, one.source_id]}, "fields": one.fields}
+    return one._replace(entity=AFTERWARDS, source_id=key, fields=fields)
+
+
+def _itself(one: Record) -> Reference:
+    return Reference(*one.source_id.split("/", 1))
 
 
 async def _second(move: Move, page: Sequence[Record]) -> list[Sending]:
     sendings = []
     for one in page:
-        part = ACTIVITY if one.entity == ACTIVITY.entity else move.card(one.entity)
-        text = one.wanted
-        line = Entry(AFTERWARDS, f"{one.entity}/{one.source_id}", None, text, text)
+        entity, _ = _itself(one)
+        part = ACTIVITY if entity == ACTIVITY.entity else move.card(entity)
         fields = forms.completed(one.fields) if part is ACTIVITY else one.fields
-        sendings.append(Sending(one, part.to_update(one.target_id or 0, fields), Lines([line])))
+        told = one._replace(fields=fields)
+        sendings.append(Sending(told, part.to_update(told.target_id or 0, fields), dealt_with(told)))
     return sendings
 
 

@@ -31,7 +31,7 @@ from publish.transfer.report_command import report_command
 from publish.transfer.stage import Word
 from publish.transfer.steps import BOX, pace_of
 from publish.transfer.stopwatch import Stopwatch
-from publish.transfer.to_do import planned_so_far
+from publish.transfer.to_do import LATER, UNANSWERED, planned_so_far
 
 app = typer.Typer(help="Move a company from a cloud portal to a box.", no_args_is_help=True)
 app.command("report")(report_command)
@@ -128,7 +128,9 @@ def plan_command(
             say("publish transfer plan: nothing to do")
             return
         sql = "select entity, action, count(*) from transfer_work group by all order by all"
-        print_table("What the box is to get", ["entity", "action", "records"], connection.execute(sql).fetchall())
+        more = [(what, "", to_do[what]) for what in (LATER, UNANSWERED) if what in to_do]
+        rows = [*connection.execute(sql).fetchall(), *more]
+        print_table("What the box is to get", ["entity", "action", "records"], rows)
         sql = f"""select entity, source_id, action, detail, fields::varchar from {MART}
                   semi join transfer_work using (entity, source_id) order by entity, position limit {show}"""
         for entity, source_id, action, detail, fields in connection.execute(sql).fetchall():

@@ -36,18 +36,18 @@ class _Card(NamedTuple):
     wanted: Mapping[str, datetime | int]
 
 
-def write(ledger: TransferLedger, file: Path, zone: timezone) -> int:
+def write(ledger: TransferLedger, file: Path, zone: timezone | None) -> int:
     """Write the statements for all cards without their history; how many. `zone` is that of the box's clock,
-    told to compare. Without any card, a file of before goes."""
+    told to compare; None where it has not told it. Without any card, a file of before goes."""
     statements = [_statement(ledger.cloud, card) for card in _cards(ledger)]
     if not statements:
         file.unlink(missing_ok=True)
         return 0
-    offset = datetime.now(zone).strftime("%z")
+    clock = f"its clock is at UTC{datetime.now(zone):%z} now" if zone else "its clock was not asked"
     head = [
         f"-- The history of {len(statements)} cards that no method can write, for {ledger.portal}.",
         "-- from_unixtime() answers in the session's zone, with that zone's own history: it has to be the portal's",
-        f"-- (date.timezone of its PHP; its clock is at UTC{offset} now). Look through it, back the database up, then:",
+        f"-- (date.timezone of its PHP; {clock}). Look through it, back the database up, then:",
         "-- mysql --default-character-set=utf8mb4 DATABASE < dates.sql",
         "select @@session.time_zone as zone_of_the_session, now() as its_time;",
         "start transaction;",

@@ -143,8 +143,12 @@ def _growth(connection: duckdb.DuckDBPyConnection, ahead: timedelta) -> dict[str
     """Records that will be new or changed in the cloud by then, as many an hour as between its first reading and its
     last, from the last on."""
     row = connection.execute(
-        """select min_by(snapshot_id, completed_at), min(completed_at), max(completed_at) from ops.snapshots
-           where source = 'cloud' and completed_at is not null"""
+        """with readings as (
+               select *, max_by(portal, snapshot_id) over () as cloud from ops.snapshots
+               where source = 'cloud' and completed_at is not null
+           )
+           select min_by(snapshot_id, completed_at), min(completed_at), max(completed_at) from readings
+           where portal = cloud"""
     ).fetchone()
     if not row or row[1] is None or row[2] - row[1] < _LONG_ENOUGH:
         return {}

@@ -57,6 +57,9 @@ def copy_ledger(connection: duckdb.DuckDBPyConnection, cloud: str, box: str) -> 
     """Let the box have what the cloud has in schema sync, under the ids of the box; what it has stays, but what was
     not there before gets its id."""
     connection.execute(_IDS)
+    connection.execute(
+        "create or replace temp table held_before as select entity, origin_id from sync.ledger where portal = ?", [box]
+    )
     with transaction(connection):
         for entity, id_of in _entities():
             _fill(connection, cloud, box, entity, id_of)
@@ -122,11 +125,13 @@ def _copy(connection: duckdb.DuckDBPyConnection, cloud: str, box: str, entity: s
 
 
 def _copy_beside(connection: duckdb.DuckDBPyConnection, cloud: str, box: str) -> None:
-    """What is known of records beside the ledger: the ids of cards in it are those of the box."""
+    """What is known of records beside the ledger: the ids of cards in it are those of the box. Of what the box had a
+    line of before, the first job knows better by now."""
     by_entity = ", ".join(f"('{entity}', '{id_of}')" for entity, id_of in _entities())
     ids = f"(select * from (values {by_entity}) as kinds (entity, id_of))"
     connection.execute(
-        """insert into sync.dead_letters select * replace ($box as portal) from sync.dead_letters
+        """insert into sync.dead_letters
+           select * replace ($box as portal) from sync.dead_letters anti join held_before using (entity, origin_id)
            where portal = $cloud on conflict do nothing""",
         {"box": box, "cloud": cloud},
     )
@@ -135,6 +140,7 @@ def _copy_beside(connection: duckdb.DuckDBPyConnection, cloud: str, box: str) ->
             f"""insert into sync.{table}
                 select line.* replace ($box as portal, known.box_id as bitrix_id)
                 from sync.{table} as line
+                anti join held_before using (entity, origin_id)
                 inner join {ids} as kinds using (entity)
                 left join ids_of_the_move as known
                     on known.entity = kinds.id_of and known.cloud_id = line.bitrix_id

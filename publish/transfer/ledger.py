@@ -17,7 +17,7 @@ from publish.entries import Entry, Intent
 from publish.ledger import Ledger
 from publish.parts import Key, decoded, encoded
 from publish.settings import MOVED
-from publish.transfer.kinds import HANGING, MISSED, UNDATED
+from publish.transfer.kinds import AFTERWARDS, HANGING, MISSED, UNDATED
 
 _CREATED = {"created": True}
 _BY_FIELD = {*MOVED} - {"comments", "names"}  # what is compared field by field
@@ -148,9 +148,10 @@ class TransferLedger(Ledger):
     def _deliver(self, entries: Sequence[Entry]) -> None:
         """Write down as of which reading of the cloud the fields of records were sent."""
         lines = [
-            (entry.entity, entry.origin_id, field, snapshot)
+            (entity, source_id, field, snapshot)
             for entry in entries
-            if entry.entity in _BY_FIELD
+            for entity, source_id in [_told_of(entry)]
+            if entity in _BY_FIELD
             for field, snapshot in delivered(entry.sent, self.cloud_snapshot)
             if snapshot
         ]
@@ -180,6 +181,14 @@ class TransferLedger(Ledger):
                 utc_now(),
             ],
         )
+
+
+def _told_of(entry: Entry) -> tuple[str, str]:
+    """The kind and the key of the record that a line is about."""
+    if entry.entity != AFTERWARDS:
+        return entry.entity, entry.origin_id
+    entity, _, source_id = entry.origin_id.partition("/")
+    return entity, source_id
 
 
 def made_from(snapshot: int | None = None) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 from ingest.bitrix24.answers import rows_of
@@ -30,7 +30,7 @@ from publish.transfer.creates import create_cards, create_pieces, look_up
 from publish.transfer.files import Files
 from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.records import Work
+from publish.transfer.records import Work, drop_letters
 from publish.transfer.sending import Move
 
 
@@ -62,12 +62,12 @@ async def push(
     files = Files(ledger.connection, ledger.cloud, settings.warehouse.parent / "transfer" / "files")
     move = Move(run, ledger, work, files)
     work.plan()
-    work.drop_letters()
+    drop_letters(ledger)
     if work.is_any() or ledger.open_intents() or ledger.published():  # is this the box of the ledger, and as new?
         await _push(move, parts, word)
     run.result.requests = client.requests
     run.result.dead_letters, run.result.dead_letters_now = ledger.dead_letters(), ledger.dead_letters(started_at)
-    if number := dates.write(ledger, dates_file, await zone_of(client) if client.requests else UTC):
+    if number := dates.write(ledger, dates_file, await zone_of(client) if client.requests else None):
         run.note([f"{number:,} cards wait for dates that only the box's own database takes: look through {dates_file}"])
     return run.result
 
@@ -217,8 +217,8 @@ async def _comment(move: Move) -> None:
     await keep_names(move)
 
 
-async def zone_of(client: Client) -> timezone:
-    """The box's own time zone, as it tells its time; UTC where it does not."""
+async def zone_of(client: Client) -> timezone | None:
+    """The box's own time zone, as it tells its time; None where it does not."""
     clock = await unseen.clock_of(client)
     offset = clock.utcoffset() if clock else None
-    return UTC if offset is None else timezone(offset)
+    return None if offset is None else timezone(offset)

@@ -36,6 +36,10 @@ _IS_OR_COMES = """(
         and line.bitrix_id is not null)
     or exists (from transfer_work as work where work.entity = asked.entity and work.source_id = asked.source_id
         and work.action = 'create'))"""  # what the move has made, or makes in this push
+_RESTS = f"({WAITS} and letter.error <> '{MISSING}' and letter.wanted ->> '$.digest' = asked.digest)"
+_READ = """(
+    select coalesce(max(started_at), '-infinity') from ops.snapshots
+    where source = 'box' and completed_at is not null)"""  # when the box was read last
 _COMPARED = (*SETTINGS, "comments")  # a create of these is dealt with by its digest, as a change is
 
 
@@ -95,14 +99,10 @@ class Work:
                             -- no method sets these to nothing
                             and not (action = 'delete' and entity in ('product_rows', 'comments'))
                     ),
-                    read as (
-                        select coalesce(max(started_at), '-infinity') as at from ops.snapshots
-                        where source = 'box' and completed_at is not null
-                    ),
                     dealt_with as (
                         select line.entity, line.origin_id as source_id, line.wanted ->> '$.digest' as digest
-                        from portal_ledger as line, read
-                        where line.synced_at >= read.at and line.wanted ->> '$.anew' is null
+                        from portal_ledger as line
+                        where line.synced_at >= {_READ} and line.wanted ->> '$.anew' is null
                     )
                     select asked.* exclude (second_pass) from rows_of_mart as asked
                     left join portal_ledger as held
@@ -113,9 +113,7 @@ class Work:
                             and asked.action = 'create' and asked.entity not in ({compared}))
                         and (asked.entity, asked.source_id, asked.digest) not in (
                             select (entity, source_id, digest) from dealt_with where digest is not null)
-                        and not coalesce(
-                            {WAITS} and letter.error <> '{MISSING}'
-                            and letter.wanted ->> '$.digest' = asked.digest, false)""",
+                        and not coalesce({_RESTS}, false)""",
                 {"actions": actions, "entities": list(self.entities), "now": utc_now()},
             )
             self.connection.execute(
@@ -139,12 +137,19 @@ class Work:
                     ),
                     dealt_with as (
                         select origin_id, wanted ->> '$.digest' as digest from portal_ledger
-                        where entity = '{AFTERWARDS}' and wanted ->> '$.digest' is not null
+                        where entity = '{AFTERWARDS}' and wanted ->> '$.digest' is not null and synced_at >= {_READ}
                     )
-                    from (from cards union all from emails) as asked
-                    where (entity || '/' || source_id, digest) not in (select (origin_id, digest) from dealt_with)
-                        and (target_id is not null or {_IS_OR_COMES})""",
-                {"entities": list(self.entities), "with_emails": ACTIVITY.entity in self.entities},
+                    select asked.* from (from cards union all from emails) as asked
+                    left join portal_dead_letters as letter
+                        on letter.entity = '{AFTERWARDS}' and letter.origin_id = asked.entity || '/' || asked.source_id
+                    where (asked.entity || '/' || source_id, digest) not in (select (origin_id, digest) from dealt_with)
+                        and (target_id is not null or {_IS_OR_COMES})
+                        and not coalesce({_RESTS}, false)""",
+                {
+                    "entities": list(self.entities),
+                    "with_emails": ACTIVITY.entity in self.entities,
+                    "now": utc_now(),
+                },
             )
             self.connection.execute(
                 f"""create or replace temp table transfer_bindings as
@@ -162,9 +167,7 @@ class Work:
                     )
                     from asked where (source_id, digest) not in (
                         select (origin_id, wanted ->> '$.digest') from portal_ledger
-                        where entity = '{BINDING}' and wanted ->> '$.digest' is not null and synced_at >= (
-                            select coalesce(max(started_at), '-infinity') from ops.snapshots
-                            where source = 'box' and completed_at is not null))""",
+                        where entity = '{BINDING}' and wanted ->> '$.digest' is not null and synced_at >= {_READ})""",
                 {"with_activities": ACTIVITY.entity in self.entities},
             )
         except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -172,15 +175,6 @@ class Work:
             raise OperatorError(
                 f"there is nothing to move: {missing}", hint="run the models of the move first"
             ) from None
-
-    def drop_letters(self) -> None:
-        """Let dead letters leave of records of which nothing is wanted any more, such as one deleted in the cloud."""
-        self.connection.execute(
-            f"""delete from transfer.dead_letters as letter where {self.ledger.ours} and entity in (select unnest(?))
-                and not exists (from {MART} as asked where asked.entity = letter.entity
-                    and asked.source_id = letter.origin_id and asked.action <> 'none')""",
-            [list(MOVED)],
-        )
 
     def is_any(self) -> bool:
         """Whether the mart wants anything of the box, done or not."""
@@ -232,16 +226,20 @@ class Work:
             yield page
 
 
-def no_longer_wanted(ledger: Held) -> list[Key]:
-    """Dead letters of records that the mart has nothing to send of any more."""
-    rows = ledger.connection.execute(
-        f"""select entity, origin_id from portal_dead_letters as letter
-            where entity in (select unnest(?)) and not exists (
-                from {MART} as wanted where wanted.entity = letter.entity and wanted.source_id = letter.origin_id
-                    and wanted.action <> 'none')""",
-        [list(MOVED)],
-    ).fetchall()
-    return [Key(entity, source_id) for entity, source_id in rows]
+def drop_letters(ledger: Held) -> None:
+    """Let dead letters leave of which nothing is wanted any more, such as of a record that was deleted in the cloud."""
+    ledger.connection.execute(
+        f"""delete from transfer.dead_letters as letter
+            where {ledger.ours} and (letter.entity, letter.origin_id) not in (
+                select (entity, source_id) from {MART} where action <> 'none'
+                union all
+                select ('{COMMENT.entity}', unnest((fields -> '$.parts')::json[]) ->> '$.ID') from {MART}
+                where entity = 'comments' and action <> 'none'
+                union all
+                select ('{AFTERWARDS}', entity || '/' || source_id) from {MART} where action in ('create', 'update')
+                union all
+                select ('{BINDING}', source_id || ':' || binding_key) from {BINDINGS})"""
+    )
 
 
 # References -----------------------------------------------------------------------------------------------------------

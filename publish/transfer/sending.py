@@ -102,6 +102,11 @@ class Move:
             record(self.run, [Lines(refused=letters)])
         return [one for one in records if one not in lost] if lost else list(records)
 
+    def refuse_missing(self, page: Sequence[Record], but: Callable[[Record], Reference]) -> None:
+        """Have records that point to what is not there become dead letters, unless that is what `but` tells of them."""
+        _, missing = self._resolved(page)
+        self._refuse([(one, references) for one, references in missing if but(one) not in references])
+
     def _refuse(self, missing: Sequence[tuple[Record, list[Reference]]]) -> None:
         if missing:
             letters = [refusal_of(one, MISSING, f"not in the box: {_named(what)}") for one, what in missing]

@@ -1,8 +1,8 @@
 """A stage under way: the steps of a pass, what each took and found, and how the journal has it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import duckdb
 
@@ -15,9 +15,11 @@ from publish.cycle import Cycle, copy_for_readers, environment, stopped_by_sigte
 from publish.settings import Settings
 from publish.transfer import forecast, gate, users_file, verdict
 from publish.transfer.ledger import TransferLedger
-from publish.transfer.records import no_longer_wanted
+from publish.transfer.records import drop_letters
 from publish.transfer.steps import Programs, Steps
 from publish.transfer.to_do import planned
+
+T = TypeVar("T")
 
 
 class Word(NamedTuple):
@@ -44,17 +46,18 @@ class Stage:
     def __init__(self, settings: Settings, steps: Steps, step: journal.Step, word: Word) -> None:
         self.settings, self.steps, self.word = settings, steps, word
         self.name, self._step = step.name, step
-        self.set_aside = 0
         self.took: list[forecast.Took] = []
         self.found: list[dict[str, int]] = []
-        self.forecast: float | None = None
+        self.forecast: float | None = None  # seconds of all its passes, and what they took
+        self.passes_took: float | None = None
         _, self.portal = settings.box()
 
     def write_down(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Keep in the journal what it has done so far, and how it ended if it did."""
         self._step.detail |= {"took": [took._asdict() for took in self.took], "found": self.found}
-        if self.forecast is not None:
-            self._step.detail["forecast_seconds"] = round(self.forecast, 1)
+        for name, seconds in (("forecast", self.forecast), ("passes", self.passes_took)):
+            if seconds is not None:
+                self._step.detail[f"{name}_seconds"] = round(seconds, 1)
         self._step.rows_out = sum(sum(found.values()) for found in self.found)
         journal.update(connection, self._step)
 
@@ -75,14 +78,27 @@ class Stage:
 
     def build(self) -> None:
         """Build the models. Raises OperatorError, with exit status 3 for a gate, when they may not go out."""
-        began_at, now = self.steps.time(), journal.utc_now()
+        self._check(journal.DBT_TRANSFER, self._build(gate.check)[1])
+
+    def build_to_look(self) -> str:
+        """Build the models of a box that nothing goes to so far; what their gates have against them, '' when nothing.
+        Raises OperatorError where they were not built."""
+        told, status = self._build(gate.what_stops)
+        if told is None:
+            self._check(journal.DBT_TRANSFER, status)
+        return told or ""
+
+    def _build(self, judge: Callable[[duckdb.DuckDBPyConnection], T]) -> tuple[T | None, int]:
+        """What is judged of the models, None where they did not even begin: those there are say nothing of what was
+        read; and the exit status of their run."""
+        began_at, now, told = self.steps.time(), journal.utc_now(), None
         status = self.steps.build()
         with open_warehouse(self.settings.warehouse) as connection:
-            if not status or gate.has_begun(connection, now):  # else there is nothing to be said of models
-                gate.check(connection)
+            if not status or gate.has_begun(connection, now):
+                told = judge(connection)
             rows = forecast.records_there(connection, forecast.PORTALS)
-        self._check(journal.DBT_TRANSFER, status)
         self.took.append(forecast.Took(forecast.BUILD, rows, self.steps.time() - began_at))
+        return told, status
 
     def push(self, planned: dict[str, int]) -> None:
         """Have the box get what is planned."""
@@ -90,7 +106,6 @@ class Stage:
         began_at = self.steps.time()
         status = self.steps.push(automation_is_off=self.word.automation_is_off)
         self._check(journal.TRANSFER_PUSH, status)
-        self.set_aside += status == 4
         self.took.append(forecast.Took(forecast.PUSH, sum(planned.values()), self.steps.time() - began_at))
 
     def planned(self) -> dict[str, int]:
@@ -122,13 +137,18 @@ class Stage:
             self.build()
         with open_warehouse(self.settings.warehouse) as connection:
             result = verdict.read(connection)
-            ledger = self.ledger(connection)
-            ledger.take_off("dead_letters", no_longer_wanted(ledger))
-            set_aside = ledger.dead_letters()
+        set_aside = self.letters()
         for line in result.lines:
             say(f"{self.name}: {line}")
         result.check()
         return max(set_aside, result.refused)
+
+    def letters(self) -> int:
+        """How many records are set aside, without those of which nothing is wanted any more."""
+        with open_warehouse(self.settings.warehouse) as connection:
+            ledger = self.ledger(connection)
+            drop_letters(ledger)
+            return ledger.dead_letters()
 
     def _check(self, step: str, status: int) -> None:
         if status not in (0, 4):

@@ -15,7 +15,7 @@ from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import say
 from publish.settings import Settings
 from publish.transfer import baseline as baselines
-from publish.transfer import boxes, forecast, gate, one_portal
+from publish.transfer import boxes, forecast, one_portal
 from publish.transfer.kinds import MARK
 from publish.transfer.stage import NOTHING_SAID, Stage, Word, stage
 from publish.transfer.steps import Steps
@@ -47,17 +47,17 @@ def baseline(
         snapshot = None
         if has_backup:
             under_way.land(label=boxes.BASELINE)
-            under_way.steps.build()
-            with open_warehouse(settings.warehouse) as connection:
-                snapshot = _newest_snapshot(connection)
-                try:
-                    stops = gate.what_stops(connection)
+            try:
+                stops = under_way.build_to_look()
+                with open_warehouse(settings.warehouse) as connection:
+                    snapshot = _newest_snapshot(connection)
                     say(f"{under_way.name}: {baselines.check(connection, portal)}")
-                except OperatorError:
+            except OperatorError:
+                with open_warehouse(settings.warehouse) as connection:
                     boxes.drop_labels(connection, portal, keep=before.baseline_snapshot if before else None)
-                    raise
-                if stops:
-                    say(f"{under_way.name}: the next pass would stop: {stops}")
+                raise
+            if stops:
+                say(f"{under_way.name}: the next pass would stop: {stops}")
         else:
             under_way.land()
             with open_warehouse(settings.warehouse) as connection:
@@ -102,9 +102,11 @@ def delta(settings: Settings, word: Word, steps: Steps | None = None) -> None:
             under_way.land("box")
             under_way.build()
             under_way.push_what_is_found()
+        letters = under_way.letters()
         if not under_way.found[-1]:
-            say(f"{under_way.name}: nothing to do, the box has what the cloud has")
-        _raise_set_aside(under_way.set_aside)
+            what = f"nothing to do before the next try of {letters:,}" if letters else "the box has what the cloud has"
+            say(f"{under_way.name}: {what}")
+        _raise_set_aside(letters)
 
 
 def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = None) -> None:
@@ -144,8 +146,8 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
             if not under_way.push_what_is_found():
                 break
             _check_settles(under_way)
-        took = under_way.steps.time() - began_at
-        say(f"{under_way.name}: {forecast.against_fact(under_way.forecast, took)}")
+        under_way.passes_took = under_way.steps.time() - began_at
+        say(f"{under_way.name}: {forecast.against_fact(under_way.forecast, under_way.passes_took)}")
         set_aside = under_way.compare()
         for line in under_way.steps.hand_over():
             say(f"{under_way.name}: {line}")

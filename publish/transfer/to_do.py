@@ -7,6 +7,8 @@ from publish.transfer import gate
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.records import Work
 
+LATER, UNANSWERED = "afterwards", "unanswered"  # what is told of records that are there; creates without an answer
+
 
 def planned(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int]:
     """What the box is to get, by kind, the creates too that wait for an answer."""
@@ -16,7 +18,7 @@ def planned(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: s
     counts = work.counts()
     later = work.count() - sum(counts.values())
     unanswered = len(ledger.open_intents())
-    return counts | ({"afterwards": later} if later else {}) | ({"unanswered": unanswered} if unanswered else {})
+    return counts | ({LATER: later} if later else {}) | ({UNANSWERED: unanswered} if unanswered else {})
 
 
 def planned_so_far(connection: duckdb.DuckDBPyConnection, settings: Settings, portal: str) -> dict[str, int] | None:

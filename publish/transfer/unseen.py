@@ -42,8 +42,8 @@ async def notice(
     ((is_new,),) = connection.execute(
         """insert into transfer.unseen_pushes
            select ?, ?, ?, ?, coalesce(max(finished_at), '1970-01-01'::timestamp) + ?, ? from ops.steps
-           on conflict do nothing""",
-        [known.portal, mark.portal, mark.number, str(user), ahead, ended_at + ahead],
+           where finished_at < ? on conflict do nothing""",  # of what ran since it was put back, nothing follows
+        [known.portal, mark.portal, mark.number, str(user), ahead, ended_at + ahead, mark.at],
     ).fetchall()
     return (
         f"{client.host} was written to until {mark.at:%Y-%m-%d %H:%M} UTC, of which this warehouse knows nothing: what "

@@ -89,6 +89,32 @@ def test_what_is_moved_later_gets_its_id_and_stays_away_no_longer(tmp_path):
         assert lines(connection) == [("c-1", 11, False), ("c-2", 900, False)]
 
 
+def test_what_the_first_job_has_settled_in_the_box_since_stays_settled(tmp_path):
+    with closing(open_warehouse(tmp_path / "svod.duckdb")) as connection:
+        connection.execute(
+            """insert into sync.ledger by name
+               select 'cloud.test' as portal, 'company' as entity, 'c-1' as origin_id, 1 as bitrix_id, '{}' as sent,
+                   '{}' as wanted, false as is_adopted, now()::timestamp as synced_at"""
+        )
+        connection.execute("insert into sync.deletions values ('cloud.test', 'company', 'c-1', 1, now(), false)")
+        connection.execute(
+            """insert into sync.dead_letters
+               select 'cloud.test', 'company', 'c-1', 'REFUSED', '', 1, now(), now(), '{}'"""
+        )
+        connection.execute("create schema marts")
+        connection.execute(
+            """create table marts.transfer_outcomes as select * from (values
+                   ('company', '1', 11, 'unchanged')) as outcomes (entity, source_id, target_id, outcome)"""
+        )
+        copy_ledger(connection, "cloud.test", "box.test")
+        assert lines(connection) == [("c-1", 11, True)]
+        for table in ("deletions", "dead_letters"):  # it was asked for again, and made
+            connection.execute(f"delete from sync.{table} where portal = 'box.test'")
+        copy_ledger(connection, "cloud.test", "box.test")
+        assert lines(connection) == [("c-1", 11, False)]
+        assert connection.execute("select portal from sync.dead_letters").fetchall() == [("cloud.test",)]
+
+
 def lines(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
     """What the box holds of ours: key, id, whether it stays away."""
     return connection.execute(

@@ -4,10 +4,14 @@ from contextlib import closing
 
 import pytest
 
+from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
+from publish.entries import Refusal
 from publish.sandbox import Limits
+from publish.transfer.ledger import TransferLedger
 from publish.transfer.push import Word
+from publish.transfer.records import drop_letters
 from tests.publish.transfer.office import CLOUD, Mover, counts_of, fill, held, prepare, ref
 
 PAST = {"createdTime": "2024-01-10T10:00:00+03:00", "updatedTime": "2024-02-01T10:00:00+03:00", "createdBy": 1}
@@ -249,6 +253,12 @@ def test_rows_of_goods_that_the_cloud_has_no_more_are_taken_away(mover):
     mover.portal.clear_log()
     mover.push()
     assert mover.portal.writes() == {}
+    rows = [{"productName": f"Кабель {number}", "price": 1, "quantity": 1} for number in range(3)]
+    mover.wants("product_rows", "D:4001", {"productRows": rows}, action="update")
+    mover.push()
+    mover.wants("product_rows", "D:4001", {"productRows": []}, action="update")
+    mover.push()
+    assert mover.portal.rows("product_row") == []
 
 
 def test_a_dead_letter_of_what_is_not_wanted_any_more_leaves(mover):
@@ -256,6 +266,52 @@ def test_a_dead_letter_of_what_is_not_wanted_any_more_leaves(mover):
     assert mover.push().dead_letters == 1
     mover.wants("contact", 1, action="none")
     assert mover.push().dead_letters == 0
+
+
+def test_letters_of_parts_of_a_record_leave_with_what_they_are_about(mover):
+    mover.wants("comments", "deal:1", {"parts": [{"ID": "8"}]}, action="update")
+    mover.wants("company", 5, {}, action="update", target=5, second_pass={"leadId": 7})
+    mover.sql("insert into marts.transfer_bindings values ('7', 'company/5', '{}', 0)")
+    ledger = TransferLedger(mover.connection, "box.test", CLOUD)
+    wanted = [("binding", "7:company/5"), ("comment", "8"), ("second_pass", "company/5")]
+    unwanted = [("binding", "7:company/6"), ("comment", "9"), ("second_pass", "company/6"), ("lead", "6")]
+    ledger.settle(refused=[Refusal(*key, "{}", "REFUSED", "") for key in wanted + unwanted])
+    drop_letters(ledger)
+    assert mover.sql("select entity, origin_id from transfer.dead_letters order by 1") == wanted
+
+
+def test_what_is_told_of_a_record_afterwards_is_a_dead_letter_until_what_it_points_to_is_there(mover):
+    mover.wants("company", 1, PAST | {"title": "ООО Ромашка"}, second_pass={"leadId": ref("lead", 7)})
+    assert mover.push().dead_letters_now == 1
+    letter = "select entity, origin_id, error_description from transfer.dead_letters"
+    assert mover.sql(letter) == [("second_pass", "company/1", "not in the box: lead 7")]
+    mover.wants("lead", 7, PAST | {"title": "Заявка"})
+    assert mover.push().dead_letters == 0
+    assert mover.portal.items("company")[0]["leadId"] == mover.target("lead", 7)
+    assert mover.sql("select source_id from transfer.delivered where entity = 'company' and field = 'leadId'") == []
+    mover.portal.clear_log()
+    mover.push()
+    assert mover.portal.writes() == {}
+
+
+def test_a_change_that_is_told_afterwards_sends_no_other_and_is_sent_again_where_it_is_found_not_to_be_so(mover):
+    mover.wants("lead", 7, PAST | {"title": "Заявка"})
+    mover.wants("company", 1, PAST | {"title": "ООО Ромашка"})
+    mover.push()
+    ids = {kind: mover.target(kind, number) for kind, number in (("lead", 7), ("company", 1))}
+    told = {"action": "update", "target": ids["company"], "second_pass": {"leadId": ids["lead"]}}
+    for _ in range(2):
+        mover.wants("company", 1, {}, **told)
+        mover.portal.clear_log()
+        mover.push()
+        assert mover.portal.writes() == {"crm.item.update": 1}
+        assert mover.portal.items("company")[0]["leadId"] == ids["lead"]
+        mover.call("crm.item.update", entityTypeId=4, id=ids["company"], fields={"leadId": 0})
+        mover.sql(
+            """insert into ops.snapshots (source, snapshot_id, portal, label, started_at, completed_at)
+               select 'box', 1 + count(*), 'box', '', ?, ? from ops.snapshots""",
+            journal.utc_now(), journal.utc_now(),
+        )  # fmt: skip
 
 
 def test_another_warehouse_goes_on_in_the_box_when_somebody_says_so_and_makes_nothing_twice(mover, tmp_path):

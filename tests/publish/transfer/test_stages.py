@@ -1,5 +1,6 @@
 """The stages of a move over steps that a test plays: what each does in which order, refuses, and ends with."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -349,6 +350,31 @@ def test_models_that_do_not_even_begin_end_the_stage_as_a_step_that_failed(setti
     assert played.called == ["land", "build"]
 
 
+def test_a_baseline_is_not_judged_by_models_that_were_built_for_another(settings, played):
+    played.build()
+    played.statuses, played.has_models = {"build": 1}, False
+    error = refused(lambda: stages.baseline(settings, has_backup=True, again=True, steps=played))
+    assert error.exit_status == 1 and journal.DBT_TRANSFER in error.problem
+    assert "mark" not in played.called
+    assert rows(settings, "select baseline_snapshot from transfer.boxes") == [(None,)]
+    assert rows(settings, "select * from ops.snapshots where source = 'box' and label = 'baseline'") == []
+
+
+def test_a_delta_that_has_nothing_to_send_says_what_waits_to_be_tried_again(settings, played, capsys):
+    digest = hashlib.md5(b"create{}", usedforsecurity=False).hexdigest()
+    with closing(open_warehouse(settings.warehouse)) as connection:
+        connection.execute(
+            """insert into transfer.dead_letters values (
+                   'box.test', 'cloud.test', 'lead', '0', 'REFUSED', '', 3, now()::timestamp, '2100-01-01',
+                   json_object('digest', ?))""",
+            [digest],
+        )
+    played.to_do = [1]
+    assert refused(lambda: stages.delta(settings, WORD, played)).exit_status == 4
+    assert "push" not in played.called
+    assert "nothing to do before the next try of 1" in capsys.readouterr().out
+
+
 def test_status_says_first_that_the_last_stage_did_not_end_well(settings, played):
     played.to_do, played.killed_at = [1], 2
     with pytest.raises(SystemExit):
@@ -414,6 +440,9 @@ def test_a_final_run_is_forecast_by_what_has_changed_in_the_cloud_since_it_was_r
         forecasts.append(rows(settings, sql)[0][0])
     assert 20 <= forecasts[0] < 30, "one pass, that finds nothing"
     assert 50 <= forecasts[1] < 75, "two, and a push between them"
+    with closing(open_warehouse(settings.warehouse)) as connection:
+        facts = [line for line in status.lines(connection, settings, None) if line.startswith("final run")]
+    assert ["that took 20 s" in facts[0], "that took 50 s" in facts[1]] == [True, True], facts
 
 
 def test_a_baseline_and_a_final_run_killed_after_any_of_their_steps_go_on_when_they_are_run_again(settings):

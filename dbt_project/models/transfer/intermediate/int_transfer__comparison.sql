@@ -73,7 +73,7 @@ side_by_side as (
             or (is_restored_user and (box.canonical is not distinct from baseline.canonical)) is true as is_equal,
         (candidates.is_in_baseline and (box.canonical is not distinct from baseline.canonical))
             or list_contains(past.earlier, box.canonical) or (box.canonical is null and coalesce(past.was_empty, false))
-            as is_box_untouched,
+            or deliveries.is_as_made as is_box_untouched,
         case when is_restored_user then true
             when deliveries.is_unchanged is not null then deliveries.is_unchanged
             when candidates.is_in_baseline then (cloud.canonical is not distinct from baseline.canonical)
