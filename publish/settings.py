@@ -20,7 +20,7 @@ from publish.parts import Owner
 
 MOVED = (
     "company", "contact", "lead", "deal", "requisite", "bank_detail", "address", "product_rows", "requisite_link",
-    "activity", "comments", "names",
+    "activity", "comments", "names", "activity_file",
 )  # fmt: skip
 _OF_THE_VENDOR = re.compile(r"(^|\.)bitrix24\.[a-z]{2,5}(\.[a-z]{2})?$")
 
@@ -140,8 +140,9 @@ class Settings(EnvironmentSettings):
 
     @property
     def moved_entities(self) -> Sequence[str]:
-        """Kinds of records that a move takes along."""
-        return self.transfer_entities or MOVED
+        """Kinds of records that a move takes along; an activity its files, those too that came after it."""
+        chosen = self.transfer_entities or MOVED
+        return [*chosen, *(["activity_file"] if "activity" in chosen and "activity_file" not in chosen else [])]
 
     def box(self) -> tuple[SecretStr, str]:
         """The webhook and the name of the portal to move to.

@@ -63,3 +63,9 @@
 {% macro transfer_told(text) -%}
     {{ transfer_trimmed("substr(" ~ text ~ ", strpos(" ~ text ~ " || chr(10), chr(10)) + 1)") }}
 {%- endmacro %}
+
+{#- Whether a version of a record was in a snapshot of its portal. -#}
+{% macro transfer_was_in(version, snapshot_id) -%}
+    ({{ version }}.from_snapshot <= {{ snapshot_id }}
+    and ({{ version }}.to_snapshot is null or {{ version }}.to_snapshot > {{ snapshot_id }}))
+{%- endmacro %}

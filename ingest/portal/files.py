@@ -138,7 +138,7 @@ _NO_LONGER_SHOWN = """delete from transfer.files as file where portal = $portal 
 # What the move has made in the box: cards carry a mark, other records are in the map of this box.
 _MARK_OURS = """update shown_files set is_ours = true where side = 'box' and (entity, source_key) in (
     select (if(entity = 'activity', entity, 'comment'), target_id::varchar) from transfer.id_map
-    where entity in ('activity', 'activity_comment', 'comment')
+    where entity in ('activity', 'activity_comment', 'activity_file', 'comment')
         and target in (select portal || '#' || mark from sync.portals where portal = {box}))"""
 
 

@@ -572,6 +572,7 @@ create table if not exists transfer.boxes (
     automation_off_at timestamp, -- when somebody said that nothing starts by itself there
     primary key (portal, mark)
 );
+alter table transfer.boxes add column if not exists user_id varchar; -- of the box, as whom the last push wrote
 comment on table transfer.boxes is
     'Portals that a company moves to: what is the baseline of each, and whether somebody said that its automation is off.';
 

@@ -107,6 +107,16 @@ def say_automation_is_off(connection: duckdb.DuckDBPyConnection, portal: str) ->
     )
 
 
+def writes_as(connection: duckdb.DuckDBPyConnection, portal: str, user_id: int) -> None:
+    """The move writes to the portal that answers to this name now as that user of it."""
+    connection.execute(
+        """insert into transfer.boxes (portal, mark, user_id)
+           select portal, mark, ? from sync.portals where portal = ? and mark is not null
+           on conflict (portal, mark) do update set user_id = excluded.user_id""",
+        [str(user_id), portal],
+    )
+
+
 def is_automation_off(connection: duckdb.DuckDBPyConnection, portal: str) -> bool:
     """Whether somebody has said so, of this very box, and nobody that it is on again: by ticking that step, or by a
     final run that left nothing to do."""

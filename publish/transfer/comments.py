@@ -7,7 +7,7 @@ from typing import Any
 from publish.bitrix24.run import record
 from publish.transfer import forms
 from publish.transfer.creates import NewPiece, add_pieces
-from publish.transfer.kinds import COMMENT, NAMES
+from publish.transfer.kinds import COMMENT, LATER_FILE, NAMES
 from publish.transfer.ledger import text_digest
 from publish.transfer.records import Record
 from publish.transfer.sending import Move, Sending, dealt_with, send_all
@@ -31,6 +31,13 @@ async def keep_names(move: Move) -> None:
         async for ready in move.ready([_with_owner(one) for one in page], NAMES):
             names = [forms.kept_name(_kind_of_owner(one), one.fields[_OWNER], one.fields) for one in ready]
             await add_pieces(move, [NewPiece(one, COMMENT, fields) for one, fields in zip(ready, names, strict=True)])
+
+
+async def send_later_files(move: Move) -> None:
+    """Have comments keep files that came after their activities."""
+    for page in move.work.pages(LATER_FILE, "create"):
+        async for ready in move.ready(page, LATER_FILE):
+            await add_pieces(move, [NewPiece(one, COMMENT, forms.later_file(one.fields)) for one in ready])
 
 
 def _with_owner(one: Record) -> Record:

@@ -17,7 +17,7 @@ from publish.bitrix24.run import END, Attempt, Lines, record, settle, until_exec
 from publish.entries import Entry, Intent, Refusal
 from publish.parts import Key, decoded
 from publish.transfer import forms
-from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, COMMENT, NAMES, PIECES, Address, Owner, Piece
+from publish.transfer.kinds import ACTIVITY, ACTIVITY_COMMENT, COMMENT, LATER_FILE, NAMES, PIECES, Address, Owner, Piece
 from publish.transfer.ledger import digest_of, made_from
 from publish.transfer.records import Record, known_targets
 from publish.transfer.sending import Move, created, intent_of, refusal_of
@@ -160,7 +160,7 @@ def _attempt(new: NewPiece) -> Attempt:
 
 def _piece_created(intent: Intent, piece: Piece, target_id: int | None) -> Lines:
     """An activity that became a comment has no id of an activity in the box."""
-    if piece.entity == intent.entity or intent.entity == NAMES:
+    if piece.entity == intent.entity or intent.entity in (NAMES, LATER_FILE):
         return created(intent, target_id)
     told, comment = created(intent, None), created(intent, target_id).entries[0]
     as_comment = Entry(ACTIVITY_COMMENT, comment.origin_id, target_id, comment.sent, comment.wanted)

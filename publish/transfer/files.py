@@ -16,6 +16,19 @@ MOST_BYTES = 32 * 1024**2  # of files in one request, unless one alone is larger
 File = tuple[str, str]
 
 
+def contents_of(warehouse: Path) -> Path:
+    """The folder where contents are landed, beside the warehouse."""
+    return warehouse.parent / "transfer" / "files"
+
+
+def drop_contents(warehouse: Path) -> int:
+    """Take contents away that nobody waits for any more; how many that were. What is wanted again is read again."""
+    paths = [path for path in contents_of(warehouse).glob("*") if path.is_file()]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return len(paths)
+
+
 class HasFields(Protocol):
     """What is sent with fields."""
 

@@ -118,6 +118,14 @@ def kept_name(entity_type: str, owner_id: int, fields: Mapping[str, Any]) -> dic
     return to_comment(entity_type, owner_id, beginning(fields, roles), _STANDS_FOR)
 
 
+def later_file(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The comment that has a file which came after its activity."""
+    text = (fields.get("SUBJECT"), fields.get("NAME"))
+    return to_comment(
+        str(fields["owner_entity"]), fields["owner"], beginning(fields, "файл"), *text, files=fields["FILES"]
+    )
+
+
 def beginning(fields: Mapping[str, Any], kind: str = "") -> str:
     """`[10.01.2024 10:00, Анна Иванова, чат]`, of the cloud's own time."""
     at = str(fields.get("CREATED") or fields.get("START_TIME") or "")

@@ -141,6 +141,8 @@ COMMENT = Piece(
 ACTIVITY_COMMENT = "activity_comment"
 # The name of a user for whom another stands: a comment of the card.
 NAMES = "names"
+# A file that came after its activity: likewise.
+LATER_FILE = "activity_file"
 PIECES: Mapping[str, Piece] = {piece.entity: piece for piece in (REQUISITE, BANK_DETAIL, ADDRESS, ACTIVITY, COMMENT)}
 
 # Set as a whole: sending it again does no harm, so it needs no look-up.
@@ -155,4 +157,4 @@ BINDING = "binding"
 UNDATED = "undated"
 MISSED = "missed"
 # All that hangs on cards, as the ledger has it.
-HANGING = (*PIECES, ACTIVITY_COMMENT, NAMES, *SETTINGS, "comments", AFTERWARDS, BINDING)
+HANGING = (*PIECES, ACTIVITY_COMMENT, NAMES, LATER_FILE, *SETTINGS, "comments", AFTERWARDS, BINDING)

@@ -17,10 +17,10 @@ from publish.entries import Entry, Intent
 from publish.ledger import Ledger
 from publish.parts import Key, decoded, encoded
 from publish.settings import MOVED
-from publish.transfer.kinds import AFTERWARDS, HANGING, MISSED, UNDATED
+from publish.transfer.kinds import AFTERWARDS, HANGING, LATER_FILE, MISSED, NAMES, UNDATED
 
 _CREATED = {"created": True}
-_BY_FIELD = {*MOVED} - {"comments", "names"}  # what is compared field by field
+_BY_FIELD = {*MOVED} - {"comments", NAMES, LATER_FILE}  # what is compared field by field
 
 
 class Line(NamedTuple):

@@ -25,9 +25,9 @@ from publish.bitrix24.run import Progress, Result, Run
 from publish.settings import Settings
 from publish.transfer import boxes, dates, preflight, unseen
 from publish.transfer.changes import bind, change_cards, change_pieces, delete, is_gone, second_pass, set_all
-from publish.transfer.comments import keep_names, send_comments
+from publish.transfer.comments import keep_names, send_comments, send_later_files
 from publish.transfer.creates import create_cards, create_pieces, look_up
-from publish.transfer.files import Files
+from publish.transfer.files import Files, contents_of
 from publish.transfer.kinds import MARK, PIECES, SETTINGS, cards
 from publish.transfer.ledger import TransferLedger
 from publish.transfer.records import Work, drop_letters
@@ -59,7 +59,7 @@ async def push(
     parts = cards(ledger.cloud)
     run = Run(client, ledger, settings, parts, progress)
     work = Work(ledger, settings.moved_entities, settings.transfer_deletions == "delete")
-    files = Files(ledger.connection, ledger.cloud, settings.warehouse.parent / "transfer" / "files")
+    files = Files(ledger.connection, ledger.cloud, contents_of(settings.warehouse))
     move = Move(run, ledger, work, files)
     work.plan()
     drop_letters(ledger)
@@ -107,6 +107,7 @@ async def _push(move: Move, parts: Catalogue, word: Word) -> None:
             hint="let the webhook's user be an administrator",
         )
     ledger.marked(signed.mark.portal)
+    boxes.writes_as(ledger.connection, ledger.portal, run.settings.box_user)
     if word.automation_is_off:
         boxes.say_automation_is_off(ledger.connection, ledger.portal)
     for entity, number in work.counts().items():
@@ -215,6 +216,7 @@ async def _change_cards(move: Move, parts: Catalogue) -> None:
 async def _comment(move: Move) -> None:
     await send_comments(move)
     await keep_names(move)
+    await send_later_files(move)
 
 
 async def zone_of(client: Client) -> timezone | None:

@@ -23,6 +23,7 @@ from publish.transfer.kinds import (
     BINDING,
     BINDINGS,
     COMMENT,
+    LATER_FILE,
     MART,
     NAMES,
     SETTINGS,
@@ -290,6 +291,11 @@ def known_targets(ledger: Held, entity: str, ids: Iterable[int]) -> set[int]:
         f"""select unnest(?::bigint[]) as target_id intersect (
                 select bitrix_id from transfer.ledger where portal = ? and entity in (select unnest(?))
                 union all select target_id from {MART} where entity = ?)""",
-        [list(ids), ledger.portal, [entity, ACTIVITY_COMMENT, NAMES] if entity == COMMENT.entity else [entity], entity],
+        [
+            list(ids),
+            ledger.portal,
+            [entity, ACTIVITY_COMMENT, NAMES, LATER_FILE] if entity == COMMENT.entity else [entity],
+            entity,
+        ],
     ).fetchall()
     return {target for (target,) in rows}

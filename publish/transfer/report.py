@@ -256,7 +256,7 @@ class _Sections:
             "files",
             "transfer_list_files",
             """select * from marts.transfer_files where difference <> 'equal'
-               order by difference, entity, source_id, file_id""",
+               order by is_explained, difference, entity, source_id, file_id""",
             ["entity", "cloud", "value", "reason"],
             lambda row: [
                 self.cells.entity(row),
@@ -264,7 +264,7 @@ class _Sections:
                 Cell(f"{row['field']}: {row['file_name'] or row['file_id']}"),
                 Cell("; ".join(filter(None, [self.texts(f"transfer_file_{row['difference']}"), row["detail"]]))),
             ],
-            is_marked=lambda row: row["difference"] == "missing",
+            is_marked=lambda row: not row["is_explained"],
         )
 
     def _dates(self) -> Table:

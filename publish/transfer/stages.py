@@ -16,6 +16,7 @@ from ingest.warehouse.terminal import say
 from publish.settings import Settings
 from publish.transfer import baseline as baselines
 from publish.transfer import boxes, forecast, one_portal
+from publish.transfer.files import drop_contents
 from publish.transfer.kinds import MARK
 from publish.transfer.stage import NOTHING_SAID, Stage, Word, stage
 from publish.transfer.steps import Steps
@@ -151,9 +152,11 @@ def final(settings: Settings, confirm: str, word: Word, steps: Steps | None = No
         set_aside = under_way.compare()
         for line in under_way.steps.hand_over():
             say(f"{under_way.name}: {line}")
-        with open_warehouse(settings.warehouse) as connection:
-            if not set_aside:
+        if not set_aside:
+            with open_warehouse(settings.warehouse) as connection:
                 boxes.forget_automation_is_off(connection, under_way.portal)
+            if number := drop_contents(settings.warehouse):
+                say(f"{under_way.name}: {number:,} contents of files are in the box, and are here no more")
         _raise_set_aside(set_aside)
 
 

@@ -32,7 +32,11 @@ async def notice(
     """Write down that the box was written to after what this warehouse knows of it, if its mark says so; a line for the
     operator, '' where it is not so or has been written down already. `known` is what was known before, `user` is who
     the webhook writes as."""
-    if known is None or mark is None or known.mark != mark.portal or mark.number <= known.highest:
+    if known is None or mark is None or known.mark != mark.portal:
+        return ""
+    if mark.number < known.counter:  # the box was put back: what it has is not what was sent last
+        connection.execute("delete from transfer.delivered where portal = ?", [known.portal])
+    if mark.number <= known.highest:
         return ""
     clock = await clock_of(client)
     if clock is None or clock.tzinfo is None:

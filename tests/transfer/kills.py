@@ -119,6 +119,11 @@ class Mover:
             for lead_id in lead_ids:
                 comment = {"ENTITY_TYPE": "lead", "ENTITY_ID": lead_id, "COMMENT": f"Перезвонить {lead_id}"}
                 self._ask(client, "crm.timeline.comment.add", fields=comment)
+            for lead_id in lead_ids[:2]:
+                self._ask(client, "crm.item.add", entityTypeId=4, fields={"title": f"По {lead_id}", "leadId": lead_id})
+            letter = _letter(deal_ids[0])
+            letter_id = self._ask(client, "crm.activity.add", fields=letter)
+            self._ask(client, "crm.activity.update", id=letter_id, fields=letter | {"COMPLETED": "Y"})
             for deal_id in deal_ids:
                 rows = [{"productName": "Кабель", "price": deal_id, "quantity": 2}]
                 self._ask(client, "crm.item.productrow.set", ownerType="D", ownerId=deal_id, productRows=rows)
@@ -142,6 +147,12 @@ def _call(deal_id: int) -> dict[str, Any]:
     partner = {"VALUE": "+7495", "ENTITY_TYPE_ID": 3, "ENTITY_ID": 1 + deal_id % _CARDS["contact"]}
     return {"OWNER_TYPE_ID": 2, "OWNER_ID": deal_id, "TYPE_ID": 2, "RESPONSIBLE_ID": 1, "SUBJECT": f"Звонок {deal_id}",
             "COMPLETED": "Y", "COMMUNICATIONS": [partner]}  # fmt: skip
+
+
+def _letter(deal_id: int) -> dict[str, Any]:
+    partner = {"VALUE": "anna@example.ru", "ENTITY_TYPE_ID": 3, "ENTITY_ID": 1}
+    return {"OWNER_TYPE_ID": 2, "OWNER_ID": deal_id, "TYPE_ID": 4, "RESPONSIBLE_ID": 1, "SUBJECT": f"Письмо {deal_id}",
+            "DIRECTION": 2, "COMPLETED": "N", "COMMUNICATIONS": [partner]}  # fmt: skip
 
 
 def run(kills: int, *, seed: int, fault_rate: float, folder: Path) -> Outcome:
@@ -239,6 +250,9 @@ def _compare(mover: Mover, sites: dict[str, Site], outcome: Outcome) -> None:
             marks = {card["UF_CRM_SVOD_SOURCE"].rpartition(":")[2] for card in box.items(kind)}
             if marks != {str(card["id"]) for card in cloud.items(kind)}:
                 outcome.differences.append(f"the marks of {kind} are not the ids of the cloud")
+        of_leads = [sum(bool(card["leadId"]) for card in portal.items("company")) for portal in (cloud, box)]
+        if of_leads[0] != of_leads[1]:
+            outcome.differences.append(f"{of_leads[1]} companies of leads, not {of_leads[0]}")
         for name in ("activity", "comment", "product_row"):
             texts = [Counter(map(_says, portal.rows(name))) for portal in (cloud, box)]
             if texts[0] != texts[1]:
@@ -247,7 +261,11 @@ def _compare(mover: Mover, sites: dict[str, Site], outcome: Outcome) -> None:
 
 def _says(row: dict[str, Any]) -> str:
     """What a record says, whatever it is called: of a comment its last line."""
-    told = row.get("SUBJECT") or row.get("COMMENT") or f"{row.get('productName')} {row.get('price')}"
+    told = (
+        f"{row['SUBJECT']} {row['COMPLETED']}"
+        if row.get("SUBJECT")
+        else row.get("COMMENT") or f"{row.get('productName')} {row.get('price')}"
+    )
     return str(told).splitlines()[-1]
 
 

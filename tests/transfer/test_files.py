@@ -7,7 +7,7 @@ import json
 import pytest
 
 from publish.sandbox import Limits
-from publish.sandbox.files import content
+from publish.sandbox.files import content, keep
 from tests.transfer.test_models import Move
 
 
@@ -94,9 +94,18 @@ def test_only_what_the_box_lacks_is_read_and_it_arrives_with_its_content(move):
     both = {"FILES": [packed("договор.doc", b"contract"), packed("акт.doc", b"act")]}
     move.ask(move.cloud, "crm.timeline.comment.update", id=1, fields=both)
     move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=1, fields={"comments": "Акт приложен"})
+    store = move.cloud.app.state.engine.store
+    recorded = [
+        *json.loads(store.row("select FILES from activity where ID = 1")[0]),
+        keep(store, packed("2.mp3", b"late")),
+    ]
+    store.update("activity", 1, {"FILES": json.dumps(recorded)})
     move.land()
     move.build()
     move.push()
+    late = next(row for row in box.rows("comment") if "2.mp3" in row["COMMENT"])
+    assert late["COMMENT"].splitlines()[1:] == ["Звонок", "2.mp3"] and ", файл]" in late["COMMENT"]
+    assert [held(box)[number] for number in json.loads(late["FILES"])] == [("2.mp3", b"late")]
     assert ("ещё.doc", b"contract") in held(box).values()
     first = next(row for row in box.rows("comment") if "Договор" in row["COMMENT"])
     files = held(box)

@@ -2,8 +2,12 @@
 from an older copy."""
 
 import shutil
+import sqlite3
 import time
 
+import duckdb
+
+from ingest.warehouse.journal import utc_now
 from publish.cycle import Cycle
 from publish.sandbox import Limits
 from publish.settings import Settings
@@ -38,24 +42,52 @@ def passes(move: Move) -> None:
     move.push()
 
 
+def as_killed_before_the_second_pass(move: Move, company: int) -> None:
+    """A company without its lead, a letter that is not completed, and nothing written down of either."""
+    with sqlite3.connect(move.folder / "box.sqlite") as box:
+        box.execute("update company set LEAD_ID = null where ID = ?", [company])
+        box.execute("update activity set COMPLETED = 'N' where ID = (select max(ID) from activity)")
+    with duckdb.connect(str(move.warehouse)) as connection:
+        connection.execute("delete from transfer.ledger where entity = 'second_pass'")
+        connection.execute("delete from transfer.delivered where field in ('leadId', 'COMPLETED')")
+
+
 def test_what_people_of_the_box_change_after_a_pass_stays_until_the_cloud_changes_it_too(move):
     filled(move)
     move.restore()
     move.land("--portal", "box", "--label", "baseline")
     made = move.ask(move.cloud, "crm.item.add", entityTypeId=4, fields={"title": "Новая"})["item"]["id"]
-    move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"title": "Б"})
+    before = move.cloud.portal.items("deal")[5]["title"]
+    for number in (5, 6):
+        move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=number, fields={"title": "Б"})
+    of_lead = move.ask(move.cloud, "crm.item.add", entityTypeId=4, fields={"title": "По заявке", "leadId": 3})
+    partner = {"VALUE": "a@example.com", "ENTITY_TYPE_ID": 4, "ENTITY_ID": 1}
+    letter = {"OWNER_TYPE_ID": 4, "OWNER_ID": 1, "TYPE_ID": 4, "RESPONSIBLE_ID": 1, "SUBJECT": "Письмо",
+              "DIRECTION": 2, "COMMUNICATIONS": [partner], "COMPLETED": "N"}  # fmt: skip
+    letter_id = move.ask(move.cloud, "crm.activity.add", fields=letter)
+    move.ask(move.cloud, "crm.activity.update", id=letter_id, fields=letter | {"COMPLETED": "Y"})
     passes(move)
-    target = move.box.portal.items("company")[-1]["id"]
+    companies = [card["id"] for card in move.box.portal.items("company")]
+    target, of_lead_there = companies[-2:]
     work_in_box(move, 2, 5, "В")
+    work_in_box(move, 2, 6, before)  # what it said when it was restored
     work_in_box(move, 4, target, "Новая, уточнено")
+    as_killed_before_the_second_pass(move, of_lead_there)
     move.land()
     move.build_with_dbt(*NEEDED, SVOD_TRANSFER_WINNER="cloud")  # who wins a conflict: here is none
-    assert judged(move) == {"deal 5": "box_kept", f"company {made}": "box_kept"}
+    of_lead = of_lead["item"]["id"]
+    assert judged(move) == {
+        "deal 5": "box_kept", "deal 6": "box_kept", f"company {made}": "box_kept", f"company {of_lead}": "updated",
+        f"activity {letter_id}": "updated",
+    }  # fmt: skip
+    told = "select fields, second_pass ->> '$.leadId' from marts.transfer_records where action = 'update' and entity = "
+    assert move.rows(f"{told} 'company'") == [(None, "3")]
     move.ask(move.cloud, "crm.item.update", entityTypeId=2, id=5, fields={"title": "Г"})
     move.ask(move.cloud, "crm.item.update", entityTypeId=4, id=made, fields={"title": "Новая в облаке"})
     move.land()
     move.build()
-    assert judged(move) == {"deal 5": "conflict", f"company {made}": "conflict"}
+    last = judged(move)
+    assert (last["deal 5"], last[f"company {made}"]) == ("conflict", "conflict")
 
 
 class Running:
@@ -87,6 +119,12 @@ def test_what_a_push_wrote_that_the_warehouse_was_put_back_before_is_no_work_of_
     for number in (5, 6):
         in_cloud("crm.item.update", {"entityTypeId": 2, "id": number, "fields": {"title": f"В {number}"}})
     in_cloud("crm.item.update", {"entityTypeId": 4, "id": made, "fields": {"title": "Ещё раз"}})
+    with duckdb.connect(str(move.warehouse)) as connection:  # something has run since it was put back
+        connection.execute(
+            """insert into ops.steps by name select 'later' as run_id, 'ingest mysql' as step, 'done' as status,
+               $1::timestamp as started_at, $1::timestamp as finished_at""",
+            [utc_now()],
+        )
     assert "knows nothing" in programs(move).notice_unseen()
     assert programs(move).notice_unseen() == ""
     move.land()

@@ -44,7 +44,8 @@ def test_a_company_moves_and_a_second_final_run_writes_nothing(story):
     story.somebody_tries_the_box()
     story.forget_requests()
     assert status_of(story, "transfer-delta")[0] == 2  # nobody has said that automation is off
-    assert status_of(story, "transfer-delta", "ARGS=--automation-is-off")[0] == 0
+    status, output = status_of(story, "transfer-delta", "ARGS=--automation-is-off")
+    assert status == 0, output
     story.last_hour()
     story.forget_requests()
     status, output = status_of(story, "transfer-final", "CONFIRM=frozen")

@@ -41,7 +41,7 @@ COLUMNS = {
     "transfer_links": "entity varchar, source_id varchar, to_entity varchar, to_source_id varchar, side varchar, "
     "is_explained boolean, is_orphan_in_cloud boolean, is_orphan_in_box boolean",
     "transfer_files": "entity varchar, source_id varchar, field varchar, file_id varchar, file_name varchar, "
-    "file_bytes bigint, sha256 varchar, difference varchar, detail varchar",
+    "file_bytes bigint, sha256 varchar, difference varchar, is_explained boolean, detail varchar",
     "transfer_dates": "entity varchar, source_id varchar, target_id bigint, is_made_by_us boolean, "
     "cloud_created_at timestamp, created_at timestamp, "
     "updated_at timestamp, moved_at timestamp, created_by bigint, updated_by bigint, moved_by bigint",
@@ -92,7 +92,7 @@ def marts() -> duckdb.DuckDBPyConnection:
     )
     connection.execute(
         """insert into marts.transfer_files values
-               ('activity', '9', 'FILES', '3', 'запись.mp3', 9, null, 'unreadable', 'larger than 50 MB')"""
+               ('activity', '9', 'FILES', '3', 'запись.mp3', 9, null, 'unreadable', true, 'larger than 50 MB')"""
     )
     connection.execute(
         """insert into marts.transfer_links values ('deal', '5', 'company', '99', 'both', true, true, true),
@@ -146,7 +146,7 @@ def test_the_verdict_comes_first_and_every_number_is_that_of_the_marts(opened, m
     assert cells(page, "by-stage")[0][1] == "Новая (NEW)" and cells(page, "by-type")[0][1] == "письмо"
     assert cells(page, "refused") == [["лиды", "6", "нет", "ERROR: занято"]]
     assert cells(page, "unsupported")[0][3] == "исключено настройкой SVOD_TRANSFER_ENTITIES"
-    assert cells(page, "files") == [["дела", "9", "FILES: запись.mp3", "не читается в облаке; larger than 50 MB"]]
+    assert cells(page, "files") == [["дела", "9", "FILES: запись.mp3", "не читается; larger than 50 MB"]]
     assert cells(page, "unproven") == [["user", "17", "1", "замещающий пользователь"]]
 
 

@@ -505,7 +505,12 @@ def test_the_word_that_automation_is_off_ends_with_a_final_run_that_left_nothing
     connection = open_warehouse(settings.warehouse)
     boxes.say_automation_is_off(connection, "box.test")
     connection.close()
+    content = settings.warehouse.parent / "transfer" / "files" / "a1b2"
+    content.parent.mkdir(parents=True)
+    content.write_bytes(b"content")
     stages.delta(settings, WORD, played)
     assert rows(settings, "select automation_off_at is not null from transfer.boxes") == [(True,)]
+    assert content.exists()
     stages.final(settings, "frozen", WORD, played)
     assert rows(settings, "select automation_off_at is not null from transfer.boxes") == [(False,)]
+    assert not content.exists(), "contents of files wait for no other run"

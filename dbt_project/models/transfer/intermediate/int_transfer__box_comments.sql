@@ -1,5 +1,6 @@
 -- Comments of the box one by one, and what each is: a comment of the cloud by the restore or by the move, an activity
--- of an application that became a comment, names of users who have no counterpart, or the box's own.
+-- of an application that became a comment, a file of an activity, names of users who have no counterpart, or the box's
+-- own.
 with lines as (
     select side, source_id as owner_key, unnest((payload -> '$.parts')::json[]) as line
     from {{ ref('stg_portals__records') }}
@@ -24,7 +25,7 @@ restored as (
 
 moved as (
     select entity, source_id, target_id as comment_id from {{ ref('stg_transfer__id_map') }}
-    where entity in ('comment', 'activity_comment', 'names')
+    where entity in ('comment', 'activity_comment', 'activity_file', 'names')
 ),
 
 told_apart as (
@@ -32,7 +33,7 @@ told_apart as (
         comments.owner_key as box_key, comments.comment_id,
         case
             when moved.entity = 'activity_comment' then 'activity'
-            when moved.entity = 'names' then 'names'
+            when moved.entity in ('activity_file', 'names') then moved.entity
             when moved.entity = 'comment' or restored.comment_id is not null then 'comment'
             else 'of_the_box'
         end as stands_for,

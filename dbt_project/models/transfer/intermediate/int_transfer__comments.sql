@@ -8,8 +8,6 @@ with records as (select * from {{ ref('stg_portals__records') }} where entity = 
 
 identities as (select * from {{ ref('int_transfer__identities') }} where entity = 'comments'),
 
-authors as (select user_id, user_name from {{ ref('int_transfer__users') }}),
-
 lines as (
     select side, source_id as owner_key, unnest((payload -> '$.parts')::json[]) as line
     from records
@@ -42,7 +40,7 @@ contents as ( -- files of these comments, as far as they could be read
 of_the_cloud as (
     select comments.* exclude (file_ids), contents.files, coalesce(user_name, 'user ' || author_id) as author_name
     from comments
-    left join authors on authors.user_id = comments.author_id
+    left join {{ ref('int_transfer__users') }} as authors on authors.user_id = comments.author_id
     left join contents on contents.comment_id = comments.comment_id and len(comments.file_ids) > 0
     where side = 'cloud'
 ),
@@ -62,6 +60,8 @@ without_files as ( -- what the box has of them, by the restore or by the move, l
     select distinct of_cloud.comment_id, true as lacks_files
     from files as of_cloud
     left join moved on moved.comment_id = of_cloud.comment_id
+    inner join comments as there
+        on there.side = 'box' and there.comment_id = coalesce(moved.target_id, of_cloud.comment_id)
     left join files as in_box
         on in_box.side = 'box' and in_box.comment_id = coalesce(moved.target_id, of_cloud.comment_id)
         and in_box.sha256 = of_cloud.sha256

@@ -1,7 +1,6 @@
--- The three-way comparison, one row a field of a candidate that is in the box: `wanted` is the cloud's value after
--- translation. What the box has is nobody's work there when it is what was restored, or what the cloud had before:
--- then an earlier pass wrote it; or when a push wrote it that this warehouse does not know of. So two passes do not
--- take each other for people. The cloud has not changed a value since it was sent, or else since the backup.
+-- The three-way comparison, a row a field of a candidate in the box: `wanted` is the cloud's value after translation.
+-- What the box has is nobody's work there when it is what was restored, or what the cloud had before, unless people
+-- have changed the record since it was sent; or when a push wrote it that this warehouse does not know of.
 {%- set winner = env_var('SVOD_TRANSFER_WINNER', 'list') or 'list' %}
 {%- if winner not in ('cloud', 'box', 'list') %}
     {{ exceptions.raise_compiler_error("SVOD_TRANSFER_WINNER is '" ~ winner ~ "'; cloud, box or list is expected") }}
@@ -47,9 +46,7 @@ unseen as (
     select entity, box_key, true as is_of_the_move from {{ ref('int_transfer__written_unseen') }}
 ),
 
-unproven_users as (
-    select list(user_id) as user_ids from {{ ref('int_transfer__users') }} where not is_proven
-),
+unproven_users as (select list(user_id) as user_ids from {{ ref('int_transfer__users') }} where not is_proven),
 
 restored_users as ( -- whom the cloud names as the backup did: the box's own stays, whoever would stand for them now
     select cloud_cells.entity, cloud_cells.source_id, cloud_cells.field, true as is_restored_user
@@ -71,9 +68,11 @@ side_by_side as (
         candidates.is_in_baseline as has_baseline,
         (cloud.canonical is not distinct from box.canonical)
             or (is_restored_user and (box.canonical is not distinct from baseline.canonical)) is true as is_equal,
-        (candidates.is_in_baseline and (box.canonical is not distinct from baseline.canonical))
+        (
+            (candidates.is_in_baseline and (box.canonical is not distinct from baseline.canonical))
             or list_contains(past.earlier, box.canonical) or (box.canonical is null and coalesce(past.was_empty, false))
-            or deliveries.is_as_made as is_box_untouched,
+            or deliveries.is_as_made
+        ) and not coalesce(deliveries.is_of_people, false) as is_box_untouched,
         case when is_restored_user then true
             when deliveries.is_unchanged is not null then deliveries.is_unchanged
             when candidates.is_in_baseline then (cloud.canonical is not distinct from baseline.canonical)

@@ -1,7 +1,8 @@
 -- Fields of candidates that were sent to the box, and whether the cloud still says what it said in the reading that
 -- they were sent from last: what the box has otherwise then is the work of its people. What is told only of a record
--- that is there (the lead of a contact or a company, that an e-mail is completed) was not sent with the record: until
--- it is told, what the record was made with stands there, and is nobody's work (`is_as_made`).
+-- that is there (the lead of a contact or a company, that an e-mail is completed, or came in) was not sent with the
+-- record: until it is told, what the record was made with stands there, and is nobody's work (`is_as_made`). Where
+-- people of the box have changed the record since, another value than was sent is theirs (`is_of_people`).
 with sendings as (
     select * from {{ ref('stg_transfer__delivered') }}
 ),
@@ -35,7 +36,7 @@ untold as (
     where cells.side = 'cloud' and candidates.proof = 'created_by_us'
         and (
             cells.sent = 'second_pass'
-            or (cells.field = 'COMPLETED' and (cells.entity, cells.source_id) in (
+            or (cells.field in ('COMPLETED', 'DIRECTION') and (cells.entity, cells.source_id) in (
                 select (entity, source_id) from letters
             ))
         )
@@ -77,13 +78,15 @@ changed as (
 deliveries as (
     select
         delivered.entity, delivered.source_id, delivered.field,
-        changed.field is null as is_unchanged, false as is_as_made
+        changed.field is null as is_unchanged, false as is_as_made,
+        changed.field is null and worked_on.source_id is not null as is_of_people
     from delivered
     left join changed using (entity, source_id, field)
+    left join {{ ref('int_transfer__worked_on') }} as worked_on using (entity, source_id)
     union all
     select
         untold.entity, untold.source_id, untold.field,
-        null, coalesce(in_box.canonical, 'N') = 'N'
+        null, coalesce(in_box.canonical, 'N') in ('N', '2'), false
     from untold
     anti join delivered using (entity, source_id, field)
     left join readings as in_box

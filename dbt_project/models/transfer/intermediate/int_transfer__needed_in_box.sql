@@ -67,7 +67,7 @@ written_in_box as (
         )
         and comment_id not in (
             select target_id from {{ ref('stg_transfer__id_map') }}
-            where entity in ('comment', 'activity_comment', 'names')
+            where entity in ('comment', 'activity_comment', 'activity_file', 'names')
         )
 ),
 

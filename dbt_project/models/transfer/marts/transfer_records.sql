@@ -1,5 +1,5 @@
--- What is to be done with every record, in the order of sending; and the names that cards keep of users for whom
--- another stands.
+-- What is to be done with every record, in the order of sending; the names that cards keep of users for whom another
+-- stands; files that came after their activities.
 with fates as (
     select * from {{ ref('int_transfer__fates') }}
 ),
@@ -23,6 +23,13 @@ planned as (
         'a comment keeps the name of a user for whom another stands',
         try_cast(target_id as bigint), fields, null, created_at
     from {{ ref('int_transfer__lost_names') }}
+    union all
+    select
+        'activity_file', source_id, case when target_id is null then 'create' else 'none' end,
+        case when target_id is null then 'created' else 'unchanged' end,
+        'a comment has a file that came after its activity',
+        target_id, fields, null, created_at
+    from {{ ref('int_transfer__later_files') }}
 ),
 
 ordered as (

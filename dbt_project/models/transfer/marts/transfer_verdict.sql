@@ -38,10 +38,10 @@ totals as (
         (select count(*) from {{ ref('transfer_counts') }} where not is_equal) as count_differences,
         (select count(*) from {{ ref('transfer_sums') }} where not is_equal) as sum_differences,
         (select count(*) from {{ ref('transfer_links') }} where not is_explained) as link_differences,
-        -- those of cards and activities are fields, which are compared; those of comments are not
+        -- those of cards are fields, which are compared; those of comments and activities are not
         (
             select count(*) from {{ ref('transfer_files') }}
-            where difference = 'missing' and entity = 'comment'
+            where not is_explained and entity in ('comment', 'activity')
         ) as file_differences,
         (select count(*) from {{ ref('transfer_files') }} where difference = 'unreadable') as unreadable_count,
         (select count(*) from {{ ref('transfer_dates') }}) as waiting_dates_count

@@ -13,8 +13,7 @@ present as (
     from sides
     inner join versions
         on versions.portal = sides.portal
-        and versions.from_snapshot <= sides.snapshot_id
-        and (versions.to_snapshot is null or versions.to_snapshot > sides.snapshot_id)
+        and {{ transfer_was_in('versions', 'sides.snapshot_id') }}
 )
 
 select * from present

@@ -25,10 +25,7 @@ versions as (
         landed.portal, landed.entity, landed.source_key as source_id,
         known.digest, landed.payload,
         known.from_snapshot, known.to_snapshot,
-        coalesce(
-            known.from_snapshot <= newest.snapshot_id
-            and (known.to_snapshot is null or known.to_snapshot > newest.snapshot_id), false
-        ) as is_current
+        coalesce({{ transfer_was_in('known', 'newest.snapshot_id') }}, false) as is_current
     from landed
     inner join {{ source('ops', 'snapshot_keys') }} as known
         on known.source = landed.portal and known.entity = landed.list and known.source_key = landed.source_key
