@@ -44,8 +44,9 @@ def leave_out(
 
 
 def _to_be_there(entity: str) -> str:
-    """SQL of the keys of cards, or details, that the portal holds or that this plan creates."""
-    return f"""select origin_id from portal_ledger where entity = '{entity}'
+    """SQL of the keys of cards, or details, that the portal holds, but for those that somebody deleted there, or that
+    this plan creates."""
+    return f"""select origin_id from portal_held where entity = '{entity}'
                union all select origin_id from plan_{entity} where action = 'create'"""
 
 

@@ -328,3 +328,17 @@ def test_people_of_an_adopted_company_that_was_deleted_do_not_stop_the_push(offi
     marts.fill(office.connection, 2, 4)
     office.push()
     assert (deleted(office), dead_letters(office)) == ([("company", FIRM)], [])
+
+
+def test_a_new_person_whose_only_company_was_deleted_starts_no_push(published):
+    published.call("crm.item.delete", {"entityTypeId": 4, "id": published.ids("company")[marts.company_id(1)]})
+    published.sql("update marts.crm_companies set title = 'ООО Новое' where company_id = company_id(1)")
+    published.push()
+    published.sql(
+        """insert into marts.crm_contacts by name select contact_id(90) as contact_id, 'Новиков' as last_name,
+               'Новиков' as card_last_name, ['+79167654321'] as phones, [] as emails, 'shop_a' as sources"""
+    )
+    published.sql("insert into marts.crm_company_contacts select company_id(1), contact_id(90), true")
+    published.portal.clear_log()
+    published.push()
+    assert published.portal.request_log() == []
