@@ -61,6 +61,22 @@ async def tell_deleted(run: Run) -> None:
     portals.set_deletions_told(run.connection, run.ledger.portal, began_at)
 
 
+async def tell_absent(run: Run) -> None:
+    """Remember as deleted the cards that a look at all that the portal holds did not find: with others that somebody
+    deletes later they would look like what an older copy lacks.
+
+    Only a few: of more, not each was asked for (room `unlisted`)."""
+    rows = run.connection.execute(
+        """select entity, origin_id, bitrix_id from looked_for inner join portal_held using (entity, origin_id)
+           where state = 'absent' and bitrix_id is not null and entity in (select unnest(?::varchar[]))""",
+        [[card.entity for card in run.parts.cards]],
+    ).fetchall()
+    gone = {Key(entity, origin_id): number for entity, origin_id, number in rows}
+    if len(gone) <= BATCH:
+        joined = await returning.take_up_joined(run, gone)
+        run.ledger.mark_deleted({key: number for key, number in gone.items() if key not in joined})
+
+
 def _needs(run: Run, key: Key, wanted: str) -> Iterator[Key]:
     if key.entity not in {part.entity for part in run.parts}:
         return

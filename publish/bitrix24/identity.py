@@ -21,6 +21,7 @@ class Identity:
     """The portal as it was recognised. `row` is its row of sync.portals, `mark` what it carries; `is_caught_up` says
     that all own cards that the ledger had missed are in it; `is_older` that it was put back from an older copy, which
     nobody has told in its mark so far; `has_missed` that something of ours may be there that the ledger does not know;
+    `is_looked_through`: all that the ledger holds was looked for, and what is not there was deleted;
     `surely_until`: it was put back, and what was sent before then is there; `lost` lines have left the ledger;
     `notes` are for the operator, a line each."""
 
@@ -31,6 +32,7 @@ class Identity:
     is_caught_up: bool = False
     is_older: bool = False
     has_missed: bool = False
+    is_looked_through: bool = False
     surely_until: Moment | None = None
     lost: int = 0
     notes: tuple[str, ...] = ()
@@ -99,13 +101,14 @@ async def _without_proof(
     """No mark that we know, or one that we could not write of late: what the ledger holds counts as far as the portal
     shows it, and our own cards that the ledger does not know are taken in, those above its newest or all."""
     notes = list(identity.notes)
-    if ledger.published():
+    if is_looked_through := bool(ledger.published()):
         verdict = await verify(ledger, client, parts)
         portals.set_filled_before(ledger.connection, ledger.portal)
         if verdict.is_foreign:
             aside = portals.put_aside(ledger.connection, ledger.portal)
             portals.saw(ledger.connection, ledger.portal, client.address)
             notes.append(f"{ledger.portal} holds no card of the ledger: it starts empty, the ledger is kept as {aside}")
+            is_looked_through = False
         elif verdict.lost or verdict.is_put_back:
             _drop_lost(ledger, parts, 0)
             notes.append(
@@ -115,7 +118,13 @@ async def _without_proof(
             return replace(identity, lost=max(verdict.lost, 1), surely_until=EVER, notes=tuple(notes))
     missed = await catch_up(client, ledger, parts.cards, ledger.newest_ids() if from_newest else {})
     notes += _caught_up(ledger, missed)
-    return replace(identity, is_caught_up=True, has_missed=missed > 0, notes=tuple(notes))
+    return replace(
+        identity,
+        is_caught_up=True,
+        has_missed=missed > 0,
+        is_looked_through=is_looked_through,
+        notes=tuple(notes),
+    )
 
 
 async def _after_another_writer(identity: Identity, ledger: Ledger, client: Client, parts: Catalogue) -> Identity:

@@ -83,6 +83,8 @@ async def _publish(run: Run, *, let_through: bool, take_over: bool) -> None:
     intents = ledger.open_intents()
     if intents:  # creates that a killed run had sent
         await recover(run, intents)
+    if portal.is_looked_through:
+        await deletions.tell_absent(run)
     is_any_back = await returning.take_back(run)
     run = dataclasses.replace(run, deleted=ledger.deleted())
     if intents or is_any_back or portal.notes or portal.is_caught_up:

@@ -170,3 +170,20 @@ def test_a_company_deleted_with_its_people_and_deals_is_not_taken_for_an_older_c
     published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
     assert published.push().notes == []
     assert (published.portal.counts(), (person, firm) in published.portal.links()) == (counts, False)
+
+
+def test_in_a_portal_that_we_may_not_mark_cards_deleted_one_after_the_other_stay_deleted(published):
+    published.sql("update sync.portals set mark = null")
+    forget_mark(published)
+    deny_marks(published)
+    deal = published.ids("deal")["shop_a:0000003"]
+    published.call("crm.item.delete", {"entityTypeId": 2, "id": deal})
+    grow(published, 5, 8, 4)
+    published.push()
+    assert published.sql("select entity, bitrix_id from sync.deletions") == [("deal", deal)]
+    company = published.ids("company")[marts.company_id(4)]
+    published.call("crm.item.delete", {"entityTypeId": 4, "id": company})
+    counts = published.portal.counts()
+    published.sql("update marts.crm_contacts set post = 'директор' where contact_id = contact_id(0)")
+    assert published.push().notes == []
+    assert published.portal.counts() == counts
