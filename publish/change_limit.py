@@ -157,7 +157,8 @@ def _source_filling(ledger: Held, parts: Sequence[Part], kinds: Sequence[PartCha
 
 
 def _new_sources(ledger: Held, parts: Sequence[Part]) -> list[str]:
-    """Sources in the marts that no card of the portal has ever been told of, where there are cards that tell."""
+    """Sources in the marts that no card of the portal has ever been told of, where there are cards that tell; none
+    where one was told a name that is nobody's now, for it may have been any source's."""
     known: set[str] = set()
     present: set[str] = set()
     for part in parts:
@@ -169,7 +170,8 @@ def _new_sources(ledger: Held, parts: Sequence[Part]) -> list[str]:
                 column = f"json_extract_string(wanted, '$.{field.name}')"
                 where = f"entity = '{part.entity}'"
                 known |= _names(ledger, f"select distinct {column} as named from portal_ledger where {where}")
-    return sorted(present - known) if known else []
+    known = ledger.words.sources_of(known)
+    return sorted(present - known) if known and known <= present else []
 
 
 def _names(ledger: Held, texts: str) -> set[str]:

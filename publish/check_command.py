@@ -86,7 +86,7 @@ def _held(settings: Settings) -> Iterator[Held | None]:
 
 def _of_statuses(settings: Settings, held: Held) -> Iterator[Finding]:
     try:
-        setting_names.check_statuses(settings, held.connection, PARTS)
+        setting_names.check_known(settings, held.connection, PARTS)
     except SettingsError as error:
         yield from (Finding.of("settings", each) for each in error.each or (error,))
     except duckdb.CatalogException:  # the models have not been built

@@ -14,6 +14,7 @@ import duckdb
 from ingest.warehouse.journal import utc_now
 from publish.entries import Intent
 from publish.portals import TABLES_OF
+from publish.words import Words
 
 # Of a dead letter at $now: it is not tried yet. One of a time to come is, for the clock has been put back since.
 WAITS = "(isinf(next_at) or (next_at > $now and last_at <= $now))"
@@ -37,7 +38,7 @@ SYNCED_SINCE = "row(coalesce(line.synced_in, $number), line.synced_at) >= row($n
 
 class Held:
     """Reads the tables of schema `sync`, or of another that has some of them, for one portal, `host` or `host:port`;
-    `source` is the portal that its rows came from, in a schema whose rows have one.
+    `source` is the portal that its rows came from, in a schema whose rows have one; `words` are what it is told.
 
     Whoever reads them in SQL reads the temporary views `portal_<table>`: rows of the ledger that was opened last on the
     connection, without their portals, none of a table that the schema has not; `portal_held` is the ledger without what
@@ -46,9 +47,15 @@ class Held:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync", source: str | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        portal: str,
+        schema: str = "sync",
+        source: str | None = None,
+        words: Words = Words(),  # noqa: B008
     ) -> None:
         self.connection, self.portal, self.schema, self._tables = connection, portal, schema, TABLES_OF[schema]
+        self.words = words
         owner = {"portal": portal} if source is None else {"portal": portal, "source_portal": source}
         texts = {column: "'" + name.replace("'", "''") + "'" for column, name in owner.items()}
         self._owner, self._owner_texts = ", ".join(owner), ", ".join(texts.values())

@@ -15,6 +15,7 @@ from ingest.warehouse.journal import current_run_id, utc_now
 from publish.entries import Conflict, Duplicates, Entry, Intent, Merge, Refusal
 from publish.held import Held
 from publish.parts import Key, Part
+from publish.words import Words
 
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
@@ -24,9 +25,14 @@ class Ledger(Held):
     written its own, 0 where there is none; `listed` are the duplicates that it has found."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, portal: str, schema: str = "sync", source: str | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        portal: str,
+        schema: str = "sync",
+        source: str | None = None,
+        words: Words = Words(),  # noqa: B008
     ) -> None:
-        super().__init__(connection, portal, schema, source)
+        super().__init__(connection, portal, schema, source, words)
         self.push = 0
         self.listed: set[Key] = set()
         self._run_id = current_run_id()

@@ -11,6 +11,7 @@ from publish.held import Held
 from publish.portals import is_unclaimed, last_portal
 from publish.screen import MEMORY_LIMIT
 from publish.settings import Settings
+from publish.words import Words
 
 
 @contextmanager
@@ -38,4 +39,5 @@ def held_of(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Held:
 
     A ledger of before portals were kept is read as it is: only a push that the portal answers says whose it is.
     """
-    return Held(connection, "" if is_unclaimed(connection) else settings.portal or last_portal(connection))
+    portal = "" if is_unclaimed(connection) else settings.portal or last_portal(connection)
+    return Held(connection, portal, words=Words.of(settings))

@@ -6,7 +6,7 @@ want (the mart), what we sent (the ledger) and what the portal shows; each spell
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NamedTuple
@@ -63,6 +63,8 @@ class Field:
     is_kept: bool = False
     # It is told of records that left, and of those that came back; of all others it says nothing.
     once_left: bool = False
+    # People are told it in words: a state of the record, or its sources (publish/words.py).
+    said_as: Literal["", "state", "sources"] = ""
 
     @property
     def is_multiple(self) -> bool:
@@ -71,12 +73,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """The mart of records that left (the part's key, `state`, `merged_into`), the field that tells their state, and the
-    choice field, if any, in which the state stands for a value that the operator may have chosen."""
+    """The mart of records that left (the part's key, `state`, `merged_into`), the field that tells their state, the
+    choice field, if any, in which the state stands for a value that the operator may have chosen, and the mart of words
+    for the states, if any."""
 
     mart: str
     state_field: str
     choice_field: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +108,12 @@ class Part:
     @property
     def wanted(self) -> str:
         """SQL of a part's fields as one JSON text: keys in this order, so that equal fields are equal texts."""
+        return self.wanted_as(lambda field: field.column)
+
+    def wanted_as(self, value: Callable[[Field], str]) -> str:
+        """The same with other SQL for the value of a field."""
         told = [field for field in self.fields if not field.once_left]
-        return "json_object(" + ", ".join(f"'{field.name}', {field.column}" for field in told) + ")::varchar"
+        return "json_object(" + ", ".join(f"'{field.name}', {value(field)}" for field in told) + ")::varchar"
 
     @property
     def references(self) -> tuple[Field, ...]:

@@ -18,6 +18,7 @@ from publish import waiting
 from publish.again import with_owners
 from publish.held import WAITS, Held
 from publish.parts import PRIMARY, Departed, Field, Key, Link, Part, canonical, decoded
+from publish.words import Words
 
 Action = Literal["create", "update", "remove", "merge"]
 NOBODY_CHOSEN: Mapping[str, str] = {}
@@ -64,7 +65,7 @@ def compute(
         for part in parts:
             ledger.connection.execute(
                 f"""create or replace temp table plan_{part.entity} as
-                    with differences as ({_differences(part, parts, owners)}),
+                    with differences as ({_differences(ledger, part, parts, owners)}),
                     waiting as (
                         select origin_id, wanted::varchar as wanted from portal_dead_letters
                         where entity = '{part.entity}' and {WAITS}
@@ -94,7 +95,7 @@ def no_longer_wanted(ledger: Held, parts: Iterable[Part], owners: Mapping[str, s
         "select entity, origin_id from portal_dead_letters order by 1, 2"
     ).fetchall():
         refused[entity].append(origin_id)
-    differences = {part.entity: _differences(part, parts, owners) for part in parts}
+    differences = {part.entity: _differences(ledger, part, parts, owners) for part in parts}
     for entity, origin_ids in refused.items():
         wanted: set[str] = set()
         if entity in differences:
@@ -107,12 +108,13 @@ def no_longer_wanted(ledger: Held, parts: Iterable[Part], owners: Mapping[str, s
         yield from (Key(entity, origin_id) for origin_id in origin_ids if origin_id not in wanted)
 
 
-def _differences(part: Part, parts: Sequence[Part], owners: Mapping[str, str] = NOBODY_CHOSEN) -> str:
-    return _changed_links(part) if isinstance(part, Link) else _changed(part, parts, owners)
+def _differences(ledger: Held, part: Part, parts: Sequence[Part], owners: Mapping[str, str] = NOBODY_CHOSEN) -> str:
+    return _changed_links(part) if isinstance(part, Link) else _changed(ledger, part, parts, owners)
 
 
-def _changed(part: Part, parts: Sequence[Part], owners: Mapping[str, str]) -> str:
+def _changed(ledger: Held, part: Part, parts: Sequence[Part], owners: Mapping[str, str]) -> str:
     removed = ""
+    words = ledger.words
     if part.remove and part.where != "true":  # its owner is there and has it no more; of one that left, all stays
         removed = f"""
             union all
@@ -131,7 +133,8 @@ def _changed(part: Part, parts: Sequence[Part], owners: Mapping[str, str]) -> st
     return f"""
         with published as ({_published(part, owners)}),
         wanted as (
-            select {part.key} as origin_id, {part.wanted} as wanted from {part.mart} where {part.where}{_departed(part)}
+            select {part.key} as origin_id, {words.wanted(part)} as wanted
+            from {part.mart} where {part.where}{_departed(part, words)}
         ),
         deleted as (select origin_id from portal_deletions where entity in ('{chain}')),
         without_what_it_needs as ({needed or "select null::varchar as origin_id where false"}),
@@ -143,7 +146,7 @@ def _changed(part: Part, parts: Sequence[Part], owners: Mapping[str, str]) -> st
             where (published.origin_id is null and wanted.origin_id not in (from without_what_it_needs))
                 or (published.origin_id is not null and published.wanted::varchar is distinct from wanted.wanted)
         ),
-        remembered as ({_remembered(part, parts)}),
+        remembered as ({_remembered(part, parts, words)}),
         changed as (
             select * from remembered where action = 'create' or previous is distinct from wanted{removed}
         )
@@ -167,22 +170,31 @@ def _published(part: Part, owners: Mapping[str, str]) -> str:
             from (select * from ({published}) left join taken using (origin_id)) as lines"""
 
 
-def _departed(part: Part) -> str:
+def _departed(part: Part, words: Words) -> str:
     """More of what is wanted: a record that left keeps its card; only its state is told, and NULL means that even that
-    stays as it is."""
+    stays as it is, but for its word."""
     if not part.departed:
         return ""
     departed = part.departed
-    fields = dict.fromkeys(filter(None, (departed.state_field, departed.choice_field)))
-    told = ", ".join(f"'{name}', departed.state" for name in fields)
+    choice = f"'{departed.choice_field}', left_as" if departed.choice_field else ""
     return f"""
             union all
-            select published.origin_id, json_merge_patch(published.wanted, json_object({told}))::varchar
-            from portal_ledger as published
-            inner join {departed.mart} as departed on departed.{part.key} = published.origin_id
-            where published.entity = '{part.entity}' and departed.state is not null
-                and json_extract_string(published.wanted, '$.{departed.state_field}') is distinct from departed.state
-                and published.origin_id not in (select {part.key} from {part.mart})"""
+            select origin_id, json_merge_patch(
+                json_merge_patch(wanted, json_object('{departed.state_field}', word)),
+                if(left_as is null, '{{}}', json_object({choice})))::varchar
+            from (
+                select origin_id, wanted, told, left_as, {words.state(part, departed, "state_now")} as word
+                from (
+                    select published.origin_id, published.wanted, departed.state as left_as,
+                        json_extract_string(published.wanted, '$.{departed.state_field}') as told,
+                        coalesce(departed.state, {words.known_state(part, departed, "told")}) as state_now
+                    from portal_ledger as published
+                    left join {departed.mart} as departed on departed.{part.key} = published.origin_id
+                    where published.entity = '{part.entity}'
+                        and published.origin_id not in (select {part.key} from {part.mart})
+                )
+            )
+            where word is not null and told is distinct from word"""
 
 
 def _merges(part: Part, departed: Departed) -> str:
@@ -199,7 +211,7 @@ def _merges(part: Part, departed: Departed) -> str:
                 and conflict.field = '{MERGE}')"""
 
 
-def _remembered(part: Part, parts: Sequence[Part]) -> str:
+def _remembered(part: Part, parts: Sequence[Part], words: Words) -> str:
     """What differs, with what a record keeps from before: worked out for those rows alone, for there are few.
 
     It is put into the text as the warehouse writes it, so that equal fields stay equal texts; a name with its quotes
@@ -220,7 +232,9 @@ def _remembered(part: Part, parts: Sequence[Part]) -> str:
             wanted = f"""replace({wanted}, '"{field.name}":null', {kept})"""
         elif field.once_left:
             is_back = f"{before} is not null and json_extract_string(wanted, '$.{field.name}') is null"
-            wanted = f"""if({is_back}, left({wanted}, -1) || ',"{field.name}":"active"}}', {wanted})"""
+            word = words.state(part, part.departed, field.column) if part.departed else field.column
+            told = f"""',"{field.name}":' || to_json({word})::varchar || '}}'"""
+            wanted = f"if({is_back}, left({wanted}, -1) || {told}, {wanted})"
     return f"select differing.* replace ({wanted} as wanted) from differing{joins}"
 
 

@@ -34,7 +34,7 @@ def plan_command(
         held = held_of(connection, settings)
         wanted_again = again.foresee(held, PARTS)
         plans.compute(held, PARTS, merges=settings.bitrix24_merge_cards, owners=settings.field_owners)
-        setting_names.check_statuses(settings, connection, PARTS)
+        setting_names.check_known(settings, connection, PARTS)
         limits = costs.limits(settings.bitrix24_rate, settings.bitrix24_burst, settings.operating_limit)
         figures = forecast.summary(held, PARTS, limits)
         examples = list(plans.examples(connection, PARTS, show))

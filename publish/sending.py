@@ -16,6 +16,7 @@ from publish.bitrix24.parts import PARTS
 from publish.bitrix24.run import Progress, Result
 from publish.ledger import Ledger
 from publish.settings import Settings
+from publish.words import Words
 
 
 class Wishes(NamedTuple):
@@ -65,7 +66,7 @@ async def _push(
     wishes: Wishes,
 ) -> Result:
     async with Client(settings.webhook(), pace) as client:
-        ledger = Ledger(connection, settings.portal)
+        ledger = Ledger(connection, settings.portal, words=Words.of(settings))
         try:
             return await pushes.push(
                 ledger, client, settings, let_through=wishes.let_through, take_over=wishes.take_over, progress=told

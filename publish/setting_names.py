@@ -27,17 +27,24 @@ def check_fields(settings: Settings, parts: Iterable[Part]) -> None:
         raise all_of(wrong)
 
 
-def check_statuses(settings: Settings, connection: duckdb.DuckDBPyConnection, parts: Iterable[Part]) -> None:
-    """Raise SettingsError for each status of SVOD_DEAL_STAGES that the models do not know. The marts must be there; the
-    stages are the portal's, and checked when it is asked for them."""
-    wrong = []
+def check_known(settings: Settings, connection: duckdb.DuckDBPyConnection, parts: Iterable[Part]) -> None:
+    """Raise SettingsError for each source of SVOD_SOURCE_NAMES that was never read, where any was, and for each status
+    of SVOD_DEAL_STAGES that the models do not know. The marts must be there; the stages are the portal's, and checked
+    when it is asked for them."""
+    read = connection.execute("select source from ops.source_reads union select source from ops.unset_sources")
+    sources = [source for (source,) in read.fetchall()]
+    wrong = [
+        SettingsError(f"SVOD_SOURCE_NAMES: there is no source {name}", hint=known_names_hint(name, sources))
+        for name in settings.source_names
+        if sources and name not in sources
+    ]
     for part in parts:
         for field in part.fields:
             chosen = settings.stages_of(part.entity)
             if not chosen or not field.choices or not field.choices.mart:
                 continue
-            rows = connection.execute(f"select distinct status from {field.choices.mart}").fetchall()
-            statuses = [status for (status,) in rows]
+            known = connection.execute(f"select distinct status from {field.choices.mart}").fetchall()
+            statuses = [status for (status,) in known]
             for status in chosen:
                 if status not in statuses:
                     problem = f"SVOD_{part.entity.upper()}_STAGES: no {part.entity} has the status {status}"

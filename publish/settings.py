@@ -47,6 +47,8 @@ class Settings(EnvironmentSettings):
     field_owners: Annotated[Mapping[str, Owner], NoDecode] = Field(default_factory=dict)
     deal_stages: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
     deal_departed_stage: str = ""  # where a deal goes whose order left the sources; '': it stays in its stage
+    crm_lang: Literal["codes", "ru", "en"] = "codes"  # of the states that cards tell
+    source_names: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)  # what people call the sources
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     # Users who answer for new cards, by the region of an INN, '' for all others; {}: the webhook's user.
     responsible: Annotated[Mapping[str, Sequence[int]], NoDecode] = Field(default_factory=dict)
@@ -101,7 +103,7 @@ class Settings(EnvironmentSettings):
                 raise ValueError(f"names no kind of record: {known_names_hint(kind, MOVED)}")
         return kinds
 
-    @field_validator("field_owners", "deal_stages", mode="before")
+    @field_validator("field_owners", "deal_stages", "source_names", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -110,6 +112,13 @@ class Settings(EnvironmentSettings):
         if any(not sign for _, sign, _ in pairs):
             raise ValueError("is not a list of name=value pairs with commas between them")
         return {name.strip(): wanted.strip() for name, _, wanted in pairs}
+
+    @field_validator("source_names")
+    @classmethod
+    def _names_tell_sources_apart(cls, names: Mapping[str, str]) -> Mapping[str, str]:
+        if "" in names.values() or len({*names.values()}) < len(names):
+            raise ValueError("gives two sources one name, or a source none")
+        return names
 
     @field_validator("responsible", mode="before")
     @classmethod

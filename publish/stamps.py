@@ -64,7 +64,7 @@ def marts_of(parts: Iterable[Part]) -> set[str]:
     for part in parts:
         marts.add(part.mart)
         if part.departed:
-            marts.add(part.departed.mart)
+            marts |= {part.departed.mart, part.departed.words or part.departed.mart}
         marts |= {field.choices.mart for field in part.fields if field.choices and field.choices.mart}
     return marts
 

@@ -16,7 +16,8 @@ PRESETS = Choices("crm.requisite.preset")
 CURRENCIES = Choices("crm.currency")
 
 # Custom fields: page `companies/userfields/crm-company-userfield-add`.
-STATE = Field("UF_CRM_SVOD_STATE", "'active'", custom_type="string", label="Состояние в источниках")
+STATE = Field("UF_CRM_SVOD_STATE", "'active'", custom_type="string", label="Состояние в источниках", said_as="state")
+WORDS = "marts.crm_state_words"
 
 COMPANY = Card(
     entity="company",
@@ -26,11 +27,11 @@ COMPANY = Card(
     user_fields="crm.company.userfield",
     companies="select company_id as origin_id, company_id from marts.crm_companies",
     mark_field=STATE.name,
-    departed=Departed("marts.departed_companies", STATE.name),
+    departed=Departed("marts.departed_companies", STATE.name, words=WORDS),
     fields=(
         Field("title", "title"),
         Field("typeId", "'CUSTOMER'", once=True),
-        Field("UF_CRM_SVOD_SOURCES", "sources", custom_type="string", label="Источники"),
+        Field("UF_CRM_SVOD_SOURCES", "sources", custom_type="string", label="Источники", said_as="sources"),
         Field("UF_CRM_SVOD_ORDER_COUNT", "order_count", "number", custom_type="integer", label="Заказов"),
         Field(
             "UF_CRM_SVOD_ORDER_TOTAL",
@@ -108,7 +109,7 @@ CONTACT = Card(
     type_id=CONTACT_TYPE_ID,
     user_fields="crm.contact.userfield",
     companies="select contact_id as origin_id, company_id from marts.crm_company_contacts where is_primary",
-    departed=Departed("marts.departed_contacts", STATE.name),
+    departed=Departed("marts.departed_contacts", STATE.name, words=WORDS),
     is_about_people=True,
     fields=(
         Field("lastName", "card_last_name"),
@@ -140,7 +141,7 @@ DEAL = Card(
     type_id=DEAL_TYPE_ID,
     user_fields="crm.deal.userfield",
     companies="select deal_id as origin_id, company_id from marts.crm_deals",
-    departed=Departed("marts.departed_deals", STATE.name, choice_field="stageId"),
+    departed=Departed("marts.departed_deals", STATE.name, choice_field="stageId", words=WORDS),
     fields=(
         Field("title", "title"),
         Field("opportunity", "amount::varchar", "number"),

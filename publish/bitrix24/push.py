@@ -50,7 +50,7 @@ async def push(
     setting_names.check_fields(settings, parts)
     run = Run(client, ledger, settings, parts, progress or Silent())
     _plan(run)
-    setting_names.check_statuses(settings, ledger.connection, parts)
+    setting_names.check_known(settings, ledger.connection, parts)
     is_open = (
         ledger.open_intents()
         or ledger.is_any_wanted_again()

@@ -1,7 +1,7 @@
 """Cells of the report: values of the models as people of the page's language read them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from ingest.warehouse.period import in_moscow
 from publish.page.content import Cell
 from publish.page.selects import Values
 from publish.page.texts import Texts
+from publish.words import SEPARATOR
 
 _LONGEST = 120  # characters of a value that people typed
 
@@ -16,6 +17,7 @@ _LONGEST = 120  # characters of a value that people typed
 @dataclass(frozen=True, slots=True)
 class Cells:
     texts: Texts
+    source_names: Mapping[str, str] = field(default_factory=dict)  # display names, where sources have some
 
     def number(self, value: Any, places: int = 0) -> Cell:
         return Cell(self.texts.number(value, places), "" if value is None else str(value))
@@ -63,6 +65,14 @@ class Cells:
 
     def entity(self, name: str) -> Cell:
         return Cell(self.texts.known("report_entity", name))
+
+    def source(self, name: str) -> str:
+        """A source as people call it."""
+        return self.source_names.get(name, name)
+
+    def sources(self, names: str) -> Cell:
+        """Sources of a record, from `shop_a, shop_b`."""
+        return Cell(SEPARATOR.join(map(self.source, names.split(SEPARATOR))))
 
     def typed(self, value: Any) -> Cell:
         """What people typed, as far as a table has room for it."""

@@ -21,7 +21,7 @@ def report_command(
     file = out or settings.warehouse.parent / "report.html"
     texts = Texts(settings.lang)
     with reading(settings) as connection:
-        report = page(connection, texts)
+        report = page(connection, texts, settings.source_names)
     files.write(report, texts, file)
     say(f"publish report: {report.verdict}")
     for text, _ in report.points:

@@ -48,7 +48,7 @@ class Director:
 
         columns = [
             *self.selects.columns(["month"]),
-            *(Column(self.texts("report_sold_by", source=source), True) for source in self.sources),
+            *(Column(self.texts("report_sold_by", source=self.cells.source(source)), True) for source in self.sources),
             *self.selects.columns(["#sold", "#sold_in_crm", "#orders", "#cancelled"]),
         ]
         table = Table(
@@ -129,7 +129,7 @@ class Director:
         for step, column in (("in", "record_count"), ("golden", "golden_count"), ("cards", "card_count")):
             title = self.texts(f"report_funnel_{step}_{kind}" if step == "golden" else f"report_funnel_{step}")
             lines.append(line(title, counted(went_in, column), is_marked=step == "in"))
-        shops = [Column(source, True) for source in self.sources]
+        shops = [Column(self.cells.source(source), True) for source in self.sources]
         return Table(
             name=f"funnel-{kind}",
             title=self.texts(f"report_funnel_{kind}"),
@@ -146,7 +146,7 @@ class Director:
             ["entity", "sources", "#number", "#orders", "#sold"],
             lambda row: [
                 self.cells.entity(row["entity"]),
-                Cell(row["sources"]),
+                self.cells.sources(row["sources"]),
                 self.cells.number(row["total_count"]),
                 self.cells.number(row["order_count"]),
                 self.cells.number(row["order_total"]),
@@ -161,7 +161,10 @@ class Director:
                 "company",
                 "inn",
                 "#sold",
-                *(Column(self.texts("report_sold_by", source=source), True) for source in self.sources),
+                *(
+                    Column(self.texts("report_sold_by", source=self.cells.source(source)), True)
+                    for source in self.sources
+                ),
             ],
             lambda row: [
                 Cell(row["title"]),

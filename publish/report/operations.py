@@ -43,7 +43,7 @@ class Operations:
             "select * from marts.report_freshness order by source",
             ["source", "read", "newest_change", "#to_land", "#to_send", "#slow_to_send", "#sent", "failing", "error"],
             lambda row: [
-                Cell(row["source"]),
+                Cell(self.cells.source(row["source"])),
                 self.cells.moment(row["read_at"]),
                 self.cells.moment(row["newest_change_at"]),
                 self.cells.seconds(row["median_seconds_to_land"]),

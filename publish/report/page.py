@@ -1,5 +1,7 @@
 """The report as a page: how many one can sell to first, then what is to be looked at, then a part for each reader."""
 
+from collections.abc import Mapping
+
 import duckdb
 
 from ingest.warehouse.errors import OperatorError
@@ -14,10 +16,13 @@ from publish.report.steward import Steward
 _WAITING = ("conflict", "duplicate", "refused", "deleted")
 
 
-def page(connection: duckdb.DuckDBPyConnection, texts: Texts) -> Page:
-    """The report of the warehouse as it is. Raises OperatorError when its models have not been built."""
+def page(connection: duckdb.DuckDBPyConnection, texts: Texts, source_names: Mapping[str, str]) -> Page:
+    """The report of the warehouse as it is, with sources by their display names where they have some.
+
+    Raises OperatorError when its models have not been built.
+    """
     try:
-        return _page(Selects(connection, texts, "report"), Cells(texts))
+        return _page(Selects(connection, texts, "report"), Cells(texts, source_names))
     except duckdb.CatalogException:
         raise OperatorError(
             "the views of the report are not in the warehouse: its models were built by an older version, or never",
@@ -30,7 +35,7 @@ def _page(selects: Selects, cells: Cells) -> Page:
     totals = {row["entity"]: row for row in selects.rows("select * from marts.report_totals order by place")}
     sources = [row["source"] for row in selects.rows("select source from marts.report_freshness order by source")]
     failed = _failed(selects, cells)
-    points = [*failed, *_points(selects)]
+    points = [*failed, *_points(selects, cells)]
     director, steward = Director(selects, cells, sources), Steward(selects, cells, sources)
     return Page(
         title=texts("report_title"),
@@ -77,7 +82,7 @@ def _failed(selects: Selects, cells: Cells) -> list[tuple[str, str]]:
     ]
 
 
-def _points(selects: Selects) -> list[tuple[str, str]]:
+def _points(selects: Selects, cells: Cells) -> list[tuple[str, str]]:
     """What is worth a look, and where on the page it is."""
     texts = selects.texts
     (buyers,) = selects.rows(
@@ -89,7 +94,7 @@ def _points(selects: Selects) -> list[tuple[str, str]]:
         for row in selects.rows("select kind, count(*) as number from marts.report_waiting group by kind")
     }
     failing = selects.rows("select source from marts.report_freshness where failing_since is not null order by source")
-    points = [(texts("report_point_failing", source=row["source"]), "freshness") for row in failing]
+    points = [(texts("report_point_failing", source=cells.source(row["source"])), "freshness") for row in failing]
     if buyers["number"]:
         told = texts("report_point_buyers", number=texts.number(buyers["number"]), total=texts.number(buyers["total"]))
         points.append((told, "buyers"))

@@ -80,7 +80,7 @@ class Steward:
         )
 
     def _field(self, source: str, field: str) -> str:
-        return f"{self.texts.known('report_field', field)}, {source}"
+        return f"{self.texts.known('report_field', field)}, {self.cells.source(source)}"
 
     def _waiting(self, kind: str) -> Table:
         def cells(row: Any) -> list[Cell]:

@@ -25,6 +25,7 @@ from publish.bitrix24.run import Result
 from publish.ledger import Ledger
 from publish.sandbox import Faults, Limits, Portal, create_app
 from publish.settings import Settings
+from publish.words import Words
 from tests.publish import marts
 from tests.servers import HINT, ServerMissing, binary
 
@@ -96,7 +97,7 @@ class Office:
 
     async def _push(self, settings: Settings, let_through: bool, take_over: bool) -> Result:
         async with self._client(settings) as client:
-            ledger = Ledger(self.connection, settings.portal)
+            ledger = Ledger(self.connection, settings.portal, words=Words.of(settings))
             return await push(ledger, client, settings, parts=self.parts, let_through=let_through, take_over=take_over)
 
     def ask(self, work: Callable[[Client], Coroutine[Any, Any, Answer]]) -> Answer:

@@ -17,7 +17,7 @@ from publish.sandbox import Portal
 
 CONTRACTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
 PUBLISHED = ("crm_companies", "crm_contacts", "crm_company_contacts", "crm_deals", "crm_deal_stages",
-             "departed_companies", "departed_contacts", "departed_deals")  # fmt: skip
+             "crm_state_words", "departed_companies", "departed_contacts", "departed_deals")  # fmt: skip
 
 
 @cache
@@ -87,6 +87,11 @@ def _fill(connection: duckdb.DuckDBPyConnection, companies: int, contacts: int, 
            select * from (values ('new', ['NEW']), ('paid', ['PREPARATION', 'PREPAYMENT_INVOICE', 'NEW']),
                ('shipped', ['EXECUTING', 'PREPARATION', 'NEW']), ('done', ['WON']), ('cancelled', ['LOSE'])
            ) as statuses(status, stages)"""
+    )
+    connection.execute(
+        f"""insert into marts.crm_state_words
+            select entity, state, lang, word from read_csv('{CONTRACTS.parents[1] / "seeds" / "crm_states.csv"}')
+            cross join lateral (values ('codes', state), ('ru', text_ru), ('en', text_en)) as words (lang, word)"""
     )
     if companies:
         connection.execute(

@@ -179,7 +179,7 @@ def test_the_page_goes_where_a_file_may_be(tmp_path):
 
 def test_without_models_there_is_nothing_to_report():
     with pytest.raises(OperatorError, match="its models were built by an older version, or never"):
-        report_page(duckdb.connect(), Texts("ru"))
+        report_page(duckdb.connect(), Texts("ru"), {})
 
 
 def test_every_view_for_people_is_described_column_by_column(warehouse):
