@@ -83,7 +83,7 @@ def test_a_change_of_words_waits_for_a_person_and_is_no_new_source(office):
         office.push(fuse_floor=1, **RUSSIAN)
 
 
-def test_a_portal_put_back_and_a_lost_warehouse_are_made_good_in_any_language(told):
+def test_a_ledger_that_lost_its_cards_finds_them_again_in_any_language(told):
     told.push(**RUSSIAN)
     told.sql("delete from sync.ledger where entity in ('company', 'contact')")
     told.push(**RUSSIAN)
