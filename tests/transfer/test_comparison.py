@@ -9,7 +9,6 @@ import pytest
 from tests.transfer.test_models import Move, filled, move
 
 __all__ = ["move"]
-WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test", "--selector", "transfer")
 
 
 def verdict(move: Move) -> dict[str, object]:
@@ -202,7 +201,7 @@ def test_what_hung_on_a_card_that_was_merged_in_the_cloud_is_not_deleted_with_it
     move.ask(move.box, "crm.entity.mergeBatch", params=both)
     move.environment["SVOD_TRANSFER_DELETIONS"] = "delete"
     move.land()
-    move.build(*WITHOUT_UNIT_TESTS)
+    move.build()
     told = "select entity, source_id, detail from marts.transfer_differences where entity = 'requisite'"
     assert move.rows(f"{told} and not is_explained") == [("requisite", str(requisite), "ENTITY_ID")]
     assert len(move.rows(f"{told} and difference = 'different' and is_explained")) == 1, "merged by people of the box"
