@@ -69,3 +69,16 @@
     ({{ version }}.from_snapshot <= {{ snapshot_id }}
     and ({{ version }}.to_snapshot is null or {{ version }}.to_snapshot > {{ snapshot_id }}))
 {%- endmacro %}
+
+{#- The kind of what a part of a record hangs on, by its payload; a bank detail's is told by no number. -#}
+{% macro transfer_owner_entity() -%}
+    case when entity = 'bank_detail' then 'requisite'
+        else {{ transfer_entity_of_type(
+            "coalesce(payload ->> '$.OWNER_TYPE_ID', payload ->> '$.ENTITY_TYPE_ID')"
+        ) }} end
+{%- endmacro %}
+
+{#- The id of what a part of a record hangs on. -#}
+{% macro transfer_owner_key() -%}
+    coalesce(payload ->> '$.OWNER_ID', payload ->> '$.ENTITY_ID')
+{%- endmacro %}

@@ -32,11 +32,8 @@ named_by_cards as (
 named_by_parts as (
     select
         side, entity, source_id as record_key,
-        case when entity = 'bank_detail' then 'requisite'
-            else {{ transfer_entity_of_type(
-                "coalesce(payload ->> '$.OWNER_TYPE_ID', payload ->> '$.ENTITY_TYPE_ID')"
-            ) }} end as to_entity,
-        coalesce(payload ->> '$.OWNER_ID', payload ->> '$.ENTITY_ID') as to_key
+        {{ transfer_owner_entity() }} as to_entity,
+        {{ transfer_owner_key() }} as to_key
     from records
     where entity in ('requisite', 'bank_detail', 'address', 'activity', 'requisite_link')
 ),

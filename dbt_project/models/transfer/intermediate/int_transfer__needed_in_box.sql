@@ -29,11 +29,8 @@ records as (
 parts as (
     select
         entity, source_id as box_key,
-        case when entity = 'bank_detail' then 'requisite'
-            else {{ transfer_entity_of_type(
-                "coalesce(payload ->> '$.OWNER_TYPE_ID', payload ->> '$.ENTITY_TYPE_ID')"
-            ) }} end as owner_entity,
-        coalesce(payload ->> '$.OWNER_ID', payload ->> '$.ENTITY_ID') as owner_key
+        {{ transfer_owner_entity() }} as owner_entity,
+        {{ transfer_owner_key() }} as owner_key
     from records
     where side = 'box' and entity in ('activity', 'requisite', 'bank_detail', 'address')
 ),

@@ -7,11 +7,8 @@ with identities as (
 named_in_the_record as (
     select
         entity, source_id,
-        case when entity = 'bank_detail' then 'requisite'
-            else {{ transfer_entity_of_type(
-                "coalesce(payload ->> '$.OWNER_TYPE_ID', payload ->> '$.ENTITY_TYPE_ID')"
-            ) }} end as owner_entity,
-        coalesce(payload ->> '$.OWNER_ID', payload ->> '$.ENTITY_ID') as owner_id,
+        {{ transfer_owner_entity() }} as owner_entity,
+        {{ transfer_owner_key() }} as owner_id,
         -- an activity of an application, which no webhook may make
         entity = 'activity' and not {{ transfer_activity_can_be_made('payload') }} as is_comment
     from {{ ref('stg_portals__records') }}
