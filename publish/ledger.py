@@ -163,11 +163,20 @@ class Ledger(Held):
             self._insert("ledger", [self._line(line, now) for line in lines])
         return len(unknown)
 
-    def drop(self, lines: str, owners: Mapping[str, str]) -> None:
+    def drop(self, lines: str, owners: Mapping[str, str], links: Collection[str] = ()) -> None:
         """Let lines leave, those of a table with columns `entity` and `origin_id`, and what is known of them but what
         was sent, for another copy may show it. `owners` tells which part each detail hangs on: creates that wait to
-        hang on a line that is not there leave as well."""
+        hang on a line that is not there leave as well. One of `links` may be there all the same, for its cards may have
+        other numbers by now: it counts as sent, and its answer as not seen."""
         with transaction(self.connection):
+            for link in links:
+                self.connection.execute(
+                    f"""insert into {self.schema}.updates_under_way
+                        select {self._owner}, entity, origin_id, sent, ?
+                        from {self.schema}.ledger semi join {lines} using (entity, origin_id)
+                        where {self.ours} and entity = ? and not is_adopted""",
+                    [utc_now(), link],
+                )
             self.connection.execute(
                 f"""insert into {self.schema}.history
                     select {self._owner}, entity, origin_id, 'lost', sent, null, ?, ?, ?

@@ -240,7 +240,8 @@ def _remembered(part: Part, parts: Sequence[Part], words: Words) -> str:
 
 def _changed_links(link: Link) -> str:
     """A link goes only where it is known to be wrong: both ends are still published, or one was merged into another
-    card. The people of a company that stopped trading stay with it. An update makes a link the holder's primary one."""
+    card. The people of a company that stopped trading stay with it. So goes one that may be there, for nobody saw the
+    answer to it. An update makes a link the holder's primary one."""
     holder, other = link.holder, link.other
     merged = " union all ".join(
         f"select {card.key} as origin_id from {card.departed.mart} where state = 'merged'"
@@ -252,6 +253,11 @@ def _changed_links(link: Link) -> str:
             select origin_id, split_part(origin_id, '/', 1) as {holder.key},
                 split_part(origin_id, '/', 2) as {other.key}
             from portal_ledger where entity = '{link.entity}'
+        ),
+        perhaps_there as (
+            select origin_id, split_part(origin_id, '/', 1) as {holder.key},
+                split_part(origin_id, '/', 2) as {other.key}
+            from portal_updates_under_way where entity = '{link.entity}'
         ),
         moved as (
             select split_part(origin_id, '/', 1) as {holder.key}
@@ -270,7 +276,7 @@ def _changed_links(link: Link) -> str:
             anti join (select origin_id as {other.key} from portal_deletions where entity = '{other.entity}')
                 using ({other.key})
             union all
-            select origin_id, 'remove' from published
+            select origin_id, 'remove' from (from published union from perhaps_there)
             anti join {link.mart} as link using ({holder.key}, {other.key})
             where ({holder.key} in (from present) and {other.key} in (from present))
                 or {holder.key} in (from merged) or {other.key} in (from merged)

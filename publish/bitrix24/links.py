@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import BATCH, PAGE
+from ingest.warehouse.connection import transaction
 from ingest.warehouse.journal import utc_now
 from publish.bitrix24.kinds import CardLink
 from publish.bitrix24.run import Attempt, Lines, Run, dead_letter, record, send_repeatable, settle, until_executed
@@ -230,7 +231,7 @@ def _primaries(run: Run, link: CardLink, above: str) -> list[PrimaryChange]:
 async def _make_primary(run: Run, link: CardLink, todo: Sequence[PrimaryChange]) -> list[PrimaryChange]:
     """See to one page of holders; those whose answer was lost.
 
-    The ledger's line goes before the link does: whoever is killed in between adds the link anew.
+    The ledger's line goes before the link does: whoever is killed in between adds the link anew, or takes it away.
     """
     answers = await run.client.read([link.to_list(change.holder_id) for change in todo])
     lines: list[Lines] = []
@@ -262,7 +263,9 @@ def _is_ours(change: PrimaryChange, primary: int | None) -> bool:
 async def _add_again(run: Run, link: CardLink, todo: Sequence[PrimaryChange]) -> list[PrimaryChange]:
     """Take up to fifty links away, then add them as primary: in requests of their own, for a limit may hold one method
     up and not the other. Those whose answer was lost."""
-    record(run, [Lines(gone=[change.key for change in todo])])
+    with transaction(run.connection):
+        record(run, [Lines(gone=[change.key for change in todo])])
+        run.ledger.intend_updates(Entry(*c.key, c.holder_id) for c in todo if not c.is_managers)
     removed = await send_repeatable(run, [link.to_remove(change.holder_id, change.other_id) for change in todo])
     again = [change for change, outcome in zip(todo, removed, strict=True) if not outcome.is_known]
     to_add = [change for change, outcome in zip(todo, removed, strict=True) if outcome.is_known]

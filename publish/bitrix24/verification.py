@@ -107,7 +107,8 @@ def _has_number(part: Card | Detail | CardLink) -> bool:
 def drop_lost(ledger: Ledger, parts: Catalogue) -> None:
     """Let the lines that `verify` found lost leave the ledger, with what is known of them, and creates that were to
     hang on them."""
-    ledger.drop("lost", {part.entity: part.owner for part in parts if isinstance(part, Detail)})
+    owners = {part.entity: part.owner for part in parts if isinstance(part, Detail)}
+    ledger.drop("lost", owners, [link.entity for link in parts.links])
 
 
 async def _look_for(

@@ -1,6 +1,10 @@
 """Links one by one: ours come and go, a manager's decision stays."""
 
+import pytest
+
+from publish.bitrix24 import links
 from tests.publish import marts
+from tests.publish.bitrix24.test_identity import change_all, grow, interrupt, type_in_strangers
 
 
 def test_a_link_that_the_manager_removed_is_not_made_again(published):
@@ -108,3 +112,42 @@ def test_a_link_of_a_push_that_a_put_back_warehouse_knows_nothing_of_is_ours(pub
     link = office.ids("contact")[marts.contact_id(1)], office.ids("company")[marts.company_id(2)]
     assert link not in office.portal.links()
     assert listed(office) == []
+
+
+def test_a_link_of_a_killed_push_goes_when_the_sources_have_dropped_it_since(published, monkeypatch):
+    office = published
+    insert_link(office)
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(links, "settle", interrupt)
+        office.push()
+    link = office.ids("contact")[marts.contact_id(1)], office.ids("company")[marts.company_id(2)]
+    assert link in office.portal.links()
+    drop_link(office)
+    office.push()
+    assert link not in office.portal.links()
+    assert listed(office) == office.sql("from sync.updates_under_way") == []
+
+
+def test_a_link_of_a_card_that_has_another_number_in_a_portal_put_back_goes_when_the_sources_drop_it(
+    published, tmp_path
+):
+    """Put back to a time that was given up: the cards made then have numbers that the ledger does not know."""
+    office = published
+    office.portal.copy_to(tmp_path / "older.sqlite")
+    grow(office, 6, 12, 6)
+    office.sql(
+        """insert into marts.crm_company_contacts by name
+           select company_id(2) as company_id, contact_id(11) as contact_id, false as is_primary"""
+    )
+    change_all(office)
+    office.push(let_through=True)
+    office.portal.copy_to(tmp_path / "given_up.sqlite")
+    office.swap_portal(tmp_path / "older.sqlite")
+    type_in_strangers(office, 3)
+    change_all(office)
+    office.push(let_through=True)
+    office.swap_portal(tmp_path / "given_up.sqlite")
+    office.sql("delete from marts.crm_company_contacts where contact_id = contact_id(11) and not is_primary")
+    change_all(office)
+    office.push(let_through=True)
+    assert office.differences() == []
