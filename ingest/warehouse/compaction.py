@@ -11,10 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.warehouse import journal, retention
+from ingest.warehouse import journal, retention, storage
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
-from ingest.warehouse.storage import STORAGE_VERSION
 
 WORTH_IT = 0.25  # of the blocks, or of the rows: below that the next runs write into what is free
 STEP = "compaction"
@@ -53,8 +52,7 @@ def rewrite(warehouse: Path) -> int:
             pass  # the new file is to know of it
         connection.execute("checkpoint")
         ((name,),) = connection.execute("select current_database()").fetchall()
-        connection.execute(f"""attach '{str(new).replace("'", "''")}' as rewritten
-            (storage_version '{STORAGE_VERSION}')""")
+        storage.attach(connection, new, "rewritten")
         connection.execute(f'copy from database "{name}" to rewritten')
         connection.execute("detach rewritten")
         new.chmod(stat.S_IMODE(warehouse.stat().st_mode))

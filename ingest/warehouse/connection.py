@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import duckdb
 
@@ -15,14 +15,13 @@ from ingest.warehouse.clock import duration
 from ingest.warehouse.errors import OperatorError, WarehouseBusy
 from ingest.warehouse.schema import ensure_schema, is_current
 from ingest.warehouse.snapshot import snapshot_path
-from ingest.warehouse.storage import STORAGE_VERSION
 from ingest.warehouse.terminal import say_aside
 
 PATIENCE_S = 5.0  # a step waits so long for another one that is about to end
 PATIENCE_WITH_READERS_S = 30.0  # and so long for whoever only looks: `make plan`, a copy being made, a shell
 SAY_AFTER_S = 3.0
 LOOK_AGAIN_S = 0.1
-Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
+_ATTACHED_AS = "warehouse"
 _IN_TRANSACTION: set[int] = set()  # connections, by id
 
 
@@ -129,15 +128,12 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config: Config = {}
-    if not read_only:
-        config["storage_compatibility_version"] = STORAGE_VERSION
     try:
         if read_only:
-            return _of_a_file(duckdb.connect(str(path.absolute()), read_only=True, config=config), path)
+            return _of_a_file(duckdb.connect(str(path.absolute()), read_only=True), path)
         path.parent.mkdir(parents=True, exist_ok=True)
         private.keep_new_files_private()
-        connection = _of_a_file(_connect_to_write(path, config), path)
+        connection = _of_a_file(_connect_to_write(path), path)
         private.close_to_others(path)  # one made before that was seen to
         return connection
     except OSError as error:
@@ -162,12 +158,26 @@ def _of_a_file(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.Duck
     return connection
 
 
-def _connect_to_write(path: Path, config: Config) -> duckdb.DuckDBPyConnection:
+def _connect_to_write(path: Path) -> duckdb.DuckDBPyConnection:
     """A file without a byte, of a program that had no room or was killed when it made it, is made anew."""
     try:
-        return duckdb.connect(str(path.absolute()), config=config)
+        return _attached(path)
     except duckdb.IOException as error:
         if storage.is_held(error) or not path.is_file() or path.stat().st_size:
             raise
     path.unlink()
-    return duckdb.connect(str(path.absolute()), config=config)
+    return _attached(path)
+
+
+def _attached(path: Path) -> duckdb.DuckDBPyConnection:
+    """The file, by way of a database in memory that is named after it: who opens it twice in this program shares both,
+    as with a file that is connected to."""
+    file = str(path.absolute())
+    connection = duckdb.connect(f":memory:{file}", config={"temp_directory": f"{file}.tmp"})
+    try:
+        storage.attach(connection, path, _ATTACHED_AS)
+        connection.execute(f"use {_ATTACHED_AS}")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.warehouse import private
-from ingest.warehouse.storage import STORAGE_VERSION
+from ingest.warehouse import private, storage
 
 _OF_PROGRAMS = "ops"  # steps, positions, settings: no person's data by themselves
 _OF_STEPS = "intermediate"  # keys by which people meet, texts as typed: most of the file, and little is left of it
@@ -42,8 +41,8 @@ def make_masked(warehouse: Path, copy: Path, readers_group: str) -> None:
     new.unlink(missing_ok=True)
     connection = duckdb.connect()
     try:
-        for name, file, how in (("plain", copy, "read_only"), ("masked", new, f"storage_version '{STORAGE_VERSION}'")):
-            connection.execute(f"""attach '{str(file).replace("'", "''")}' as {name} ({how})""")
+        storage.attach(connection, copy, "plain", "read_only")
+        storage.attach(connection, new, "masked")
         _fill(connection)
         connection.execute("detach masked")
     finally:

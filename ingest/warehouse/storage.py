@@ -27,10 +27,19 @@ _DAMAGED = re.compile(
 _OTHERS_LOG = re.compile("WAL checkpoint iteration does not match|WAL does not match database file")
 _NEWER = re.compile("version number|newer version|storage version", re.IGNORECASE)
 _HEAD = ("/usr/bin/head", "-c", f"{HEADERS}")
-STORAGE_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
+_VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
+_ROW_GROUP = 30_720  # rows: DuckDB's own 122,880 are as many as a whole table here, and one core works on a group
+LAYOUT = f"storage_version '{_VERSION}', row_group_size {_ROW_GROUP}"
 _HELD = re.compile("Could not set lock on file|Conflicting lock is held")
 _FILE = re.compile('file "([^"]+)"')
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, options: str = LAYOUT) -> None:
+    """Have a connection know a file by a name, as it is written by us unless told otherwise. How many rows a group of
+    them has is an option of `attach` alone. Raises duckdb.Error."""
+    text = str(file.absolute()).replace("'", "''")
+    connection.execute(f"attach if not exists '{text}' as {name} ({options})")
 
 
 def is_held(error: duckdb.Error) -> bool:
