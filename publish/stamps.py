@@ -58,6 +58,23 @@ def stamp_again(connection: duckdb.DuckDBPyConnection, marts: Iterable[str]) -> 
         )
 
 
+def stamp_changes(connection: duckdb.DuckDBPyConnection, mart: str, changes: str, run_id: str, step: str) -> None:
+    """Stamp a mart that was as its stamp says and has changed since: `changes` has the rows that went, and those that
+    `came`. The sum of hashes is what it was but for theirs."""
+    came, went = (
+        f"""(select count(*), coalesce(sum(hash(mart_row)), 0)
+            from (select * exclude (came) from {changes} where {which}) as mart_row)"""
+        for which in ("came", "not came")
+    )
+    connection.execute(
+        f"""update ops.mart_stamps as stamp
+            set row_count = stamp.row_count + came.rows - went.rows,
+                row_hash = stamp.row_hash + came.hashes - went.hashes, run_id = ?, step = ?, stamped_at = ?
+            from {came} as came(rows, hashes), {went} as went(rows, hashes) where stamp.mart = ?""",
+        [run_id, step, journal.utc_now(), mart.removeprefix("marts.")],
+    )
+
+
 def marts_of(parts: Iterable[Part]) -> set[str]:
     """The tables that a plan reads."""
     marts = set()

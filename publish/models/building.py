@@ -5,7 +5,6 @@ what is replaced is compared with what replaces it (rebuilding.py).
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from ingest.warehouse import journal, storage
 from ingest.warehouse.connection import transaction
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import progress_of, say
+from publish import stamps
 from publish.models import landed, rebuilding, refreshing
 from publish.models.compiled import RUN_ID, Node, Project
 from publish.models.materializations import kinds_there, put_in_place
@@ -166,10 +166,14 @@ def _end_of_pass(
     rules: str,
     refresh: Refresh | None,
 ) -> None:
-    """Write what is written when all went well, and how far the models have seen."""
+    """Write what is written when all went well, and how far the models have seen. Where a mart was refreshed, its stamp
+    changes by what has changed in it."""
     for statement in project.passes[step].last_sql.replace(RUN_ID, run_id).split(";"):
-        if statement.strip() and not (refresh and _is_stamp_of_before(statement, refresh, project)):
+        if statement.strip() and not (refresh and "ops.mart_stamps" in statement):
             connection.execute(statement)
+    if refresh:
+        for mart in refresh.changed_marts():
+            stamps.stamp_changes(connection, mart, refresh.changes_of(mart), run_id, step)
     if step == journal.DBT_TRANSFER:
         return
     landed.note(connection, project, rules, step)
@@ -255,14 +259,6 @@ def _tell_of_dirty_sources(built: Built, before: dict[str, int], tell: Callable[
         counts = ", ".join(f"{test.name} {rows}" for test, rows in built.warnings)
         table = built.warnings[0].test.relation
         tell(f"  dirty sources, for their owners: {counts}; the rows: `make inspect`, then from {table}")
-
-
-def _is_stamp_of_before(statement: str, refresh: Refresh, project: Project) -> bool:
-    """Whether a statement stamps a mart that is as it was, and has its stamp."""
-    marts = [node.relation for node in project.nodes.values() if node.relation.startswith("marts.")]
-    return "ops.mart_stamps" in statement and not any(
-        refresh.is_changed(mart) and re.search(rf"'{mart.removeprefix('marts.')}'", statement) for mart in marts
-    )
 
 
 def _ask(

@@ -95,8 +95,13 @@ class Refresh:
             return self._flat(test, {touched[0]: with_key})
         return ""
 
-    def is_changed(self, relation: str) -> bool:
-        return relation in self._changed
+    def changed_marts(self) -> list[str]:
+        """Tables of schema `marts` in which anything changed."""
+        return sorted(relation for relation in self._changed if relation.startswith("marts."))
+
+    def changes_of(self, relation: str) -> str:
+        """Where the rows of a changed table are that went, and those that `came`."""
+        return _changes_of(relation)
 
     def put_in_place(self, node: Node) -> bool:
         """Bring a table up to date where that can be done by its keys; whether it could."""
