@@ -39,6 +39,7 @@ from tests.publish import marts
 
 LONGEST_LIFE = 3.0  # seconds until a publisher is killed, at the most; more where the last one took more to its end
 TIME_LIMIT = 300  # seconds that a publisher may take that is not killed; more is a freeze
+MOST_PUSHES = 20  # until all is published: with much to send, one request in twenty is spoiled, and may end a push
 STRANGERS_ELSEWHERE = 60
 # A day changes less of any kind than this; the sources are no surprise to the operator.
 FUSE_SHARE = 0.4
@@ -303,7 +304,7 @@ class Chaos:
         """Push until two have ended well, as cron does: what was refused for a card that somebody deleted goes without
         it by the next one."""
         ended_well = 0
-        for _ in range(6):  # a run may give up after many faults in a row
+        for _ in range(MOST_PUSHES):
             status = self.publish(TIME_LIMIT)
             if status is None:
                 raise RuntimeError(f"a push did not end in {TIME_LIMIT} s, see {self.log}")
