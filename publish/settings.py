@@ -46,6 +46,7 @@ class Settings(EnvironmentSettings):
     bitrix24_merge_cards: bool = False
     field_owners: Annotated[Mapping[str, Owner], NoDecode] = Field(default_factory=dict)
     deal_stages: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    deal_pipeline: int = Field(0, ge=0)  # the one that new deals begin in; 0: the portal's main one
     deal_departed_stage: str = ""  # where a deal goes whose order left the sources; '': it stays in its stage
     crm_lang: Literal["codes", "ru", "en"] = "codes"  # of the states that cards tell
     source_names: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)  # what people call the sources
@@ -186,6 +187,10 @@ class Settings(EnvironmentSettings):
     def stages_of(self, entity: str) -> Mapping[str, str]:
         """Stages of the portal that are chosen by hand for a kind of card: status -> stage."""
         return {"deal": self.deal_stages}.get(entity, {})
+
+    def pipeline_of(self, entity: str) -> int:
+        """The pipeline of the portal that new cards of a kind begin in; 0 for the main one, and of kinds without."""
+        return self.deal_pipeline if entity == "deal" else 0
 
     def departed_stages_of(self, entity: str) -> Mapping[str, str]:
         """Stages for a kind of card whose record left: state -> stage; none where it stays in its stage."""

@@ -52,6 +52,7 @@ SETTINGS = frozenset(
         f"{PREFIX}FIELD_OWNERS",
         f"{PREFIX}CRM_LANG",
         f"{PREFIX}DEAL_DEPARTED_STAGE",
+        f"{PREFIX}DEAL_PIPELINE",
         f"{PREFIX}DEAL_STAGES",
         f"{PREFIX}FUSE_SHARE",
         f"{PREFIX}INN_FIELD",

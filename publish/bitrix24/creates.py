@@ -14,7 +14,7 @@ from ingest.bitrix24.client import LOST, Outcome
 from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import BATCH
 from publish import plan
-from publish.bitrix24 import links, responsible
+from publish.bitrix24 import links, pipelines, responsible
 from publish.bitrix24.kinds import Card, Detail, Translations, origin
 from publish.bitrix24.recovery import LookUp, created, recover
 from publish.bitrix24.run import END, Attempt, Lines, Run, settle, until_executed
@@ -91,6 +91,7 @@ def _new_cards(run: Run, card: Card, changes: Sequence[Change]) -> list[NewCard]
         intent = Intent(*change.key, text, links=tuple(other.origin_id for other in others))
         told = {name: value for name, value in fields.items() if value is not None}
         told |= origin(change.origin_id) | responsible_of.get(change.origin_id, {})
+        told |= pipelines.of_new_cards(run.settings, card)
         cards.append(NewCard(intent, told, partial(_created, run, intent)))
     return cards
 

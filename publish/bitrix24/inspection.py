@@ -51,7 +51,7 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         Command(_SCOPE, {}),
         Command(_PROFILE, {}),
         Command(_METHOD, {"name": COMPANY.add}),
-        *(reference.list_of(choices) for _, _, choices in fields),
+        *(reference.list_of(choices, settings.pipeline_of(part.entity)) for part, _, choices in fields),
         *(reference.look_up(card, field) for card, field in custom),
     ]
     try:

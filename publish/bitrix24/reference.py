@@ -14,6 +14,7 @@ from ingest.bitrix24.client import Client, Command
 from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.variables import known_names_hint
+from publish.bitrix24 import pipelines
 from publish.bitrix24.kinds import Card, Catalogue, Translations
 from publish.bitrix24.parts import CURRENCIES, PRESETS
 from publish.held import Held
@@ -28,16 +29,22 @@ _STATUS_LIST = "crm.status.list"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the portal calls our values: entity -> field -> our value -> its value; `before`: entity -> field -> our
-    value -> all that it was called in this portal. `is_refilling`: a custom field was gone, so that the ledger counts
-    its values as never sent and the plan has to be made anew."""
+    """What the portal calls our values: entity -> field -> our value -> its value; `elsewhere`: the same by entity and
+    pipeline, of cards in another one than new cards begin in; `before`: entity -> field -> our value -> all that it was
+    called in this portal. `is_refilling`: a custom field was gone, so that the ledger counts its values as never sent
+    and the plan has to be made anew."""
 
     choices: Mapping[str, Translations] = dataclasses.field(default_factory=dict)
+    elsewhere: Mapping[tuple[str, int], Translations] = dataclasses.field(default_factory=dict)
     before: Mapping[str, Mapping[str, Mapping[str, Collection[str]]]] = dataclasses.field(default_factory=dict)
     is_refilling: bool = False
 
     def of(self, part: Part) -> Translations:
         return self.choices.get(part.entity, {})
+
+    def of_card(self, part: Part, current: Mapping[str, Any]) -> Translations:
+        """Those of a card that is there which differ, for it is in another pipeline."""
+        return self.elsewhere.get((part.entity, pipelines.of_card(current)), {})
 
 
 async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Settings) -> Reference:
@@ -49,7 +56,10 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
     """
     fields = [(part, field, field.choices) for part in parts for field in part.fields if field.choices]
     custom = [(card, field) for card in parts.cards for field in card.fields if field.custom_type]
-    lists, custom_lists = [list_of(choices) for _, _, choices in fields], [look_up(*of) for of in custom]
+    lists = [list_of(choices, settings.pipeline_of(part.entity)) for part, _, choices in fields]
+    others = [(*of, number) for of in fields for number in _other_pipelines(ledger, *of, settings)]
+    lists += [list_of(choices, number) for _, _, choices, number in others]
+    custom_lists = [look_up(*of) for of in custom]
     # Currencies are told to those who may read CRM's settings; without them the portal judges each deal itself.
     answers = await client.read([*lists, *custom_lists], optional=(_CURRENCY_LIST,))
     choices_of: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -61,18 +71,37 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
             choices_of.setdefault(part.entity, {})[field.name] = values
             if choices.mart:
                 ledger.remember_choices(part.entity, field.name, values)
+    elsewhere: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
+    for (part, field, choices, number), answer in zip(others, answers[len(fields) : len(lists)], strict=True):
+        chosen = {status: [stage] for status, stage in settings.stages_of(part.entity).items()}
+        preferred = {
+            status: [*chosen.get(status, ()), *stages] for status, stages in _candidates(ledger, choices).items()
+        }
+        elsewhere.setdefault((part.entity, number), {})[field.name] = pipelines.best_there(
+            number, preferred, _stages_there(answer)
+        )
     check_types(custom, answers[len(lists) :])
     is_refilling = await _create_fields(client, ledger, custom, answers[len(lists) :])
-    return Reference(choices_of, {entity: ledger.choices(entity) for entity in choices_of}, is_refilling)
+    return Reference(choices_of, elsewhere, {entity: ledger.choices(entity) for entity in choices_of}, is_refilling)
 
 
-def list_of(choices: Choices) -> Command:
+def _other_pipelines(ledger: Held, part: Part, field: Field, choices: Choices, settings: Settings) -> list[int]:
+    """Pipelines that cards of ours may be in, other than the one that new ones begin in: those of stages that were ever
+    ours, and the main one."""
+    if not choices.mart:
+        return []
+    named = (stage for stages in ledger.choices(part.entity).get(field.name, {}).values() for stage in stages)
+    return sorted({pipelines.MAIN, *pipelines.those_of(named)} - {settings.pipeline_of(part.entity)})
+
+
+def list_of(choices: Choices, pipeline: int = pipelines.MAIN) -> Command:
     if choices is PRESETS:
         select = ["ID", "XML_ID", "NAME", "ACTIVE"]
         return Command(f"{choices.name}.list", {"order": {"ID": "ASC"}, "select": select})
     if choices is CURRENCIES:
         return Command(_CURRENCY_LIST, {})
-    return Command(_STATUS_LIST, {"filter": {"ENTITY_ID": choices.name}, "order": {"SORT": "ASC"}})
+    book = pipelines.book(choices.name, pipeline)
+    return Command(_STATUS_LIST, {"filter": {"ENTITY_ID": book}, "order": {"SORT": "ASC"}})
 
 
 def translations(
@@ -82,15 +111,34 @@ def translations(
     if choices is PRESETS:
         sql = f"select distinct requisite_preset, requisite_name from {part.mart} order by 1"
         return _presets(rows_of(f"{choices.name}.list", answer), ledger.connection.execute(sql).fetchall())
-    values = used(ledger, part, field)
-    candidates = dict(ledger.connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
-    there = [text_of(_STATUS_LIST, row, "STATUS_ID") for row in rows_of(_STATUS_LIST, answer)]
+    values, there = used(ledger, part, field), _stages_there(answer)
+    check_pipeline(there, part.entity, settings)
     if values and not there:
         raise OperatorError(
             f"the portal names no {part.entity} stages ({choices.name})",
             hint="open the pipeline in CRM, and give the webhook's user the right to read it",
         )
-    return _stages(there, candidates, values, part.entity, settings)
+    return _stages(there, _candidates(ledger, choices), values, part.entity, settings)
+
+
+def _candidates(ledger: Held, choices: Choices) -> dict[str, list[str]]:
+    return dict(ledger.connection.execute(f"select status, stages from {choices.mart} order by 1").fetchall())
+
+
+def _stages_there(answer: Any) -> list[str]:
+    return [text_of(_STATUS_LIST, row, "STATUS_ID") for row in rows_of(_STATUS_LIST, answer)]
+
+
+def check_pipeline(there: Sequence[str], entity: str, settings: Settings) -> None:
+    """Raises SettingsError for a pipeline of the settings that has no stages: the portal has none of that number, or
+    its user may not see it."""
+    pipeline = settings.pipeline_of(entity)
+    if pipeline != pipelines.MAIN and not there:
+        raise SettingsError(
+            f"SVOD_{entity.upper()}_PIPELINE: the portal shows no {entity} pipeline {pipeline}",
+            hint="its number is in the address of its cards, crm/deal/kanban/category/NUMBER/; the webhook's user has "
+            "to have the right to read it",
+        )
 
 
 def used(ledger: Held, part: Part, field: Field) -> list[str]:
@@ -136,29 +184,34 @@ def _stages(
 ) -> dict[str, str]:
     """A stage that the portal has for each status: the chosen one, else the best candidate. Raises SettingsError for a
     chosen one that it has not, OperatorError for a status of the mart that nothing stands for."""
+    pipeline, prefix = settings.pipeline_of(entity), f"SVOD_{entity.upper()}"
     chosen, departed = settings.stages_of(entity), settings.departed_stages_of(entity)
-    prefix = f"SVOD_{entity.upper()}"
+    best = pipelines.best_there(pipeline, candidates, there)
     stages = {}
     for status, preferred in candidates.items():
-        usable = [chosen[status]] if status in chosen else [stage for stage in preferred if stage in there]
-        if usable:
-            stages[status] = _there(usable[0], there, f"{prefix}_STAGES", entity)
+        if status in chosen:
+            stages[status] = _there(pipelines.stage_in(pipeline, chosen[status]), there, f"{prefix}_STAGES", entity)
+        elif status in best:
+            stages[status] = best[status]
         elif status in used:
             raise OperatorError(
                 f"the portal has no {entity} stage for status {status} ({', '.join(preferred)})",
                 hint=f"name one, {prefix}_STAGES={status}=…; there are {', '.join(there)}",
             )
     return stages | {
-        state: _there(stage, there, f"{prefix}_DEPARTED_STAGE", entity) for state, stage in departed.items()
+        state: _there(pipelines.stage_in(pipeline, stage), there, f"{prefix}_DEPARTED_STAGE", entity)
+        for state, stage in departed.items()
     }
 
 
 def check_chosen(there: Sequence[str], entity: str, settings: Settings) -> None:
     """Raises SettingsError for a stage of the settings that the portal has not."""
+    pipeline = settings.pipeline_of(entity)
+    check_pipeline(there, entity, settings)
     for stage in settings.stages_of(entity).values():
-        _there(stage, there, f"SVOD_{entity.upper()}_STAGES", entity)
+        _there(pipelines.stage_in(pipeline, stage), there, f"SVOD_{entity.upper()}_STAGES", entity)
     for stage in settings.departed_stages_of(entity).values():
-        _there(stage, there, f"SVOD_{entity.upper()}_DEPARTED_STAGE", entity)
+        _there(pipelines.stage_in(pipeline, stage), there, f"SVOD_{entity.upper()}_DEPARTED_STAGE", entity)
 
 
 def _there(stage: str, there: Sequence[str], setting: str, entity: str) -> str:

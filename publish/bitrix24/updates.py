@@ -59,10 +59,10 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
         if current is None:
             lines.append(Lines(refused=[refusal(change, *UNLISTED)]))
             continue
-        sent = decoded(change.sent)
+        sent, here = decoded(change.sent), {**translations, **run.reference.of_card(part, current)}
         if change.origin_id in earlier:
-            sent = recalled(part, earlier[change.origin_id], current, translations, _called_before(run, part))
-        update = _decided(run, part, owners, change, sent, current, translations)
+            sent = recalled(part, earlier[change.origin_id], current, here, _called_before(run, part))
+        update = _decided(run, part, owners, change, sent, current, here)
         if update.is_empty:
             lines.append(update.lines)
         else:

@@ -14,6 +14,54 @@ def test_deals_take_the_stage_of_their_status(open_office):
     assert stages == ["NEW", "EXECUTING", "EXECUTING", "WON", "LOSE"]
 
 
+def pipeline(office) -> int:
+    """A pipeline beside the main one, with stages of its own."""
+    fields = {"entityTypeId": 2, "fields": {"name": "Опт", "sort": 500}}
+    return office.call("crm.category.add", fields)["category"]["id"]
+
+
+def places(office) -> list[tuple[int, str]]:
+    return [(deal["categoryId"], deal["stageId"]) for deal in office.portal.items("deal")]
+
+
+def test_new_deals_begin_in_the_pipeline_of_the_settings_and_those_there_go_on_in_their_own(office):
+    marts.fill(office.connection, 1, 1, 2)
+    office.push()
+    number = pipeline(office)
+    chosen = {"deal_pipeline": number, "deal_stages": {"paid": "EXECUTING"}}
+    marts.fill(office.connection, 1, 1, 4)
+    office.push(**chosen)
+    begun = [(number, f"C{number}:EXECUTING"), (number, f"C{number}:WON")]
+    assert places(office) == [(0, "NEW"), (0, "PREPARATION"), *begun]
+    office.sql("update marts.crm_deals set status = 'cancelled'")
+    office.push(let_through=True, **chosen)
+    lost = f"C{number}:LOSE"
+    assert places(office) == [(0, "LOSE"), (0, "LOSE"), (number, lost), (number, lost)]
+    office.sql("update marts.crm_deals set status = 'done'")
+    office.push(let_through=True)  # the main one again
+    assert places(office) == [(0, "WON"), (0, "WON"), (number, f"C{number}:WON"), (number, f"C{number}:WON")]
+    assert office.sql("from sync.conflicts") == office.sql("from sync.dead_letters") == []
+
+
+def test_a_deal_that_a_manager_moved_to_another_pipeline_stays_there_in_its_stage(office):
+    marts.fill(office.connection, 1, 1, 1)
+    office.push()
+    number = pipeline(office)
+    (card,) = office.ids("deal").values()
+    office.edit(2, card, categoryId=number, stageId=f"C{number}:PREPARATION")
+    office.sql("update marts.crm_deals set status = 'done'")
+    office.push(let_through=True)
+    assert places(office) == [(number, f"C{number}:PREPARATION")]
+    assert office.sql("select entity, field from sync.conflicts") == [("deal", "stageId")]
+
+
+def test_a_pipeline_that_the_portal_has_not_is_said_before_anything_is_sent(office):
+    marts.fill(office.connection, 1, 1, 1)
+    with pytest.raises(SettingsError, match="SVOD_DEAL_PIPELINE: the portal shows no deal pipeline 77"):
+        office.push(deal_pipeline=77)
+    assert office.portal.items("company") == []
+
+
 def test_deals_go_on_from_the_stage_that_their_status_had_before_the_settings_changed(office):
     marts.fill(office.connection, 1, 1, 3)
     office.push()
