@@ -128,8 +128,10 @@ docs: $(READY) ## browsable documentation and lineage of the models, as one page
 quality: services ## golden records against the known answers of both generators (SCALE=…)
 	@$(BIN)/python -m tests.bench quality --scale $(SCALE)
 
-chaos: $(DEV) ## kills the publisher 200 times, swaps warehouse and portal, compares
+chaos: services ## kills the publisher 200 times, swaps warehouse and portal; kills all who land; compares
 	@$(BIN)/python -m tests.chaos
+	@$(BIN)/python -m tests.chaos.sources
+	@$(BIN)/python -m tests.chaos.follow
 
 fuzz: services ## the sources' readers on bytes of any kind, for long (EXAMPLES=…)
 	@SVOD_TEST_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/ingest/test_fuzz.py $(ARGS)

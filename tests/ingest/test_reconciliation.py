@@ -1,6 +1,7 @@
 """Rows that no time of change tells of are found by comparing with the server; those that are gone are said to be."""
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,6 +16,8 @@ from ingest.warehouse.journal import Step
 from tests.ingest.conftest import Ingest
 from tests.ingest.test_mysql import CLIENTS, Shop
 from tests.servers import MariaDB
+
+LATE_ROWS = int(os.environ.get("LATE_ROWS", "2400"))  # 50,000 take minutes
 
 
 class Compared(Shop):
@@ -212,14 +215,15 @@ def test_after_late_commits_deletions_and_silent_changes_one_comparison_makes_al
     for round_ in range(30):
         for number, writer in enumerate(writers):
             with writer.cursor() as cursor:
-                minutes = [round_ - chance.choice((0, 0, 1, 30, 60)) for _ in range(20)]  # an hour late at the most
+                delays = [chance.choice((0, 0, 1, 30, 60)) for _ in range(LATE_ROWS // 120)]  # an hour at the most
+                minutes = [round_ - delay for delay in delays]
                 cursor.executemany(
                     "insert into clients (name, updated_at) values (%s, '2026-01-01 02:00:00' + interval %s minute)",
                     [(f"Ёж {chance.random()}", minute) for minute in minutes],
                 )
                 cursor.execute("select id from clients where mod(id, 4) = %s", (number,))
                 own = sorted(row[0] for row in cursor.fetchall())  # nobody waits for another one's locks
-                for id_ in chance.sample(own, 4):
+                for id_ in chance.sample(own, LATE_ROWS // 600):
                     change = "delete from clients" if chance.random() < 0.5 else "update clients set name = 'silent'"
                     cursor.execute(f"{change} where id = %s", (id_,))
             if chance.random() < 0.4:
