@@ -1,5 +1,6 @@
 """The pages name only what there is: targets of make, commands with their options, settings, files, links."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import typer
 from ingest.cli import app as ingest_app
 from ingest.warehouse import variables
 from publish.cli import app as publish_app
+from tests.failures_page import as_on_the_page, failures
 from tests.installation import ROOT
 
 PAGES = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,3 +100,16 @@ def test_every_link_and_file_on_a_page_leads_somewhere(page: Path):
     files = [name for name in re.findall(r"`((?:docs|tests|dbt_project|publish|ingest)/[\w./]+\.\w+)`", text)]
     places = [*((page.parent / link) for link in links), *((ROOT / name) for name in files)]
     assert [str(place) for place in places if not place.exists()] == []
+
+
+def test_every_failure_on_the_page_of_operations_is_provoked_by_a_test():
+    """Those who call `as_on_the_page` have its words as they are on the page; it refuses others."""
+    named = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        if as_on_the_page.__name__ in (text := file.read_text("utf-8")) and file != Path(__file__):
+            named |= {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+    assert len(failures()) > 40
+    assert [words for words in failures() if words not in named] == []
+    with pytest.raises(ValueError, match="has no failure"):
+        as_on_the_page("it rains", "it rains")
+    assert not as_on_the_page("… is no DuckDB file", "error: x is damaged")

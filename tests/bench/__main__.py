@@ -1,8 +1,10 @@
-"""`python -m tests.bench run | quality | refresh | follow | quota | registry | registry-dump | transfer`: measured."""
+"""`python -m tests.bench run | quality | refresh | follow | readers | quota | registry | registry-dump | transfer`."""
 
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +17,7 @@ from tests.bench import follow as following
 from tests.bench import matching as matched
 from tests.bench import peer_dlt
 from tests.bench import quota as first_load
+from tests.bench import readers as reading
 from tests.bench import refresh as refreshing
 from tests.bench import registry as registry_load
 from tests.bench import transfer as moving
@@ -210,6 +213,29 @@ def follow(
         console.print(line, soft_wrap=True)
     console.print(f"plot: {folder / 'follow.svg'}")
     raise typer.Exit(1 if figures.lost or figures.wrong else 0)
+
+
+@app.command()
+def readers(
+    scale: Scale = 0.02,
+    rate: Annotated[float, typer.Option(min=0.1, help="Events a second.")] = 5,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to follow, after a full run.")] = 60,
+) -> None:
+    """Analysts' queries, `status`, `plan`, `report` and others in a loop through a full run and `publish follow`. Exit
+    status 1 where a query failed, an answer was half of one, a run was disturbed or a card is wrong at the end."""
+    folder, seen = FOLDER / f"readers-{scale:g}", []
+
+    @contextmanager
+    def beside(svod: Installation) -> Iterator[None]:
+        with reading.reading(svod, seen.append):
+            yield
+        seconds, spent, megabytes = reading.cost_of_a_copy(svod)
+        console.print(f"a copy: {megabytes:,.0f} MB in {seconds:.1f} s, {spent:.1f} s of the processor")
+
+    figures = following.run(folder, sources(scale), rate, 60 * minutes, console.print, beside)
+    for line in [*figures.told(), *seen[0].told()]:
+        console.print(line, soft_wrap=True, markup=False)
+    raise typer.Exit(1 if figures.lost or figures.wrong or seen[0].wrong else 0)
 
 
 @app.command()

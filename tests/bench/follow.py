@@ -12,7 +12,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,11 @@ from typing import Any
 
 from tests.bench.shops import shops
 from tests.following import Following
+from tests.installation import Installation
 from tests.killing import computed
 from tests.sample_data.loaders import TOPIC
 
+Beside = Callable[[Installation], AbstractContextManager[object]]
 COMPANIES = 2_000  # of which events tell
 PLACE = re.compile(r"e(\d+)@follow\.example")
 NEWEST = """
@@ -102,11 +104,12 @@ class Watched(threading.Thread):
 
 
 @contextmanager
-def filled(folder: Path, sample: Path, say: Callable[[str], None]) -> Iterator[Following]:
+def filled(folder: Path, sample: Path, say: Callable[[str], None], beside: Beside) -> Iterator[Following]:
     """Everything up, everything published."""
-    with shops(folder, sample) as (svod, kafka, sandbox):
+    with shops(folder, sample) as (svod, kafka, sandbox), beside(svod):
         svod.settings["SVOD_REGISTRY_FILE"] = str(sample / "registry.csv")
         ended = svod.tool("publish", "run", "--full")
+        (svod.folder / "full.log").write_text(ended.output)
         if ended.status:
             raise RuntimeError(ended.output)
         say(f"filled in {ended.seconds:.0f} s")
@@ -117,9 +120,17 @@ def filled(folder: Path, sample: Path, say: Callable[[str], None]) -> Iterator[F
             ours.close()
 
 
-def run(folder: Path, sample: Path, rate: float, seconds: float, say: Callable[[str], None]) -> Figures:
-    """Fill, follow, send, look. Raises AssertionError where it does not come to an end."""
-    with filled(folder, sample, say) as ours:
+def run(
+    folder: Path,
+    sample: Path,
+    rate: float,
+    seconds: float,
+    say: Callable[[str], None],
+    beside: Beside = lambda svod: nullcontext(),
+) -> Figures:
+    """Fill, follow, send, look, all of it beside what is handed in. Raises AssertionError where it does not come to an
+    end."""
+    with filled(folder, sample, say, beside) as ours:
         people = ours.svod.query(NEWEST, [COMPANIES])
         ours.start()
         ours.wait_until("it follows", lambda: ours.said(" landed; ") or _is_idle(ours), seconds=900)

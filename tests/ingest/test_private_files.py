@@ -12,6 +12,7 @@ from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.snapshot import make_snapshot, snapshot_path
 from publish.settings import read_settings as read_publish_settings
+from tests.failures_page import as_on_the_page
 from tests.ingest.conftest import Ingest
 
 
@@ -56,8 +57,9 @@ def test_the_copy_for_readers_is_given_to_their_group_and_to_nobody_else(ingest:
 
 def test_a_group_that_there_is_not_is_named_and_no_copy_is_left(tmp_path):
     open_warehouse(tmp_path / "svod.duckdb").close()
-    with pytest.raises(OperatorError, match="there is no group nobodys"):
+    with pytest.raises(OperatorError, match="there is no group nobodys") as told:
         make_snapshot(tmp_path / "svod.duckdb", "nobodys")
+    assert as_on_the_page("there is no group …", told.value.problem)
     assert [path.name for path in tmp_path.iterdir()] == ["svod.duckdb"]
 
 
@@ -68,7 +70,10 @@ def test_a_file_of_settings_that_everybody_can_read_is_warned_of_once(monkeypatc
     (tmp_path / ".env").chmod(rights)
     read_settings()
     read_publish_settings()
-    assert capsys.readouterr().err.count("everybody on this machine can read .env") == warned
+    told = capsys.readouterr().err
+    assert told.count("everybody on this machine can read .env") == warned
+    words = "everybody on this machine can read …, which has passwords in it: chmod 600 …"
+    assert as_on_the_page(words, told) == bool(warned)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,8 @@ def test_an_address_in_clear_text_is_refused_off_this_machine_unless_a_setting_a
         monkeypatch.setenv(name, f"http://{host}{path}")
         with pytest.raises(SettingsError, match=f"{name} begins with http://") as caught:
             read()
+        words = "… begins with http://: its key and all data would go to … in clear text"
+        assert as_on_the_page(words, caught.value.problem)
         assert "SVOD_ALLOW_HTTP" in caught.value.hint and "s3cret" not in caught.value.problem
     for url in ("https://crm.example", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"):
         monkeypatch.setenv(name, url + path)

@@ -15,6 +15,7 @@ from ingest.warehouse import storage
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
+from tests.failures_page import as_on_the_page
 from tests.ingest.conftest import Ingest
 
 IN_A_SMALL_DISK = 'mount -t tmpfs -o size=12m tmpfs "$0" && '
@@ -49,6 +50,7 @@ def test_a_disk_that_fills_while_a_source_lands_is_named_with_what_is_free_and_t
     error, hint = ended.stderr.splitlines()
     assert error.startswith(f"error: the disk is full: {ingest.folder}/disk/svod.duckdb.wal cannot grow, ")
     assert error.endswith(" MB free there")
+    assert as_on_the_page("the disk is full: … cannot grow, … free there", error)
     assert hint == "hint: make room and run the same command again: what was landed or published before stays"
 
 
@@ -116,6 +118,7 @@ def test_a_file_of_something_else_is_no_warehouse_and_stays_as_it_is(ingest: Ing
     ingest.set(warehouse=name)
     ended = ingest.run(*command)
     assert (ended.returncode, ended.stdout) == (2, "")
+    assert as_on_the_page("… is no DuckDB file", ended.stderr)
     assert f"{name} is no DuckDB file\nhint: SVOD_WAREHOUSE names a DuckDB file" in ended.stderr
     assert len(ended.stderr.splitlines()) == 2
     assert (ingest.folder / name).read_bytes() == content
@@ -146,10 +149,10 @@ def with_another_header(content: bytearray) -> None:
 @pytest.mark.parametrize(
     ("harm", "problem"),
     [
-        (newer, "was written by a newer DuckDB than"),
-        (cut_off, "is damaged"),
-        (overwritten, "is damaged"),
-        (with_another_header, "is damaged"),
+        (newer, "… was written by a newer DuckDB than …"),
+        (cut_off, "… is damaged: DuckDB cannot read it"),
+        (overwritten, "… is damaged: DuckDB cannot read it"),
+        (with_another_header, "… is damaged: DuckDB cannot read it"),
     ],
 )
 def test_a_damaged_warehouse_is_told_in_a_line_with_what_can_take_its_place(ingest: Ingest, command, harm, problem):
@@ -161,7 +164,7 @@ def test_a_damaged_warehouse_is_told_in_a_line_with_what_can_take_its_place(inge
     ended = ingest.run(*command)
     assert ended.returncode == 1
     error, hint = ended.stderr.splitlines()
-    assert error.startswith(f"error: {ingest.warehouse}") and problem in error
+    assert error.startswith(f"error: {ingest.warehouse}") and as_on_the_page(problem, error)
     assert hint.startswith("hint: ") and ("in its place" in hint)
 
 
@@ -175,6 +178,8 @@ def test_a_copy_put_back_beside_the_log_of_a_killed_program_is_told_with_what_to
     shutil.copy(copy, killed)
     with pytest.raises(OperatorError, match=r"killed\.duckdb\.wal is not the log of the warehouse beside it") as told:
         open_warehouse(killed)
+    words = "… is not the log of the warehouse beside it: was that put back from a copy?"
+    assert as_on_the_page(words, told.value.problem)
     assert f"mv {killed}.wal " in told.value.hint
 
 
@@ -183,4 +188,5 @@ def test_a_copy_that_cannot_be_made_says_how_much_is_free(tmp_path, monkeypatch)
     monkeypatch.setattr("ingest.warehouse.snapshot.COPY_USED", ("/bin/cp", "--no-such-option"))
     with pytest.raises(OperatorError, match=r"MB free there") as error:
         make_snapshot(tmp_path / "svod.duckdb")
+    assert as_on_the_page("the copy for readers cannot be made: …, … free there", error.value.problem)
     assert "as much again" in error.value.hint

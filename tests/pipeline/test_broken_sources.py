@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from publish.sandbox import Limits, RunningSandbox
+from tests.failures_page import as_on_the_page
 from tests.installation import Ended, Installation
 from tests.sample_data.registry_double import RunningRegistry
 
@@ -90,7 +91,7 @@ def test_just_the_companies_that_were_answered_for_are_in_the_portal_each_day(br
 
 
 def test_the_registrys_step_says_how_many_wait(broken: Broken):
-    assert "the quota of today is spent; it goes on at" in broken.days[0].ended.output
+    assert as_on_the_page("the quota of today is spent; it goes on at … UTC", broken.days[0].ended.output)
     steps = broken.svod.query(
         """select status, (detail ->> '$.waiting')::int > 0 from ops.steps
            where step = 'ingest registry' order by started_at"""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import follow as chaos
+from tests.failures_page import as_on_the_page
 from tests.following import Following, following
 from tests.pipeline.test_third_shop import fill
 from tests.servers import Kafka, MariaDB
@@ -72,6 +73,7 @@ def test_tables_are_read_on_their_schedule_in_the_same_process(followed: Followe
 def test_another_run_beside_it_is_refused_and_told_who_is_at_work(followed: Followed):
     ended = followed.follow.svod.tool("publish", "run")
     assert ended.status == 75
+    assert as_on_the_page("publish follow (process …, since …", ended.output)
     assert f"publish follow (process {followed.follow.pid}, since 20" in ended.output
     assert f"stop it first: kill {followed.follow.pid}" in ended.output
 
@@ -80,6 +82,7 @@ def test_what_fails_of_a_source_pauses_that_source_alone(followed: Followed):
     follow = followed.follow
     followed.sql("rename table clients to away")
     follow.wait_until("it pauses", lambda: follow.said("shop_a (MySQL) pauses for 5 s, all else goes on"))
+    assert as_on_the_page("… pauses for … s, all else goes on", follow.log.read_text())
     follow.send([2], "meanwhile")
     follow.wait_until("events go on", follow.is_right)
     assert not follow.said("shop_a (MySQL) works again")

@@ -11,6 +11,7 @@ from publish.explain.keys import subjects
 from publish.explain.story import Story
 from publish.page.content import Page, Table
 from publish.page.texts import Texts
+from tests.failures_page import as_on_the_page
 from tests.models.test_gates import Warehouse
 from tests.publish import looked_into
 from tests.publish.looked_into import CLOSED, EMAIL, NAME, NEW, PORTAL, ROMASHKA, WRONG
@@ -136,7 +137,7 @@ def test_several_are_listed_and_nobody_is_told_of_what_no_source_has(warehouse):
     assert "shop_a:3" not in several.stdout and CLOSED not in several.stdout
     unknown = warehouse.publish("explain", "+7 999 000-00-00")
     assert unknown.returncode == 1
-    assert "nothing is known by +7 999 000-00-00: no source has it, right or wrong" in unknown.stderr
+    assert as_on_the_page("nothing is known by …: no source has it, right or wrong", unknown.stderr)
 
 
 def test_the_terminal_and_the_page_tell_the_same(warehouse, watched, cells):

@@ -9,6 +9,7 @@ from ingest.warehouse import journal
 from ingest.warehouse.errors import OperatorError
 from publish import gate
 from publish.bitrix24.parts import PARTS
+from tests.failures_page import as_on_the_page
 from tests.publish import marts
 
 
@@ -79,6 +80,7 @@ def test_a_mart_that_is_not_as_the_last_full_pass_left_it_stops_everything_and_i
     assert stopped.value.exit_status == 3
     (named,) = [mart for mart in marts.PUBLISHED if f"marts.{mart}" in change]
     assert stopped.value.problem.startswith(f"marts.{named} is not")
+    assert as_on_the_page("marts.… is not what the last full pass left", stopped.value.problem)
     assert "by hand" in stopped.value.problem
 
 

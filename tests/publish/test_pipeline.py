@@ -19,6 +19,7 @@ from publish import cli, pipeline
 from publish import cycle as cycles
 from publish.portals import answers_of
 from publish.sandbox import Limits, RunningSandbox
+from tests.failures_page import as_on_the_page
 
 PASSES = pipeline.MODELS
 STEP = """#!{python}
@@ -77,7 +78,7 @@ def test_a_source_that_fails_in_whatever_way_keeps_nothing_else_from_going_on(cy
     ended, ran, _, err = cycle(**{failing.replace(" ", "_"): status})
     assert ran == ALL
     assert ended == (2 if status == 2 else 1)
-    assert f"error: this run failed: {failing}\n" in err
+    assert f"error: this run failed: {failing}\n" in err and as_on_the_page("this run failed: …", err)
 
 
 def test_models_that_failed_are_published_when_the_gate_lets_them(cycle):
@@ -87,7 +88,7 @@ def test_models_that_failed_are_published_when_the_gate_lets_them(cycle):
     assert "this run failed: the models" in err
     ended, ran, _, err = cycle(passes=1, publish_push=3)
     assert (ended, ran) == (3, ALL)
-    assert "stopped before the portal by a gate: publish push" in err
+    assert as_on_the_page("stopped before the portal by a gate: publish push", err)
 
 
 def test_a_push_that_did_not_begin_is_said_to_have_sent_nothing(cycle):
@@ -131,6 +132,7 @@ def test_all_wrong_settings_of_both_programs_are_told_at_once_and_each_once(cycl
         monkeypatch.setenv(name, "s3cret")
     ended, ran, _, err = cycle()
     assert (ended, ran) == (2, [])
+    assert as_on_the_page("… settings are wrong", err) and as_on_the_page("…, set in …, is no setting", err)
     assert err.startswith("error: 5 settings are wrong\n") and err.endswith("hint: nothing was started\n")
     for name in (
         "SVOD_SHOP_A_URL is",
@@ -146,9 +148,8 @@ def test_all_wrong_settings_of_both_programs_are_told_at_once_and_each_once(cycl
 def test_that_there_is_no_webhook_is_told_before_an_hour_of_landing_which_goes_on(cycle):
     ended, ran, _, err = cycle()
     assert (ended, ran) == (0, ALL)
-    assert err.startswith(
-        "warning: SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done, and the run ends with 2\n"
-    )
+    told = "SVOD_BITRIX24_WEBHOOK is not set: everything but publishing is done, and the run ends with 2"
+    assert err.startswith(f"warning: {told}\n") and as_on_the_page(told, err)
 
 
 def test_a_webhook_that_the_portal_does_not_know_ends_a_run_before_it_begins(cycle, monkeypatch):
@@ -156,6 +157,7 @@ def test_a_webhook_that_the_portal_does_not_know_ends_a_run_before_it_begins(cyc
         monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook.replace("right", "wr0ngs3cret"))
         ended, ran, _, err = cycle()
         assert (ended, ran) == (2, [])
+        assert as_on_the_page("the portal refuses: …", err)
         assert "check SVOD_BITRIX24_WEBHOOK" in err and "wr0ngs3cret" not in err
         monkeypatch.setenv("SVOD_BITRIX24_WEBHOOK", sandbox.webhook)
         assert (cycle()[0], sandbox.portal.writes()) == (0, {})
@@ -170,14 +172,16 @@ def test_a_portal_that_cannot_be_reached_is_told_within_seconds_and_the_run_goes
         answers = answers_of(connection, "127.0.0.1:1")
         assert answers.heard_at is None and answers.silent_since
         assert answers.problem == "127.0.0.1 cannot be reached (ConnectError)"
-    assert err.startswith("warning: 127.0.0.1 cannot be reached (ConnectError) so far: is SVOD_BITRIX24_WEBHOOK right?")
+    assert err.startswith("warning: 127.0.0.1 cannot be reached")
+    assert as_on_the_page("… cannot be reached (ConnectError) so far: is SVOD_BITRIX24_WEBHOOK right?", err)
 
 
 def test_a_run_without_any_source_is_wrong_settings(cycle, monkeypatch):
     """As with a file of settings that somebody has overwritten: else all of it is skipped, and well."""
     monkeypatch.delenv("SVOD_SHOP_B_FILES")
     ended, ran, _, err = cycle()
-    assert (ended, ran) == (2, []) and "no source is set" in err and "SVOD_SHOP_A_URL, SVOD_SHOP_B_FILES" in err
+    assert as_on_the_page("no source is set: a run has nothing to read (…)", err)
+    assert (ended, ran) == (2, []) and "SVOD_SHOP_A_URL, SVOD_SHOP_B_FILES" in err
 
 
 def test_steps_get_what_the_settings_file_says_and_the_environment_wins(cycle, monkeypatch):
@@ -196,7 +200,9 @@ def test_a_second_cycle_is_refused_while_one_runs(cycle):
     assert (ended, ran) == (75, [])
     assert "another run holds" in err
     with only_run(cycle.folder / "svod.duckdb"):
-        assert f"another run (process {os.getpid()}, since 2" in cycle()[3]
+        err = cycle()[3]
+        assert f"another run (process {os.getpid()}, since 2" in err
+        assert as_on_the_page("another run (process …, since …) holds …", err)
     assert cycle()[0] == 0
 
 

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.status import LAST_STEPS
-from ingest.warehouse import clock, journal, reads, running, terminal
+from ingest.warehouse import clock, gaps, journal, reads, running, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
@@ -25,6 +25,7 @@ from publish import after_run, cli, notify, portals, status_command
 from publish.models import building
 from publish.settings import read_settings
 from publish.standing import Problem
+from tests.failures_page import as_on_the_page
 from tests.publish import marts
 
 SECRET = "s3cr3tw0rd"
@@ -81,28 +82,30 @@ def test_the_first_line_says_that_all_is_well_and_the_screen_fits_a_terminal(svo
 
 
 @pytest.mark.parametrize(
-    ("step", "status", "detail", "verdict"),
+    ("step", "status", "detail", "verdict", "words"),
     [
         ("publish push", "gated", {"error": "too much would change", "hint": "`publish push --let-through`"},
-         "NOT OK: publish push was stopped 3 minutes ago: too much would change; `publish push --let-through`"),
+         "NOT OK: publish push was stopped 3 minutes ago: too much would change; `publish push --let-through`",
+         "NOT OK: … was stopped … ago: …"),
         ("publish push", "running", {},
-         "NOT OK: publish push was killed 3 minutes ago; `make incremental` goes on from there"),
+         "NOT OK: publish push was killed 3 minutes ago; `make incremental` goes on from there",
+         "NOT OK: … was killed … ago"),
         ("dbt after_registry", "gated", {"gates": [{"test": "inn_is_unique", "rows": 2}]},
          "NOT OK: dbt after_registry was stopped 3 minutes ago: did not pass: inn_is_unique; "
-         "`publish gate` shows the rows"),
+         "`publish gate` shows the rows", "NOT OK: … was stopped … ago: …"),
         ("ingest mysql", "failed", {"error": "MySQL is down", "hint": "is it up?"},
-         "NOT OK: ingest mysql failed 3 minutes ago: MySQL is down; is it up?"),
+         "NOT OK: ingest mysql failed 3 minutes ago: MySQL is down; is it up?", "NOT OK: … failed … ago: …"),
         ("publish push", "done", {"dead_letters_now": 2},
          "NOT OK: the portal refused 2 records 3 minutes ago; `publish status --details` says why; they are tried "
-         "again by themselves"),
+         "again by themselves", "NOT OK: the portal refused … records … ago"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_the_first_line_with_what_to_do(svod, step, status, detail, verdict):
+def test_what_is_wrong_is_the_first_line_with_what_to_do(svod, step, status, detail, verdict, words):
     ended(svod, "dbt after_registry")
     ended(svod, "publish push")
     ended(svod, step, status, 3, **detail)
     exit_status, out, _ = svod("status")
-    assert (exit_status, out.splitlines()[0]) == (1, verdict)
+    assert (exit_status, out.splitlines()[0], as_on_the_page(words, out)) == (1, verdict, True)
     assert svod("status", "--json")[0] == 1
 
 
@@ -142,7 +145,9 @@ def test_the_status_of_the_sources_calls_a_skipped_step_skipped(svod):
 
 def test_a_cron_that_has_stopped_is_not_well(svod, monkeypatch):
     ended(svod, "publish push", minutes=27 * 60)
-    assert svod("status")[1].startswith("NOT OK: nothing was published for 27 hours; does cron run")
+    told = svod("status")[1]
+    assert told.startswith("NOT OK: nothing was published for 27 hours; does cron run")
+    assert as_on_the_page("NOT OK: nothing was published for …; does cron run", told)
     monkeypatch.setenv("SVOD_PUBLISH_MAX_AGE_HOURS", "0")
     assert svod("status")[:1] == (0,)
 
@@ -220,6 +225,7 @@ def test_a_topic_that_is_too_far_ahead_of_the_portal_is_not_well_while_it_is_fol
     monkeypatch.setenv("SVOD_METRICS_FILE", str(tmp_path / "svod.prom"))
     status, out, _ = svod("status")
     assert status == 1 and out.startswith("NOT OK: events of shop_b wait for 301 s, 300 are let pass")
+    assert as_on_the_page("NOT OK: events of … wait for … s, … are let pass", out)
     assert "follows    for 2 hours; shop_b 12 messages, 301 s behind" in out
     assert "pauses   shop_b (Kafka) for 2 hours: it is down" in out
     assert 'svod_lag_messages{source="shop_b"} 12\n' in (tmp_path / "svod.prom").read_text()
@@ -263,7 +269,9 @@ def test_a_run_that_was_killed_between_its_steps_is_not_well_until_the_next_has_
     while (told := running.seen(svod.path)) is None or told.is_alive or told.step == "ingest json":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert svod("status")[1].startswith(verdict)
+    told = svod("status")[1]
+    words = "NOT OK: publish run was killed between its steps"
+    assert told.startswith(verdict) and as_on_the_page(words, told) == (within != "compiling")
     with running.told.step(svod.path, "publish push", "by hand"):  # which leaves out what the run had not come to
         pass
     if within != "compiling":
@@ -281,6 +289,8 @@ def test_a_source_that_was_read_and_is_set_no_longer_is_not_well_for_a_week_and_
         reads.forget_others(connection, "MySQL", [])
     status, out, _ = svod("status")
     assert status == 1 and out.startswith("NOT OK: shop_a (MySQL) was read before and is set no longer; its records")
+    words = "NOT OK: … was read before and is set no longer; its records stay as they were"
+    assert as_on_the_page(words, out)
     assert "shop_a MySQL" in out and "set no longer for 0 seconds: its records stay as they were" in out
     with open_warehouse(svod.path) as connection:
         connection.execute("update ops.unset_sources set unset_since = unset_since - interval 8 day")
@@ -290,6 +300,16 @@ def test_a_source_that_was_read_and_is_set_no_longer_is_not_well_for_a_week_and_
         reads.attempt(connection, "shop_a", "MySQL")
         reads.settle(connection, "shop_a", "MySQL", None)
     assert "set no longer" not in svod("status")[1]
+
+
+def test_messages_that_a_topic_lost_are_not_well_until_they_came_another_way(svod):
+    ended(svod, "publish push")
+    with open_warehouse(svod.path) as connection:
+        gaps.keep(connection, "shop_b", "t/0", 5, 6, "retention passed them", run_id="run-0")
+    assert as_on_the_page("NOT OK: messages of … were lost before they were read (…)", svod("status")[1])
+    with open_warehouse(svod.path) as connection:
+        connection.execute("update ops.gaps set repaired_at = now()::timestamp")
+    assert svod("status")[0] == 0
 
 
 def test_a_portal_that_does_not_answer_is_not_well_though_nothing_is_to_be_sent(svod, monkeypatch):
@@ -303,6 +323,7 @@ def test_a_portal_that_does_not_answer_is_not_well_though_nothing_is_to_be_sent(
         portals.tried(connection, portal, "127.0.0.1 cannot be reached")
     status, out, _ = svod("status")
     assert status == 1 and out.startswith("NOT OK: 127.0.0.1:9 could not be published to when the last run began; it ")
+    assert as_on_the_page("NOT OK: … could not be published to when the last run began", out)
     assert "it last answered " in out and " ago: 127.0.0.1 cannot be reached; `make check` tries it" in out
     with open_warehouse(svod.path) as connection:
         portals.saw(connection, portal, "http://127.0.0.1:9")  # the push of that run reached it all the same
@@ -391,7 +412,8 @@ def test_a_message_that_is_not_taken_fails_nothing_and_is_sent_by_the_next_run(s
     messages.status = 500
     after_run.tell(read_settings())
     said = capsys.readouterr().err
-    assert "was not taken by SVOD_NOTIFY_URL: HTTP 500" in said and SECRET not in said
+    words = "the message was not taken by SVOD_NOTIFY_URL: …; the next run tries again"
+    assert as_on_the_page(words, said) and "HTTP 500" in said and SECRET not in said
     messages.status = 200
     after_run.tell(read_settings())
     after_run.tell(read_settings())
