@@ -6,7 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import duckdb
@@ -49,8 +53,17 @@ COMMANDS = {
     "publish": {
         "push": [], "plan": ["--show", "2"], "status": ["--details"], "gate": [], "check": ["--notify"],
         "retry": ["--all"], "discard": ["--all"], "forget": ["--phone", "+79160000001"], "transfer": ["status"],
-        "run": ["--help"], "sandbox": ["--help"], "follow": ["--help"], "report": ["--help"], "explain": ["c-1"],
+        "run": ["--help"], "sandbox": ["--help"], "follow": ["--help"], "report": [], "explain": ["c-1"],
     },
+}  # fmt: skip
+# Asked of a portal, a registry, a storage and a messenger that refuse, and repeat all they were sent in their answers.
+OF_WHO_REPEATS = [
+    "publish push", "publish run", "publish check --notify", "ingest check", "ingest registry", "ingest bitrix24",
+    "ingest backup",
+]  # fmt: skip
+OF_A_MOVE = {
+    "baseline": "--no-backup", "rehearsal": "--automation-is-off", "delta": "", "final": "--confirm frozen", "plan": "",
+    "verify": "", "status": "", "push": "", "retry": "--all", "dates": "", "report": "",
 }  # fmt: skip
 
 
@@ -61,7 +74,10 @@ def folder(tmp_path_factory):
         marts.prepare(connection)
         marts.fill(connection, 3, 3, 3)
         connection.execute("create schema if not exists intermediate")
-        connection.execute("create table intermediate.int_companies__registry_queue as select '7707083893' as inn")
+        connection.execute(
+            """create table intermediate.int_companies__registry_queue as
+               select '7707083893' as inn, 0 as place, 'others' as reason, 1::double as ttl_factor"""
+        )
     (folder / "links.txt").write_text(f"https://127.0.0.1:1/{PLANTED}-link/backup.tar.gz\n")
     return folder
 
@@ -69,6 +85,8 @@ def folder(tmp_path_factory):
 # Runs commands one after another in one process, which is quick, and ends each one's output with a line.
 DRIVER = """if True:
     import json, sys
+    import stamina
+    stamina.set_testing(True, attempts=2)  # tries again without waiting
     from ingest import cli as ingest
     from publish import cli as publish
     for program, *words in json.load(open(sys.argv[1])):
@@ -78,8 +96,36 @@ DRIVER = """if True:
         except SystemExit:
             pass
         sys.stdout.flush()
-        print(f"== {program} {words[0]}", file=sys.stderr, flush=True)
+        print(f"== {program} {' '.join(words)}", file=sys.stderr, flush=True)
 """
+
+
+class Repeats(BaseHTTPRequestHandler):
+    """Knows nobody, and says what it was asked: address, headers and body."""
+
+    def do_GET(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
+        told = f"nobody at http://{self.headers['Host']}{self.path} {dict(self.headers)} {sent}"
+        body = json.dumps({"error": "INVALID_CREDENTIALS", "error_description": told, "message": told}).encode()
+        self.send_response(401, told.replace("\n", " ")[:300].encode("ascii", "replace").decode())
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def repeating() -> Iterator[str]:
+    """The address of a server that repeats what it is sent."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Repeats) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +155,18 @@ def said(folder):
         )
         wrong = environment | dict.fromkeys(("SVOD_SHOP_A_URL", "SVOD_BITRIX24_WEBHOOK", "SVOD_NOTIFY_URL"), PLANTED)
         of_wrong = run([["publish", "push"], ["publish", "run"], ["ingest", "mysql"]], folder, wrong)
+    with repeating() as address:
+        (folder / "links.txt").write_text(f"{address}/{PLANTED}-link/backup.tar.gz\n")
+        portals = {
+            "SVOD_BITRIX24_WEBHOOK": f"{address}/rest/1/{PLANTED}-portal/",
+            "SVOD_CLOUD_WEBHOOK": f"{address}/rest/1/{PLANTED}-cloud/",
+            "SVOD_BOX_WEBHOOK": f"{address.replace('127.0.0.1', 'localhost')}/rest/1/{PLANTED}-box/",
+        }
+        others = {"SVOD_REGISTRY_URL": address, "SVOD_NOTIFY_URL": f"{address}/bot{PLANTED}/sendMessage?chat_id=1"}
+        moves = [f"publish transfer {command} {words}" for command, words in OF_A_MOVE.items()]
+        commands = [command.split() for command in OF_WHO_REPEATS + moves]
+        of_repeated = run(commands, folder, environment | portals | others)
+    told |= {f"{command}, repeated": text for command, text in of_repeated.items()}
     return told | {f"{command} with wrong settings": text for command, text in of_wrong.items()}
 
 
@@ -142,6 +200,7 @@ def test_every_secret_setting_is_planted_and_every_command_is_run(said):
     assert {name for name in variables.SETTINGS if secret.search(name)} - SECRETS.keys() == PORTALS
     for program, commands in COMMANDS.items():
         assert names(program) <= commands.keys(), "name a new command here"
+    assert set(typer.main.get_command(publish_app).commands["transfer"].commands) == OF_A_MOVE.keys()
 
 
 def test_no_secret_is_said_by_any_command_nor_in_the_list_of_processes(said):
@@ -153,8 +212,13 @@ def test_no_secret_is_said_by_any_command_nor_in_the_list_of_processes(said):
 def test_the_failures_were_met(said):
     assert "MySQL svod@127.0.0.1:1/shop" in said["ingest mysql"]
     assert "created company 3" in said["publish push"]
-    assert "no message was taken: ConnectError" in said["publish check"]
+    assert "no message was taken: ConnectError" in said["publish check --notify"]
     assert "3 settings are wrong" in said["publish run with wrong settings"]
+    for command in ("publish push", "publish run", "ingest bitrix24", "publish transfer delta"):
+        assert "nobody at http://" in said[f"{command}, repeated"], said[f"{command}, repeated"]
+    assert "no message was taken: HTTP 401" in said["publish check --notify, repeated"]
+    assert "401" in said["ingest registry, repeated"] and "401" in said["ingest backup, repeated"]
+    assert "ConnectError" in said["ingest registry"]
 
 
 def test_no_secret_is_in_any_file_or_table(said, folder):
