@@ -1,8 +1,10 @@
 """The pages name only what there is: targets of make, commands with their options, settings, files, links."""
 
 import ast
+import configparser
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,3 +115,29 @@ def test_every_failure_on_the_page_of_operations_is_provoked_by_a_test():
     with pytest.raises(ValueError, match="has no failure"):
         as_on_the_page("it rains", "it rains")
     assert not as_on_the_page("… is no DuckDB file", "error: x is damaged")
+
+
+def test_the_line_for_cron_runs_as_it_is_written_and_starts_no_second_run_beside_one(tmp_path):
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (line,) = re.findall(r"^\*/15 \* \* \* \*  (.+)$", text, re.MULTILINE)
+    (tmp_path / "Makefile").write_text("incremental:\n\t@echo landed; sleep 0.5\n")
+    command = ["/bin/sh", "-c", line.replace("/opt/svod", str(tmp_path))]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    assert sorted((run.communicate(timeout=30)[0], run.returncode) for run in runs) == [(b"", 0), (b"", 1)]
+    assert (tmp_path / "svod.log").read_text() == "landed\n"
+
+
+def test_unit_files_for_systemd_are_whole_and_start_commands_that_there_are():
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    units = [block for block in re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) if "[Service]" in block]
+    assert len(units) == 3
+    for unit in units:
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(unit)
+        program, *words = shlex.split(parser["Service"]["ExecStart"])
+        if program.endswith("publish"):
+            assert wrong("publish", words) == ""
+        elif program.endswith("make"):
+            assert words[-1] in targets()
+        else:
+            assert (program, words[0]) == ("/bin/sh", "-c")
