@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -141,3 +142,23 @@ def test_unit_files_for_systemd_are_whole_and_start_commands_that_there_are():
             assert words[-1] in targets()
         else:
             assert (program, words[0]) == ("/bin/sh", "-c")
+
+
+def test_every_target_on_a_page_calls_commands_and_modules_that_there_are():
+    named = {word for page in PAGES for program, *words in commands(page) if program == "make" for word in words}
+    named &= targets()
+    assert len(named) > 25
+    done = ("--old-file=.venv/.ready", "--old-file=.venv/.dev")
+    made = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", *done, *sorted(named)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    called = [shlex.split(line) for line in made.stdout.replace("\\\n", " ").splitlines() if ".venv/bin/" in line]
+    there_is_not = []
+    for words in called:
+        words = [word for word in words if word != "exec" and not re.fullmatch(r"[A-Z_]+=.*", word)]
+        program = Path(words[0]).name
+        is_module = words[1:2] == ["-m"] and words[2].startswith("tests")
+        if wrong(program, words[1:]) if program in PROGRAMS else is_module and not importlib.util.find_spec(words[2]):
+            there_is_not.append(words)
+    assert there_is_not == [] and len(called) > 20

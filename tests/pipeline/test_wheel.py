@@ -1,6 +1,7 @@
 """The product without a checkout: what `pip install` puts into an empty virtual environment does the whole job."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -60,6 +61,10 @@ def test_a_wheel_in_an_empty_environment_brings_files_to_the_portal(environment:
         run(environment / "bin" / "svod", "run", "--full", cwd=tmp_path, **settings)
         with duckdb.connect(str(tmp_path / "warehouse" / "svod.duckdb"), read_only=True) as connection:
             (companies,) = connection.execute("select count(*) from marts.crm_companies").fetchone() or (0,)
+            page = (ROOT / "docs" / "warehouse.md").read_text("utf-8")
+            (selects,) = re.findall(r"```sql\n(.+?)```", page, re.DOTALL)
+            for select in selects.split(";"):
+                connection.execute(select)  # as an analyst is told to ask
         assert companies > 100
         assert len(portal.portal.items("company")) == companies
         assert "nothing to send" in run(environment / "bin" / "svod", "plan", cwd=tmp_path, **settings)
