@@ -204,6 +204,10 @@ def _bring_up_to_date(
         built.touched += 1
         if not refresh.put_in_place(node):
             built.whole.append(node.name)
+            if refresh.is_nobodys_business(node):
+                put()
+                refresh.is_anew(node)
+                return
             connection.execute(f"create or replace temporary table whole as from {node.relation}")
             put()
             refresh.compare(node, "temp.whole")
@@ -266,7 +270,7 @@ def _ask(
 ) -> None:
     """Count the rows of a test; they become a table where there are any, and that table goes when there are none."""
     is_kept = test.relation in kinds
-    sql = refresh.statement(test) if refresh else test.sql
+    sql = refresh.statement(test) if refresh and not is_kept else test.sql
     if refresh and not refresh.is_touched(test):
         rows_of = test.relation if is_kept else "(select 1 limit 0)"
     elif is_kept:
