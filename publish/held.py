@@ -122,7 +122,8 @@ class Held:
         return self._by_key(
             f"""with versions as (
                    select origin_id, sent_at, unnest([sent, sent_before]) as sent, unnest([1, 0]) as place
-                   from {self.schema}.history where {self.ours} and entity = ? and action in ('update', 'lost')
+                   from {self.schema}.history
+                   where {self.ours} and entity = ? and action in ('update', 'lost', 'unseen')
                        and origin_id in (select unnest(?))
                )
                select origin_id, list(sent::varchar order by sent_at desc, place desc)

@@ -17,6 +17,7 @@ from publish.held import Held
 from publish.parts import Key, Part
 from publish.words import Words
 
+ANEW = "anew"  # a key that no mart gives, in what was dealt with last: the part is to be compared once more
 _DELAYS_MINUTES = (15, 60, 240, 1440)
 
 
@@ -83,6 +84,7 @@ class Ledger(Held):
             self._delete("conflicts", settled)
             self._delete("deletions", settled)
             self._delete("intents", [*settled, *(refusal.key for refusal in refused), *absent])
+            self._remember_unseen(entries)
             self._delete("updates_under_way", [*settled, *(refusal.key for refusal in refused), *gone])
             self._delete("merges_under_way", [*settled, *gone])
             self._delete("ledger", gone)
@@ -204,7 +206,7 @@ class Ledger(Held):
         One made since may have had the same number in a time that was given up, and have that time's values again. Of
         lines of before these numbers were kept, those count that were sent after the last change before that push.
         """
-        anew = """json_merge_patch(wanted, '{"anew": true}')"""
+        anew = f"""json_merge_patch(wanted, '{{"{ANEW}": true}}')"""
         if part.departed:
             state = f"""json_merge_patch({anew}, '{{"{part.departed.state_field}": null}}')"""
             anew = f"if(origin_id in (select {part.key} from {part.mart}), {anew}, {state})"
@@ -235,6 +237,21 @@ class Ledger(Held):
         ]
         removed = [(key.entity, key.origin_id, "remove", None, None, self.push, self._run_id, now) for key in gone]
         self._insert("history", [*changed, *removed])
+
+    def _remember_unseen(self, entries: Sequence[Entry]) -> None:
+        """Write down what was sent of parts when nobody saw the answer, where it is not what is settled now: a copy of
+        the portal may have been made while it showed that."""
+        if entries and "updates_under_way" in self._tables:
+            entities, origins, texts = zip(*((e.entity, e.origin_id, e.sent) for e in entries), strict=True)
+            self.connection.execute(
+                f"""insert into {self.schema}.history
+                    select {self._owner}, entity, origin_id, 'unseen', under_way.sent, null, ?, ?, under_way.sent_at
+                    from {self.schema}.updates_under_way as under_way
+                    inner join (select unnest(?) as entity, unnest(?) as origin_id, unnest(?) as sent) as settled
+                        using (entity, origin_id)
+                    where {self.ours} and under_way.sent::varchar not in (settled.sent, '{{}}')""",
+                [self.push, self._run_id, list(entities), list(origins), list(texts)],
+            )
 
     def _settled(self, entries: Sequence[Entry], gone: Sequence[Key]) -> None:
         """What a ledger of another job writes down beside, in the same transaction."""

@@ -438,7 +438,7 @@ create table if not exists sync.history (
     portal varchar not null,
     entity varchar not null,
     origin_id varchar not null,
-    action varchar not null, -- update, remove, lost (with an older copy of the portal)
+    action varchar not null, -- update, remove, lost (with an older copy of the portal), unseen (nobody saw the answer)
     sent_before json,
     sent json,
     push bigint not null, -- the number of the portal's mark in that push, 0 where there is none
@@ -517,7 +517,7 @@ create table if not exists transfer.history (
     source_portal varchar not null, -- host[:port] of the portal that the records come from
     entity varchar not null,
     origin_id varchar not null,
-    action varchar not null, -- update, remove, lost (with an older copy of the portal)
+    action varchar not null, -- update, remove, lost (with an older copy of the portal), unseen (nobody saw the answer)
     sent_before json,
     sent json,
     push bigint not null, -- the number of the portal's mark in that push, 0 where there is none

@@ -15,6 +15,7 @@ from publish import plan
 from publish.bitrix24.kinds import Card, Detail, Translations
 from publish.bitrix24.run import UNLISTED, Attempt, Lines, Run, record, refusal, settle, until_executed
 from publish.entries import Conflict, Entry
+from publish.ledger import ANEW
 from publish.ownership import CalledBefore, Decision, Ownership, decide, recalled
 from publish.parts import Part, decoded, encoded
 from publish.plan import Change
@@ -76,10 +77,12 @@ async def _update(run: Run, part: Card | Detail, todo: Sequence[Change]) -> list
 
 def _earlier(run: Run, part: Part, todo: Sequence[Change]) -> dict[str, list[dict[str, Any]]]:
     """What was sent of these parts, the newest first, where the portal may show another version than the last one: a
-    push was killed before it saw the answer, or the portal was put back."""
+    push was killed before it saw the answer; the portal was put back, and it was not compared since (it may have been
+    refused); or the part was taken in and nothing was sent since, so that the ledger may have known it before."""
     keys = [change.origin_id for change in todo]
     newer = run.ledger.updates_under_way(part.entity, keys)
-    older = {} if run.restored_at is None else run.ledger.versions(part.entity, keys)
+    not_compared = [change.origin_id for change in todo if change.sent == "{}" or ANEW in decoded(change.previous)]
+    older = run.ledger.versions(part.entity, not_compared if run.restored_at is None else keys)
     sent = {change.origin_id: change.sent for change in todo}
     return {
         key: [decoded(text) for text in (*newer.get(key, ()), sent[key], *older.get(key, ()))]

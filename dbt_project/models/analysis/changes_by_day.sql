@@ -4,7 +4,7 @@ with ledger as (
 ),
 
 history as (
-    select * from {{ source('sync', 'history') }}
+    select * from {{ source('sync', 'history') }} where action <> 'unseen'
 ),
 
 sent as (

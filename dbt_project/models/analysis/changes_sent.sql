@@ -1,6 +1,6 @@
 -- Every field that was changed in a portal, with its value before; a part that was taken away has one row and no field.
 with history as (
-    select * from {{ source('sync', 'history') }}
+    select * from {{ source('sync', 'history') }} where action <> 'unseen'
 ),
 
 by_field as (

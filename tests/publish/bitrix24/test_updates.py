@@ -58,6 +58,50 @@ def test_what_a_killed_push_changed_is_changed_again_in_a_portal_put_back_to_bef
     assert office.differences() == []
 
 
+def test_what_a_killed_push_sent_is_ours_in_a_portal_put_back_to_that_moment_too(office, tmp_path, monkeypatch):
+    office.swap_portal(tmp_path / "portal.sqlite")
+    marts.fill(office.connection, 4, 8, 4)
+    office.push()
+    office.sql("update marts.crm_companies set title = title || ' +1'")
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(updates, "settle", killed)
+        office.push(let_through=True)
+    office.portal.copy_to(tmp_path / "copy.sqlite")  # it shows what the ledger does not know of
+    office.sql("update marts.crm_companies set title = title || ' +2'")
+    office.push(let_through=True)
+    office.swap_portal(tmp_path / "copy.sqlite")
+    office.sql("update marts.crm_deals set amount = amount + 1")
+    office.push(let_through=True)
+    assert office.differences() == office.sql("from sync.conflicts") == []
+
+
+def test_a_card_that_was_taken_in_is_ours_as_far_as_the_ledger_knew_it_before_also_when_it_was_refused_at_first(
+    published, tmp_path
+):
+    office = published
+    office.portal.copy_to(tmp_path / "older.sqlite")
+    marts.fill(office.connection, 6, 12, 6)
+    office.push(let_through=True)
+    office.portal.copy_to(tmp_path / "given_up.sqlite")
+    office.swap_portal(tmp_path / "older.sqlite")
+    office.call("crm.item.add", {"entityTypeId": 2, "fields": {"title": "Их"}})
+    office.sql("update marts.crm_deals set amount = amount + 1")
+    office.push(let_through=True)
+    office.swap_portal(tmp_path / "given_up.sqlite")  # deals of ours have other numbers here
+    office.faults.fail("crm.item.update", "", "Insufficient permissions to change the stage", times=100)
+    office.sql("update marts.crm_deals set amount = amount + 1")
+    office.push(let_through=True)
+    assert office.sql("select count(*) from sync.dead_letters where entity = 'deal'") != [(0,)]
+    office.faults.errors.clear()
+    office.sql("update sync.dead_letters set next_at = last_at")
+    office.push(let_through=True)
+    assert office.differences() == office.sql("from sync.conflicts") == []
+
+
 def test_what_a_killed_push_sent_is_ours_also_when_the_sources_have_changed_again_since(published, monkeypatch):
     def change_all(phone: str) -> None:
         published.sql("update marts.crm_companies set title = title || '+', legal_address = legal_address || '+'")
