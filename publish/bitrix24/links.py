@@ -7,7 +7,7 @@ and says that it leaves the others alone; a link that is added as primary does (
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -50,12 +50,14 @@ def companions(run: Run, link: CardLink, holders: Sequence[str]) -> Mapping[str,
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """A link to add or remove between two cards of the portal. `is_adopted`: it was there before we sent it."""
+    """A link to add or remove between two cards of the portal. `is_adopted`: it was there before we sent it;
+    `in_ledger`: it is known to be there, not just perhaps."""
 
     key: Key
     holder_id: int
     other_id: int
     is_adopted: bool = False
+    in_ledger: bool = True
     wanted: str = "{}"
 
 
@@ -74,7 +76,8 @@ def _page(run: Run, link: CardLink, action: str, above: str) -> list[LinkChange]
     """Links to change whose both ends the portal holds."""
     travelled = f"and plan.origin_id not in (select origin_id from portal_ledger where entity = '{link.entity}')"
     rows = run.connection.execute(
-        f"""select plan.origin_id, holder.bitrix_id, other.bitrix_id, coalesce(line.is_adopted, false)
+        f"""select plan.origin_id, holder.bitrix_id, other.bitrix_id, coalesce(line.is_adopted, false),
+                line.origin_id is not null
             from plan_{link.entity} as plan
             left join portal_ledger as line on line.entity = '{link.entity}' and line.origin_id = plan.origin_id
             inner join portal_ledger as holder on holder.entity = '{link.holder.entity}'
@@ -134,7 +137,11 @@ def _removed(change: LinkChange) -> Attempt:
         return Lines(gone=[change.key])
 
     def refused(error: PortalError) -> Lines:  # one of the cards is gone, and the link with it
-        return dead_letter(change, error) if error.reaction is Reaction.RIGHTS else gone(error)
+        if error.reaction is not Reaction.RIGHTS:
+            return gone(error)
+        # else nothing would tell of one that may be there: a refusal ends what is under way
+        kept = [] if change.in_ledger else [Entry(*change.key, change.holder_id)]
+        return replace(dead_letter(change, error), entries=kept)
 
     return Attempt(change.key, change.wanted, gone, refused)
 

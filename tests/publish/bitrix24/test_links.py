@@ -151,3 +151,20 @@ def test_a_link_of_a_card_that_has_another_number_in_a_portal_put_back_goes_when
     change_all(office)
     office.push(let_through=True)
     assert office.differences() == []
+
+
+def test_a_link_that_may_be_there_and_may_not_be_taken_away_goes_when_it_may(published, monkeypatch):
+    office = published
+    insert_link(office)
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(links, "settle", interrupt)
+        office.push()
+    link = office.ids("contact")[marts.contact_id(1)], office.ids("company")[marts.company_id(2)]
+    drop_link(office)
+    office.faults.fail("crm.contact.company.delete", "ACCESS_DENIED", "Access denied!")
+    office.push()
+    assert link in office.portal.links()
+    office.sql("update sync.dead_letters set next_at = last_at")
+    office.push()
+    assert link not in office.portal.links()
+    assert office.sql("from sync.dead_letters") == office.sql("from sync.updates_under_way") == []
