@@ -29,7 +29,9 @@ _NEWER = re.compile("version number|newer version|storage version", re.IGNORECAS
 _HEAD = ("/usr/bin/head", "-c", f"{HEADERS}")
 _VERSION = "v1.4.0"  # analysts' shells and notebooks lag behind the library
 _ROW_GROUP = 30_720  # rows: DuckDB's own 122,880 are as many as a whole table here, and one core works on a group
-LAYOUT = f"storage_version '{_VERSION}', row_group_size {_ROW_GROUP}"
+_GROUPS = f"row_group_size {_ROW_GROUP}"
+LAYOUT = f"storage_version '{_VERSION}', {_GROUPS}"
+_KEEPS_ITS_VERSION = "cannot be lowered"
 _HELD = re.compile("Could not set lock on file|Conflicting lock is held")
 _FILE = re.compile('file "([^"]+)"')
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -37,9 +39,14 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, options: str = LAYOUT) -> None:
     """Have a connection know a file by a name, as it is written by us unless told otherwise. How many rows a group of
-    them has is an option of `attach` alone. Raises duckdb.Error."""
+    them has is an option of `attach` alone. One that a shell wrote in a newer format keeps it. Raises duckdb.Error."""
     text = str(file.absolute()).replace("'", "''")
-    connection.execute(f"attach if not exists '{text}' as {name} ({options})")
+    try:
+        connection.execute(f"attach if not exists '{text}' as {name} ({options})")
+    except duckdb.InvalidInputException as error:
+        if options != LAYOUT or _KEEPS_ITS_VERSION not in str(error):
+            raise
+        connection.execute(f"attach if not exists '{text}' as {name} ({_GROUPS})")
 
 
 def is_held(error: duckdb.Error) -> bool:

@@ -220,3 +220,13 @@ def test_whatever_is_not_as_it_is_declared_is_brought_up_to_date_and_else_nothin
     monkeypatch.setattr("ingest.warehouse.schema.SCHEMA", "no statement")
     with open_warehouse(path) as connection:
         assert declared(connection) == whole
+
+
+def test_a_warehouse_that_a_shell_has_written_in_its_newest_format_is_written_on(tmp_path):
+    file = tmp_path / "svod.duckdb"
+    with duckdb.connect(str(file)) as shell:
+        shell.execute("create schema raw; create table raw.orders as select 1 as number")
+    connection = open_warehouse(file)
+    connection.execute("insert into raw.orders values (2)")
+    assert connection.execute("select count(*) from raw.orders").fetchall() == [(2,)]
+    connection.close()
