@@ -134,7 +134,8 @@ chaos: services ## kills the publisher 200 times, swaps warehouse and portal; ki
 	@$(BIN)/python -m tests.chaos.follow
 
 fuzz: services ## the sources' readers on bytes of any kind, for long (EXAMPLES=…)
-	@SVOD_TEST_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/ingest/test_fuzz.py $(ARGS)
+	@echo "$(EXAMPLES) examples for each reader; a line twice a minute"
+	@SVOD_TEST_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -v --capture=sys --color=no tests/ingest/test_fuzz.py $(ARGS)
 
 bench: services ## every stage at SCALE=…: seconds, rows/s, peak memory; bench.json
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt

@@ -4,12 +4,16 @@ Some seconds here; for longer, and with other examples each time: `make fuzz` (E
 """
 
 import asyncio
+import functools
 import io
 import json
 import os
+import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -32,15 +36,35 @@ from tests.sample_data.registers import Entrepreneur, LegalEntity, register_file
 EXAMPLES = int(os.environ.get("SVOD_TEST_FUZZ_EXAMPLES", "0"))
 
 
-def examples(count: int) -> settings:
-    """So many in the suite, or as many as the environment says."""
+def examples(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """So many in the suite, or as many as the environment says; then with a line now and again that tells how many."""
     # One warehouse for all examples: each empties what it looks at.
-    return settings(
+    chosen = settings(
         max_examples=EXAMPLES or count,
         derandomize=not EXAMPLES,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
+    return lambda test: chosen(told(test) if EXAMPLES else test)
+
+
+def told(test: Callable[..., None]) -> Callable[..., None]:
+    """A test that says twice a minute how far it is, past pytest's capture (`--capture=sys`)."""
+    began = said = time.monotonic()
+    tried = 0
+
+    @functools.wraps(test)
+    def telling(*arguments: Any, **named: Any) -> None:
+        nonlocal began, said, tried
+        now = time.monotonic()
+        began, said = (began, said) if tried else (now, now)
+        if now - said >= 30:
+            said = now
+            print(f"\n{test.__name__}: {tried:,} examples, {now - began:.0f} s", file=sys.__stderr__, flush=True)
+        tried += 1
+        test(*arguments, **named)
+
+    return telling
 
 
 SPECIAL = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"<", b">", b"/", b"&", b"\0", b"\xff", b"\x98", b"\n",
