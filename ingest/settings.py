@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from ingest.warehouse.environment import (
     refuse_plain_http,
 )
 from ingest.warehouse.errors import SettingsError
+from ingest.warehouse.period import MOSCOW
 from ingest.warehouse.place import WarehousePath
 from ingest.warehouse.variables import known_names_hint
 
@@ -93,7 +95,14 @@ class General(EnvironmentSettings):
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
     inspect_mask: bool = False  # nobody's names, phones and e-mails in the copy that people look into
     allow_http: bool = False  # a registry on another machine in clear text
-    since: Day | None = Field(None, description="a date like 2025-01-01")  # unset: as ops.period has it
+    since: Day | None = Field(None, description="a date like 2025-01-01, not in the future")  # unset: ops.period
+
+    @field_validator("since")
+    @classmethod
+    def _has_begun(cls, value: date | None) -> date | None:
+        if value is not None and value > datetime.now(MOSCOW).date():
+            raise ValueError("is in the future")
+        return value
 
 
 @dataclass(frozen=True)

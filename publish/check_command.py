@@ -12,7 +12,7 @@ from typing import Annotated
 import duckdb
 import typer
 
-from ingest.warehouse.environment import PREFIX, env_file, said_in_file
+from ingest.warehouse.environment import PREFIX, env_file, read_all, read_environment, said_in_file
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.findings import Finding, exit_status
 from publish import notify as notices
@@ -40,8 +40,7 @@ def check_command(
 
 def _findings(notify: bool) -> Iterator[Finding]:
     try:
-        settings = pipeline.read_settings()
-        setting_names.check_fields(settings, PARTS)
+        settings, _ = read_all(pipeline.read_settings, _check_fields)
     except SettingsError as error:
         for each in error.each or (error,):
             yield Finding.of("settings", each)
@@ -53,6 +52,11 @@ def _findings(notify: bool) -> Iterator[Finding]:
             yield from _of_statuses(settings, held)
         yield from inspection.findings(settings, held)
     yield from _of_monitors(settings, notify)
+
+
+def _check_fields() -> None:
+    """What is wrong in names of fields is told beside what else is wrong, which is not looked at here."""
+    setting_names.check_fields(read_environment(Settings, but=Settings.model_fields), PARTS)
 
 
 def _settings() -> Finding:

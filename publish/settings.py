@@ -53,7 +53,7 @@ class Settings(EnvironmentSettings):
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     # Users who answer for new cards, by the region of an INN, '' for all others; {}: the webhook's user.
     responsible: Annotated[Mapping[str, Sequence[int]], NoDecode] = Field(default_factory=dict)
-    fuse_share: float = Field(0.2, ge=0)
+    fuse_share: float = Field(0.2, ge=0, le=1)
     # A source may fail so long before nothing is published; 0: for ever.
     source_max_age_hours: float = Field(72, ge=0, le=87_600)
     # `publish follow`: minutes between increments of tables and looks for new files; hours between comparisons of

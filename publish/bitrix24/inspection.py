@@ -18,7 +18,7 @@ from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import Pace
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.findings import Finding
-from publish.bitrix24 import reference
+from publish.bitrix24 import reference, responsible
 from publish.bitrix24.parts import COMPANY, CURRENCIES, DEAL, PARTS
 from publish.held import Held
 from publish.parts import Choices, Field, Part
@@ -54,6 +54,8 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         *(reference.list_of(choices, settings.pipeline_of(part.entity)) for part, _, choices in fields),
         *(reference.look_up(card, field) for card, field in custom),
     ]
+    asked, users = len(commands), responsible.look_up(settings)
+    commands += users
     try:
         async with Client(settings.webhook(), pace) as client, asyncio.timeout(PATIENCE_S):
             outcomes = await client.read_outcomes(commands, optional={command.method for command in commands})
@@ -62,13 +64,15 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         raise OperatorError(told, hint="is the portal up, and SVOD_BITRIX24_WEBHOOK right?") from None
     results = [outcome.result for outcome in outcomes]
     scopes, profile, method = results[:3]
-    errors = [outcome.error for outcome in outcomes[3:] if outcome.error is not None]
+    errors = [outcome.error for outcome in outcomes[3:asked] if outcome.error is not None]
     found = [_rights(settings, scopes, profile, method, errors)]
-    lists, made = results[3 : 3 + len(fields)], results[3 + len(fields) :]
+    lists, made = results[3 : 3 + len(fields)], results[3 + len(fields) : asked]
     if None in made or any(error.reaction is Reaction.STOP for error in errors):
         return found  # what may not be read cannot be looked at
     is_admin = bool(isinstance(profile, dict) and profile.get("ADMIN"))
     found += _said("fields", lambda: _fields(custom, made, is_admin))
+    if users:
+        found += _said("responsible", lambda: responsible.check_users(settings, results[asked:]))
     for (part, field, choices), answer in zip(fields, lists, strict=True):
         look = partial(_values, settings, held, part, field, choices, answer)
         found += _said(f"{part.entity} {field.name}", look)

@@ -23,18 +23,32 @@ _PAGE = 50  # users that it tells at a time
 async def check(connection: duckdb.DuckDBPyConnection, client: Client, settings: Settings) -> None:
     """Raise SettingsError for users whom the portal has not, or who left; a webhook without the right `user` cannot
     tell, and then the portal judges each card itself. Raise OperatorError for a mart that an older version left."""
-    chosen = sorted({user for users in settings.responsible.values() for user in users})
-    if not chosen:
+    if not settings.responsible:
         return
     try:
         connection.execute("select region from marts.crm_companies limit 0")
     except duckdb.BinderException:
         hint = "`make incremental` builds the models anew"
         raise OperatorError("SVOD_RESPONSIBLE: marts.crm_companies tells no region of an INN", hint=hint) from None
+    check_users(settings, await client.read(look_up(settings), optional=(_USERS,)))
+
+
+def _chosen(settings: Settings) -> list[int]:
+    return sorted({user for users in settings.responsible.values() for user in users})
+
+
+def look_up(settings: Settings) -> list[Command]:
+    """What tells whether the users of the settings are there; a webhook without the right `user` is refused it."""
+    chosen = _chosen(settings)
     pages = [chosen[at : at + _PAGE] for at in range(0, len(chosen), _PAGE)]
-    answers = await client.read([Command(_USERS, {"FILTER": {"ID": page}}) for page in pages], optional=(_USERS,))
+    return [Command(_USERS, {"FILTER": {"ID": page}}) for page in pages]
+
+
+def check_users(settings: Settings, answers: Sequence[Any]) -> str:
+    """Who answers for new cards, by what the portal said to `look_up`. Raises SettingsError for who is not there."""
+    chosen = _chosen(settings)
     if None in answers:
-        return
+        return "not told to this user"
     rows = [row for answer in answers for row in rows_of(_USERS, answer)]
     there = {number_of(_USERS, row, "ID") for row in rows if row.get("ACTIVE", True) not in (False, "N")}
     if missing := [user for user in chosen if user not in there]:
@@ -42,6 +56,7 @@ async def check(connection: duckdb.DuckDBPyConnection, client: Client, settings:
             f"SVOD_RESPONSIBLE: the portal has no active user {', '.join(map(str, missing))}",
             hint="a user's number is in the address of their page, company/personal/user/NUMBER",
         )
+    return f"{', '.join(map(str, chosen))} there"
 
 
 def of_new_cards(

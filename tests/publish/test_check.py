@@ -82,15 +82,18 @@ def test_check_says_what_a_run_will_end_with(check, monkeypatch):
 def test_all_wrong_settings_are_told_at_once_each_with_what_to_do(check):
     status, _, out = check(
         fuse_shar="1", registry_rate="0", field_owners="company.titel=manager", mart_change_limit="much",
-        shop_b_kafka="nowhere",
+        shop_b_kafka="nowhere", fuse_share="20", since="2999-01-01",
     )  # fmt: skip
     lines = out.splitlines()
-    assert status == 2 and len(lines) == 8
+    assert status == 2 and len(lines) == 14
     for name, hint in {
         "SVOD_FUSE_SHAR, set in the environment, is no setting": "did you mean SVOD_FUSE_SHARE?",
         "SVOD_REGISTRY_RATE": "expected: requests per second, more than 0",
         "SVOD_MART_CHANGE_LIMIT has to be a number": "for example 0.2; see .env.example",
         "SVOD_SHOP_B_KAFKA": "host:port",
+        "SVOD_FIELD_OWNERS: company has no field titel": "did you mean title?",
+        "SVOD_FUSE_SHARE has to be less than or equal to 1": "for example 0.2",
+        "SVOD_SINCE": "not in the future",
     }.items():
         (at,) = [number for number, line in enumerate(lines) if name in line]
         assert lines[at].startswith("wrong ") and hint in lines[at + 1]
@@ -100,6 +103,7 @@ def test_each_source_that_fails_is_a_line_and_keeps_no_other_from_being_tried(ch
     status, told, out = check(
         shop_a_url=f"mysql://u:{SECRET}@127.0.0.1:1/d", shop_b_files="nowhere/*.json",
         registry_url="http://127.0.0.1:1", registry_token=SECRET, deal_stages="paid=NOWHERE", readers_group="no-such",
+        responsible="1,999",
     )  # fmt: skip
     assert status == 2  # a stage of the settings that the portal has not
     for what, why in {
@@ -107,10 +111,11 @@ def test_each_source_that_fails_is_a_line_and_keeps_no_other_from_being_tried(ch
         "shop_a MySQL": "MySQL u@127.0.0.1:1/d: ",
         "shop_b JSON": "there is no file nowhere/*.json",
         "registry": "http://127.0.0.1:1 does not answer: Connect",
+        "responsible": "SVOD_RESPONSIBLE: the portal has no active user 999",
         "deal stageId": "SVOD_DEAL_STAGES: the portal has no deal stage NOWHERE",
     }.items():
         assert told[what].startswith(f"wrong {why}"), out
-    assert out.count(" to do: ") == 5 and told["portal"].startswith("ok ")
+    assert out.count(" to do: ") == 6 and told["portal"].startswith("ok ")
 
 
 def test_a_webhook_that_is_wrong_or_may_too_little_is_told(check, sandbox, monkeypatch):
