@@ -172,7 +172,7 @@ def _connect_to_write(path: Path) -> duckdb.DuckDBPyConnection:
 def _attached(path: Path) -> duckdb.DuckDBPyConnection:
     """The file, by way of a database in memory that is named after it: who opens it twice in this program shares both,
     as with a file that is connected to."""
-    file = str(path.absolute())
+    file = str(path.resolve())
     connection = duckdb.connect(f":memory:{file}", config={"temp_directory": f"{file}.tmp"})
     try:
         storage.attach(connection, path, _ATTACHED_AS)

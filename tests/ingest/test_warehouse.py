@@ -230,3 +230,13 @@ def test_a_warehouse_that_a_shell_has_written_in_its_newest_format_is_written_on
     connection.execute("insert into raw.orders values (2)")
     assert connection.execute("select count(*) from raw.orders").fetchall() == [(2,)]
     connection.close()
+
+
+def test_a_warehouse_opened_twice_by_one_program_is_one_also_through_a_link(tmp_path):
+    path, link = tmp_path / "it's.duckdb", tmp_path / "link.duckdb"
+    link.symlink_to(path)
+    with open_warehouse(path) as first, open_warehouse(link) as second:
+        first.execute("create table told as select 1 as number")
+        assert second.execute("from told").fetchall() == [(1,)]
+    with open_warehouse(link, read_only=True) as read:
+        assert read.execute("from told").fetchall() == [(1,)]
