@@ -285,7 +285,10 @@ def install() -> None:
         pom = ROOT / "tests" / "kafka-pom.xml"
         partly = KAFKA_JARS.with_name("kafka.part")
         subprocess.run(
-            ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={partly}"],
+            [
+                *("mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(pom)),
+                *("dependency:copy-dependencies", f"-DoutputDirectory={partly}"),
+            ],
             check=True,
         )
         shutil.rmtree(KAFKA_JARS, ignore_errors=True)
