@@ -44,7 +44,9 @@ TRUE_AT_ANY_MOMENT = {
     "companies with an INN of another": "select count(inn) - count(distinct inn) from marts.crm_companies",
 }
 # What a command may say instead of an answer as long as nothing has been built.
-NOTHING_YET = re.compile("there is no warehouse|nothing to publish|there is no copy of it yet|does not exist|or never")
+NOTHING_YET = re.compile(
+    "there is no warehouse|nothing to publish|there is no copy of it yet|does not exist|or never|not been built"
+)
 DISTURBED = re.compile(r".*(?:which reads it: waiting|is open in|Traceback|copy for readers cannot).*")
 
 
