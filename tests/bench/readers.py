@@ -100,9 +100,8 @@ class Readers:
                 if was_built:
                     self.seen.wrong.append("analyst: the copy is gone")
                 continue
+            connection = self._opened()
             try:
-                connection = duckdb.connect(str(self._copy), read_only=True)
-                self.seen.copies.add(self._copy.stat().st_ino)
                 for select in self._selects:
                     connection.execute(select).fetchall()
                 for what, counted in TRUE_AT_ANY_MOMENT.items():
@@ -116,11 +115,22 @@ class Readers:
                     kept[0].close()
                 kept = (connection, answer)
             except duckdb.Error as error:
+                connection.close()
                 if was_built or not re.search("does not exist", str(error)):
                     self.seen.wrong.append(f"analyst: {error}")
                 continue
             self._is_built.set()
             self._answered("analyst", began)
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """The copy that is there now, by a name of its own: under one name a program gets what it has open already."""
+        own = self._copy.with_name(f"read-{time.monotonic_ns()}.duckdb")
+        os.link(self._copy, own)
+        self.seen.copies.add(own.stat().st_ino)
+        try:
+            return duckdb.connect(str(own), read_only=True)
+        finally:
+            own.unlink()
 
     def _command(self) -> None:
         report = str(self._svod.folder / "read.html")
