@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from time import monotonic
 
 import duckdb
 import httpx
@@ -173,12 +172,10 @@ def test_a_spent_quota_is_told_from_a_wrong_key_by_the_words(warehouse, step, wa
 def test_the_documented_rate_is_used_up_and_hardly_ever_refused(warehouse, step, sample, wanted):
     inns = [f"{number:010}" for number in range(120)]
     with RunningRegistry(sample, rate=30, latency=0.4) as double:
-        began = monotonic()
         land_verdicts(warehouse, Registry(double.url, double.token, 30), wanted(*inns), step)
-        seconds = monotonic() - began
     # A machine with nothing else to do is never refused, and has 28 a second: `python -m tests.bench registry`.
-    assert double.refused.total() <= 2 and 120 / seconds > 18
-    assert len(double.connections) < 30  # as many at once as the latency needs
+    assert double.refused.total() <= 2
+    assert 6 < len(double.connections) < 30  # as many at once as the latency needs, which are twelve
 
 
 def test_a_service_without_a_pace_is_not_asked_over_hundreds_of_connections(warehouse, step, sample, wanted):
