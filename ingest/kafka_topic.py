@@ -100,6 +100,19 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]  # the client h
 
     refusal: Exception | None = None
 
+    async def _build_transport(self, *args: Any, **options: Any) -> Any:
+        """A connected socket that hands over what came before its end: the client throws away what one read brings
+        together with the end, and a broker says why it refuses a login just before it hangs up."""
+        transport = await super()._build_transport(*args, **options)
+        receive = transport._sock_recv
+
+        def receive_all() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            return data, None if data else error  # the next read comes to the end again
+
+        transport._sock_recv = receive_all
+        return transport
+
     def get_connection(self, node_id: Any, *args: Any, **options: Any) -> Any:
         """A connection to a broker, made or found. Raises SaslAuthenticationFailedError after the first refusal."""
         if self.refusal:
