@@ -12,7 +12,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from ingest.warehouse import journal, running, terminal, variables
+from ingest.warehouse import journal, log, running, terminal, variables
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
 from publish.models import building, compiled
@@ -26,6 +26,7 @@ def main(*, is_move: bool, is_full: bool) -> int:
 
     A registry that fails keeps nobody from the second pass: companies without a verdict wait, all others go on.
     """
+    log.keep()
     registry_status = 0
     try:
         variables.refuse_unknown()

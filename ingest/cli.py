@@ -13,7 +13,7 @@ from ingest.check_command import check_command
 from ingest.inspect_command import inspect_command
 from ingest.landing import landing
 from ingest.settings import portals_of, read_settings
-from ingest.warehouse import checklist, journal
+from ingest.warehouse import checklist, journal, log
 from ingest.warehouse.connection import open_for_reading, open_warehouse
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.snapshot import make_snapshot
@@ -100,6 +100,7 @@ def backup_command() -> None:
     from ingest.backup.run import fetch_backup
 
     logging.getLogger("stamina").setLevel(logging.ERROR)
+    log.keep()
     settings = read_settings()
     fetch_backup(
         settings.general.warehouse,

@@ -10,7 +10,7 @@ import duckdb
 
 from ingest.settings import Settings, read_settings
 from ingest.sources import Source, SourceT
-from ingest.warehouse import journal, period, reads, storage, terminal
+from ingest.warehouse import journal, log, period, reads, storage, terminal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import print_error
@@ -137,6 +137,7 @@ class Landing:
 @contextmanager
 def landing(step_name: str) -> Iterator[Landing]:
     """Settings, the open warehouse and a journalled step. Raises its failures at its end."""
+    log.keep()
     settings = read_settings()
     connection = open_warehouse(settings.general.warehouse)
     try:

@@ -95,6 +95,7 @@ class General(EnvironmentSettings):
     readers_group: str = ""  # who may read the copy that readers use; '': whoever may read the warehouse
     inspect_mask: bool = False  # nobody's names, phones and e-mails in the copy that people look into
     allow_http: bool = False  # a registry on another machine in clear text
+    log_times: bool | None = None  # lines begin with time and run; None: where they go into a file
     since: Day | None = Field(None, description="a date like 2025-01-01, not in the future")  # unset: ops.period
 
     @field_validator("since")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.warehouse import journal, terminal
+from ingest.warehouse import journal, log, terminal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import say
 from publish import after_run, forget, gate, pipeline, sending, set_aside, setting_names
@@ -45,6 +45,7 @@ def run_command(
     let_through: Annotated[bool, typer.Option("--let-through", help="Let a large plan through, this once.")] = False,
 ) -> None:
     """One cycle of everything: sources, registry, models, gates, portal. What fails stops nothing else."""
+    log.keep()
     with after_run.telling_of_its_end():
         settings = pipeline.read_settings()
         setting_names.check_fields(settings, PARTS)
@@ -64,6 +65,7 @@ def follow_command() -> None:
     """Stay up: events reach the portal as they come, tables and files on a schedule. Ends well on SIGTERM."""
     from publish import follow  # with it comes the client of Kafka, which no other command needs
 
+    log.keep()
     with after_run.telling_of_its_end():
         settings = pipeline.read_settings()
         setting_names.check_fields(settings, PARTS)
@@ -80,6 +82,7 @@ def push(
     ] = False,
 ) -> None:
     """Send the changes to the portal. May be stopped at any moment and run again."""
+    log.keep()
     settings = read_settings()
     with (
         warehouse(settings) as connection,

@@ -1,13 +1,15 @@
 """How all programs speak to the operator: lines, tables, progress bars, errors as two lines and an exit status."""
 
 import os
+import stat
 import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, NoReturn
 
 import duckdb
@@ -25,10 +27,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ingest.warehouse import running, storage
+from ingest.warehouse import clock, running, storage
 from ingest.warehouse.errors import OperatorError
 
 WARNED = "SVOD_WARNED"  # of what was warned, for the programs that this one starts
+RUN_ID = "SVOD_RUN_ID"
 SLOW_S = 8.0
 SAY_EVERY_S = 30.0  # how far something is, where no bar can be shown
 LOG_WIDTH = 160  # a log file has no width to fold tables to
@@ -37,14 +40,43 @@ console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 errors = Console(stderr=True)
 
 
+@dataclass
+class Log:
+    """Whether lines begin with the time (UTC) and the run, as those of a program that runs unattended (`is_kept`) do
+    that go into a file: who looks on needs neither, and what reads a pipe, as systemd does, keeps a time of its own.
+    `is_wanted` is what the operator says of it, if anything."""
+
+    is_kept: bool = False
+    is_wanted: bool | None = None
+
+    def is_shown(self, lines: Console) -> bool:
+        return self.is_kept and (_is_file(lines) if self.is_wanted is None else self.is_wanted)
+
+
+log = Log()
+
+
 def say(text: str) -> None:
     """One plain line on standard output; names of files, tables and companies are no markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    _print(console, text)
 
 
 def say_aside(text: str) -> None:
     """One plain line on standard error: what belongs to no result."""
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+    _print(errors, text)
+
+
+def _print(lines: Console, text: str, style: str | None = None) -> None:
+    if log.is_shown(lines):
+        now = datetime.fromtimestamp(clock.epoch(), UTC)
+        begin = f"{now:%Y-%m-%dT%H:%M:%SZ} {os.environ.get(RUN_ID, '-')} "
+        text = "\n".join(f"{begin}{line}" for line in text.split("\n"))
+    lines.print(text, markup=False, highlight=False, style=style, soft_wrap=True)
+
+
+def _is_file(lines: Console) -> bool:
+    real = sys.__stderr__ if lines.stderr else sys.__stdout__
+    return real is not None and lines.file is real and stat.S_ISREG(os.fstat(real.fileno()).st_mode)
 
 
 def warn_once(text: str) -> None:
@@ -57,11 +89,11 @@ def warn_once(text: str) -> None:
 
 def print_error(error: OperatorError) -> None:
     """The problem as one line, the hint as another, on standard error; between them the details, if it has any."""
-    errors.print(f"error: {error.problem}", markup=False, highlight=False, style="red", soft_wrap=True)
+    _print(errors, f"error: {error.problem}", "red")
     for line in error.details:
-        errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        say_aside(line)
     if error.hint:
-        errors.print(f"hint: {error.hint}", markup=False, highlight=False, soft_wrap=True)
+        say_aside(f"hint: {error.hint}")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -60,6 +60,7 @@ SETTINGS = frozenset(
         f"{PREFIX}FUSE_FLOOR",
         f"{PREFIX}LAG_LIMIT_SECONDS",
         f"{PREFIX}LANG",
+        f"{PREFIX}LOG_TIMES",
         f"{PREFIX}METRICS_FILE",
         f"{PREFIX}NOTIFY_URL",
         f"{PREFIX}PUBLISH_MAX_AGE_HOURS",

@@ -13,7 +13,7 @@ import typer
 from pydantic import SecretStr
 
 from ingest.bitrix24.client import Client
-from ingest.warehouse import journal, terminal
+from ingest.warehouse import journal, log, terminal
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.terminal import print_table, say
 from publish.bitrix24.run import Result
@@ -185,6 +185,7 @@ def push_command(
     ] = False,
 ) -> None:
     """Send the box what marts.transfer_records says. May be stopped at any moment and run again."""
+    log.keep()
     settings = read_settings()
     webhook, name = settings.box()
     with warehouse(settings) as connection:

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import duckdb
 
-from ingest.warehouse import journal, running
+from ingest.warehouse import journal, log, running
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError, SettingsError
 from ingest.warehouse.lock import only_run
@@ -162,6 +162,7 @@ class Stage:
 @contextmanager
 def stage(settings: Settings, name: str, word: Word, steps: Steps | None = None) -> Iterator[Stage]:
     """Hold the lock of a run, and keep in the journal how the stage went."""
+    log.keep()
     if not settings.cloud:
         raise SettingsError("SVOD_CLOUD_WEBHOOK is not set", hint="see .env.example")
     settings.box()

@@ -1,6 +1,9 @@
 """What the operator sees: skipped sources, wrong settings and failures, in one line, with the right exit status."""
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -58,6 +61,25 @@ def test_a_wrong_setting_is_named_with_the_form_expected_and_never_shown(
     assert f"SVOD_{setting.upper()}" in errors and hint in errors
     assert "s3cret" not in errors + output
     assert len(errors.strip().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "in_a_file", "through_a_pipe"), [("", True, False), ("true", True, True), ("0", False, False)]
+)
+def test_lines_in_a_file_tell_when_and_which_run_it_was(ingest: Ingest, wanted, in_a_file, through_a_pipe):
+    ingest.set(shop_b_files="nowhere/*.json", log_times=wanted)
+    with (ingest.folder / "svod.log").open("w+") as file:
+        ended = subprocess.run(
+            [sys.executable, "-m", "ingest.cli", "json"], cwd=ingest.folder, env=ingest.environment, stdout=file,
+            stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+        file.seek(0)
+        said = (file.read().splitlines(), in_a_file), (ended.stderr.splitlines(), through_a_pipe)
+    ((run_id,),) = ingest.query("select run_id from ops.steps")
+    begin = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ {re.escape(run_id)} "
+    for lines, is_told in said:
+        assert lines and [re.match(begin, line) is not None for line in lines] == [is_told] * len(lines)
+    assert [re.sub(begin, "", line).split()[0] for line in ended.stderr.splitlines()] == ["error:", "hint:"]
 
 
 @pytest.mark.parametrize(
