@@ -33,12 +33,24 @@
   const kept = (content) => (/^(0\d+|\+?\d{10,})$/.test(content) ? `\t${content}` : plain(content));
   const quoted = (content) => `"${kept(content).replaceAll('"', '""')}"`;
 
-  const save = (table, name) => {
-    const rows = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];
-    const lines = rows.map((row) => [...row.cells].map((cell) => quoted(cell.textContent.trim())).join(document.body.dataset.separator));
+  const shownRows = (table) => [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)].map((row) => [...row.cells]);
+  const plainText = (cell) => cell.textContent.trim();
+  // Of a workbook: a number where the cell shows that number and no unit beside it.
+  const typed = (cell) => (/^[-−]?\d[\d\u00a0,.]*$/.test(plainText(cell)) && /^-?\d+(\.\d+)?$/.test(cell.dataset.sort ?? "") && cell.classList.contains("number") ? Number(cell.dataset.sort) : plainText(cell));
+
+  const kinds = {
+    csv: (table) => {
+      const lines = shownRows(table).map((cells) => cells.map((cell) => quoted(plainText(cell))).join(document.body.dataset.separator));
+      return new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], {type: "text/csv"});
+    },
+    xlsx: (table, name) => workbook(name, shownRows(table).map((cells) => cells.map(typed))),
+  };
+
+  const save = (table, file) => {
+    const [name, kind] = file.split(".");
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], {type: "text/csv"}));
-    link.download = name;
+    link.href = URL.createObjectURL(kinds[kind](table, name));
+    link.download = file;
     link.click();
     URL.revokeObjectURL(link.href);
   };
@@ -46,7 +58,7 @@
   for (const tools of document.querySelectorAll(".tools")) {
     const table = tools.nextElementSibling.querySelector("table");
     tools.querySelector("input").addEventListener("input", (event) => search(table, event.target.value, tools.querySelector("output")));
-    tools.querySelector("button").addEventListener("click", (event) => save(table, event.currentTarget.dataset.save));
+    for (const button of tools.querySelectorAll("button")) button.addEventListener("click", () => save(table, button.dataset.save));
     [...table.tHead.rows[0].cells].forEach((cell, column) => cell.querySelector("button").addEventListener("click", () => sort(table, column)));
     tools.hidden = false;
   }

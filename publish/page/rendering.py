@@ -16,7 +16,7 @@ _CHARTS = "vendor/chart.umd.min.js"
 
 def render(page: Page, texts: Texts) -> str:
     """The page as text. Whatever comes from tables is escaped."""
-    style, scripts = _file("page.css"), [_file("page.js")]
+    style, scripts = _file("page.css"), [_file("xlsx.js"), _file("page.js")]
     if page.has_charts:
         scripts += [_without_map(_file(_CHARTS)), _file("charts.js")]
     hashes = " ".join(f"'{_hash(script)}'" for script in scripts)

@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import zipfile
 from datetime import datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
 import pytest
@@ -13,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.period import MOSCOW
 from publish.page import files as page_files
-from publish.page.content import Page
+from publish.page.content import Cell, Column, Page, Row, Section, Table
 from publish.page.texts import Texts
 from publish.report.page import page as report_page
 from tests.models.test_gates import Warehouse
@@ -137,13 +139,66 @@ def test_a_list_is_searched_and_saved_and_no_formula_gets_out(watched, files, ce
         assert page.locator("#buyers output").inner_text() == f"{shown} of 1 shown"
     page.locator("#buyers input").fill("")
     with page.expect_download() as saved:
-        page.locator("#buyers .tools button").click()
+        page.locator("#buyers [data-save$=csv]").click()
     (_, petrova) = csv.reader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig")))
     assert (petrova[2], petrova[7]) == ("\t+79267654321", f"\t{looked_into.WRONG}"), "no number, to a spreadsheet"
     with page.expect_download() as saved:
-        page.locator("#runs .tools button").click()
+        page.locator("#runs [data-save$=csv]").click()
     rows = [*csv.reader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig")))]
     assert rows[0][0] == "Began" and rows[1][8] == "'=HYPERLINK(1)"
+
+
+def workbook(file: Path) -> list[list[str | float]]:
+    """The cells of the only sheet of a workbook, texts and numbers; what the zip says of its parts is true."""
+    space = {"": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+    with zipfile.ZipFile(file) as zipped:
+        assert zipped.testzip() is None
+        parts = {name: ElementTree.fromstring(zipped.read(name)) for name in zipped.namelist()}
+    assert {"[Content_Types].xml", "_rels/.rels", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"} < parts.keys()
+    rows = parts["xl/worksheets/sheet1.xml"].findall("sheetData/row", space)
+    return [[_content(cell, space) for cell in row] for row in rows]
+
+
+def _content(cell: ElementTree.Element, space: dict[str, str]) -> str | float:
+    if cell.get("t") == "inlineStr":
+        return cell.findtext("is/t", "", space)
+    return float(cell.findtext("v", "", space))
+
+
+def test_a_list_is_saved_as_a_workbook_with_what_selects_say(watched, files, warehouse):
+    page = watched(files["ru"])
+    with page.expect_download() as saved:
+        page.locator("#buyers [data-save$=xlsx]").click()
+    assert saved.value.suggested_filename == "buyers.xlsx"
+    head, *rows = workbook(saved.value.path())
+    assert head[:4] == ["Компания", "Кому звонить", "Телефон, почта", "Сумма, руб."]
+    wanted = warehouse.rows(
+        """select company_name, person_name, phones[1], order_total::double, coalesce(inn, inn_raw)
+           from marts.report_buyers_not_in_crm where is_repairable"""
+    )
+    assert [(*row[:4], row[7]) for row in rows] == wanted
+
+
+def test_in_a_workbook_an_inn_keeps_its_zero_and_no_text_becomes_a_formula(watched, tmp_path):
+    typed = ["0940137798", "+79169281217", "=HYPERLINK(1)", 'a\x01 <b>"Ромашка" & Ко</b>', "две\nстроки", ""]
+    numbers = [
+        ("1\u00a0000,5", "1000.5"),
+        ("0", "0"),
+        ("−7", "-7"),
+        ("2,0 с", "2.000"),
+        ("12,5\u00a0%", "12.5"),
+        ("", ""),
+    ]
+    rows = [Row([Cell(text), Cell(*number)]) for text, number in zip(typed, numbers, strict=True)]
+    columns = [Column("ИНН"), Column("Сумма", is_number=True)]
+    made = Page("x", "x", is_good=True, sections=[Section("s", "s", [Table("t", "t", columns, rows)])])
+    page_files.write(made, Texts("ru"), tmp_path / "x.html")
+    page = watched(tmp_path / "x.html")
+    with page.expect_download() as saved:
+        page.locator("[data-save$=xlsx]").click()
+    kept = [text.replace("\x01", "") for text in typed]
+    told = [1000.5, 0.0, -7.0, "2,0 с", "12,5\u00a0%", ""]
+    assert workbook(saved.value.path()) == [["ИНН", "Сумма"], *map(list, zip(kept, told, strict=True))]
 
 
 @pytest.mark.parametrize(("language", "scheme", "width"), [("ru", "light", 1280), ("en", "dark", 390)])
