@@ -10,6 +10,7 @@ Entity = Literal["company", "contact", "order"]
 MOST_FOUND = 20
 _ID = re.compile(r"[cp]-[0-9a-f]{16}")
 _LINK = re.compile(r"/crm/(company|contact|deal)/(?:details|show)/(\d+)")
+_TITLE_OF_ORDER = re.compile(r"^заказ\s+", re.IGNORECASE)  # as the deal is called in the CRM
 _CARDS: dict[str, Entity] = {"company": "company", "contact": "contact", "deal": "order"}
 
 _BY_RECORD = """
@@ -104,7 +105,7 @@ def _readings(key: str) -> Iterator[tuple[str, list[object]]]:
         yield _BY_INN, [digits]
     if is_number and len(digits) >= 10:
         yield _BY_NUMBER, [digits, digits[-10:]]
-    yield _BY_ORDER, [key]
+    yield _BY_ORDER, [_TITLE_OF_ORDER.sub("", key)]
     if is_number and digits == key and len(digits) < 10:
         yield _BY_CARD, [digits]
     if is_number:

@@ -2,11 +2,13 @@
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from ingest.warehouse.checklist import Language
+from ingest.warehouse.period import in_moscow
 
 _SPACES = {"ru": "\u00a0", "en": ","}  # between thousands
 _POINTS = {"ru": ",", "en": "."}
@@ -34,6 +36,16 @@ class Texts:
         whole, _, fraction = f"{value:,.{places}f}".partition(".")
         text = whole.replace(",", _SPACES[self.language])
         return f"{text}{_POINTS[self.language]}{fraction}" if fraction else text
+
+    def day(self, value: date) -> str:
+        """A day as it is; of a time of the warehouse the day that it is in Moscow then, as `moment` says it."""
+        if isinstance(value, datetime):
+            value = in_moscow(value).date()
+        return f"{value:%d.%m.%Y}" if self.language == "ru" else f"{value:%Y-%m-%d}"
+
+    def moment(self, value: datetime) -> str:
+        """A time of the warehouse as the clocks of Moscow show it."""
+        return f"{self.day(value)} {in_moscow(value):%H:%M} {self('moscow')}"
 
 
 @cache

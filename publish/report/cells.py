@@ -28,21 +28,13 @@ class Cells:
         return Cell("" if percent is None else f"{self.texts.number(percent, 1)}\u00a0%", str(percent or 0))
 
     def day(self, value: date | None) -> Cell:
-        """A day as it is; of a time of the warehouse the day that it is in Moscow then, as `moment` says it."""
         if value is None:
             return Cell()
-        if isinstance(value, datetime):
-            value = in_moscow(value).date()
-        return Cell(f"{value:%d.%m.%Y}" if self.texts.language == "ru" else f"{value:%Y-%m-%d}", f"{value:%Y%m%d}")
+        there = in_moscow(value) if isinstance(value, datetime) else value
+        return Cell(self.texts.day(value), f"{there:%Y%m%d}")
 
     def moment(self, value: datetime | None) -> Cell:
-        """A time of the warehouse as the clocks of Moscow show it."""
-        if value is None:
-            return Cell()
-        there = in_moscow(value)
-        return Cell(
-            f"{self.day(there.date()).text} {there:%H:%M} {self.texts('report_moscow')}", f"{value:%Y%m%d%H%M%S}"
-        )
+        return Cell() if value is None else Cell(self.texts.moment(value), f"{value:%Y%m%d%H%M%S}")
 
     def seconds(self, value: float | None) -> Cell:
         """A duration in seconds as people say it."""
@@ -65,6 +57,10 @@ class Cells:
 
     def entity(self, name: str) -> Cell:
         return Cell(self.texts.known("report_entity", name))
+
+    def card(self, entity: str) -> Cell:
+        """What one card is."""
+        return Cell(self.texts.known("report_card", entity))
 
     def source(self, name: str) -> str:
         """A source as people call it."""

@@ -85,7 +85,7 @@ class Steward:
     def _waiting(self, kind: str) -> Table:
         def cells(row: Any) -> list[Cell]:
             made = {
-                "entity": self.cells.entity(row["entity"]),
+                "entity": self.cells.card(row["entity"]),
                 "name": self.cells.typed(row["name"] or row["origin_id"]),
                 "field": Cell(row["field"] or ""),
                 "found_by": self.cells.typed(row["field"]),

@@ -47,7 +47,7 @@ def page(connection: duckdb.DuckDBPyConnection, texts: Texts, schemes: Sides, en
             title=texts("transfer_title"),
             verdict=_verdict(texts, verdict),
             is_good=bool(verdict["is_exact"]),
-            points=_points(texts, verdict),
+            points=[*_sent_since(selects, verdict), *_points(texts, verdict)],
             facts=_facts(texts, verdict, entities),
             sections=[
                 sections.totals(),
@@ -73,6 +73,21 @@ def _verdict(texts: Texts, verdict: Values) -> str:
     return texts("transfer_exact" if verdict["is_exact"] else "transfer_not_exact")
 
 
+def _sent_since(selects: Selects, verdict: Values) -> list[tuple[str, str]]:
+    """That the box has got something since it was read: what is compared is older than that."""
+    if verdict["box_read_at"] is None:
+        return []
+    (sent,) = selects.rows(
+        f"""select count(distinct (entity, origin_id)) as number, max(sent_at) as sent_at
+            from (select entity, origin_id, synced_at as sent_at from transfer.ledger
+                  union all select entity, origin_id, sent_at from transfer.history)
+            where sent_at > '{verdict["box_read_at"]}'"""
+    )
+    texts = selects.texts
+    told = {"number": texts.number(sent["number"]), "moment": texts.moment(sent["sent_at"]) if sent["number"] else ""}
+    return [(texts("transfer_point_sent", **told), "")] if sent["number"] else []
+
+
 def _points(texts: Texts, verdict: Values) -> list[tuple[str, str]]:
     return [
         (texts(f"transfer_point_{name}", number=texts.number(verdict[column])), _PLACES.get(name, name))
@@ -83,8 +98,7 @@ def _points(texts: Texts, verdict: Values) -> list[tuple[str, str]]:
 
 def _facts(texts: Texts, verdict: Values, entities: Sequence[str]) -> list[tuple[str, str]]:
     def moment(name: str) -> str:
-        read_at = verdict[name]
-        return texts("transfer_utc", time=f"{read_at:%Y-%m-%d %H:%M}") if read_at else texts("transfer_none")
+        return texts.moment(verdict[name]) if verdict[name] else texts("transfer_none")
 
     chosen = ", ".join(texts.known("transfer_entity", name) for name in entities)
     return [

@@ -73,11 +73,12 @@ def test_a_person_whose_letters_were_lost_is_found_by_the_name_that_was_meant(to
     assert told(key).title == "Человек: Петрова Анна"
 
 
-@pytest.mark.parametrize("key", ["A-21", "a-21", "shop_a:21", f"https://{PORTAL}/crm/deal/details/701/"])
+@pytest.mark.parametrize("key", ["A-21", "a-21", "Заказ A-21", "shop_a:21", f"https://{PORTAL}/crm/deal/details/701/"])
 def test_an_order_is_found_by_its_number_its_record_or_its_deal(told, key):
     page = told(key)
     assert page.title == "Заказ: A-21" and page.verdict.startswith("В CRM: карточка 701")
     assert rows(page, "companies")[0][:2] == ["shop_a:1", 'ООО "Ромашка"']
+    assert ["shop_a:21", "статус", "done", "выполнен", "выполнен"] in rows(page, "cleaned")
 
 
 def test_our_own_ids_lead_there_too(connection, told):
@@ -93,15 +94,18 @@ def test_the_story_goes_from_what_was_typed_to_what_was_sent_and_what_a_manager_
         ["shop_a:2", "Ромашка, ООО", ROMASHKA, "годится", "01.03.2026 10:00 МСК"],
     ]
     assert ["shop_a:1", "ИНН", f"ИНН {ROMASHKA}", ROMASHKA, ROMASHKA] in rows(page, "cleaned")
-    assert rows(page, "verdicts")[0][:3] == [ROMASHKA, "ACTIVE", 'ООО "РОМАШКА"']
+    assert rows(page, "verdicts")[0][:3] == [ROMASHKA, "действует", 'ООО "РОМАШКА"']
     ((left, right, rule, evidence, _),) = rows(page, "edges")
     assert (left, right) == ('shop_a:1\nООО "Ромашка"', "shop_a:2\nРомашка, ООО")
     assert (rule, evidence) == ("один ИНН", ROMASHKA)
     assert ["название", 'ООО "РОМАШКА"', "реестр"] in rows(page, "values")
+    assert ["ИНН", ROMASHKA, "все записи: он их и объединил"] in rows(page, "values")
+    assert all(row[2] for row in rows(page, "values")), "each value has somebody that gave it"
+    assert rows(page, "held")[0][1:4] == ["компания", "501", "сделана нами"]
     assert [row[1] for row in rows(page, "people")] == ["Иванов Иван Иванович", "Иванов И."]
     assert [row[1:3] for row in rows(page, "orders")] == [["A-21", "годится"], ["A-22", "годится"]]
     assert rows(page, "sent") == [
-        ["03.03.2026 12:00 МСК", "компании", "title", "Ромашка", 'ООО "РОМАШКА"', "r2"],
+        ["03.03.2026 12:00 МСК", "компания", "title", "Ромашка", 'ООО "РОМАШКА"', "r2"],
     ]
     assert rows(page, "waiting") == [
         ["Подходит несколько карточек: объединить", "RQ_INN", "", "501, 502", "04.03.2026 03:00 МСК"]

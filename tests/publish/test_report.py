@@ -105,7 +105,7 @@ def test_what_waits_has_a_link_to_each_card_and_what_was_sent_is_told(watched, f
     links = page.eval_on_selector_all("#duplicate-rows a", "links => links.map(link => link.href)")
     assert links == [f"https://{looked_into.PORTAL}/crm/company/details/{card}/" for card in (501, 502)]
     (conflict,) = cells(page, "conflict")
-    assert conflict[:6] == ["люди", "Иванов Иван Иванович", "post", "бухгалтер", "директор", "601"]
+    assert conflict[:6] == ["человек", "Иванов Иван Иванович", "post", "бухгалтер", "директор", "601"]
     (refused,) = cells(page, "refused")
     assert refused[2] == "ERROR_CORE: нет прав" and refused[5] == "больше не пробуем"
     stopped, sent = cells(page, "runs")

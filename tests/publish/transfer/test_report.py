@@ -54,7 +54,9 @@ FORMULA = '=HYPERLINK("http://evil.test")'
 def marts() -> duckdb.DuckDBPyConnection:
     """Marts of a move with something of everything, and 1,200 leads that lack."""
     connection = duckdb.connect()
-    connection.execute("create schema marts; create schema intermediate")
+    connection.execute("create schema marts; create schema intermediate; create schema transfer")
+    for table, at in (("ledger", "synced_at"), ("history", "sent_at")):
+        connection.execute(f"create table transfer.{table} (entity varchar, origin_id varchar, {at} timestamp)")
     for mart, columns in COLUMNS.items():
         connection.execute(f"create table marts.{mart} ({columns})")
     connection.execute(
@@ -148,6 +150,18 @@ def test_the_verdict_comes_first_and_every_number_is_that_of_the_marts(opened, m
     assert cells(page, "unsupported")[0][3] == "исключено настройкой SVOD_TRANSFER_ENTITIES"
     assert cells(page, "files") == [["дела", "9", "FILES: запись.mp3", "не читается; larger than 50 MB"]]
     assert cells(page, "unproven") == [["user", "17", "1", "замещающий пользователь"]]
+
+
+def test_the_times_of_the_readings_are_moscows_and_what_was_sent_since_is_told(opened, marts):
+    facts = opened().locator(".facts dd").all_inner_texts()
+    assert facts[1] == "01.11.2026 13:00 МСК" and facts[3] == "01.11.2026 13:05 МСК"
+    before, since = "2026-11-01 10:04:59", "2026-11-01 21:30:00"
+    marts.execute(f"insert into transfer.ledger values ('lead', '1', '{before}'), ('deal', '5', '{since}')")
+    marts.execute(f"insert into transfer.history values ('deal', '5', '{since}'), ('lead', '2', '{before}')")
+    first = opened().locator(".points li").first.inner_text()
+    marts.execute("delete from transfer.ledger; delete from transfer.history")
+    assert first.startswith("после чтения порталов в коробку отправлено, последнее 02.11.2026 00:30 МСК: записей 1;")
+    assert "отправлено" not in "".join(opened().locator(".points li").all_inner_texts())
 
 
 def test_a_long_list_is_cut_and_the_select_that_shows_the_rest_works(opened, marts, cells):

@@ -38,7 +38,8 @@ trimmed as (
         *,
         case
             when regexp_matches(piece, '^[+0-9].*[0-9]$') then piece
-            else trim(piece, ' -.:()' || chr(9) || chr(160))
+            -- a bracket that opened around the first digits is a part of the number
+            else regexp_replace(trim(piece, ' -.:()' || chr(9) || chr(160)), '^([0-9 ]+\))', '(\1')
         end as phone_raw
     from pieces
 ),
