@@ -18,7 +18,6 @@ from publish.report.cells import Cells
 MOST_LISTED = 50  # records, people or orders of one company
 _FINDING = {"company": "find_company", "contact": "find_contact", "order": "find_order"}
 _CARD = {"company": "company", "contact": "contact", "order": "deal"}
-_STATUSES = ("order_status", "stageId")
 _NAME = {"company": "company_name_raw", "contact": "contact_name_raw", "order": "order_number_raw"}
 
 
@@ -162,10 +161,10 @@ class Story:
                 Cell(row["record_key"]),
                 Cell(self.texts.known("report_field", row["field"])),
                 self.cells.typed(row["entered"]),
-                self.cells.typed(self._value(row["field"], row["cleaned"])),
-                self.cells.typed(
-                    self._value(row["field"], row["kept"]) if row["kept"] is not None else self.texts("explain_dropped")
-                ),
+                self.cells.value(row["field"], row["cleaned"]),
+                Cell(self.texts("explain_dropped"))
+                if row["kept"] is None
+                else self.cells.value(row["field"], row["kept"]),
             ],
             is_marked=lambda row: row["kept"] is None,
         )
@@ -177,11 +176,7 @@ class Story:
             rows,
             lambda row: [
                 Cell(row["inn"]),
-                Cell(
-                    self.texts.known("report_registry", row["registry_status"])
-                    if row["registry_status"]
-                    else self.texts("explain_unknown")
-                ),
+                Cell(self.texts.known("report_registry", row["registry_status"] or "unknown")),
                 self.cells.typed(row["short_name"] or row["full_name"]),
                 Cell(row["kpp"] or ""),
                 self.cells.moment(row["asked_at"]),
@@ -211,11 +206,7 @@ class Story:
             lambda row: [
                 Cell(self.texts.known("report_field", row["field"])),
                 self.cells.typed(row["value"]),
-                Cell(
-                    self.texts("explain_registry")
-                    if row["won_from"] == "registry"
-                    else row["won_from"] or self.texts("explain_all_records")
-                ),
+                Cell(self.texts.known("explain_won_from", row["won_from"] or "all")),
             ],
         )
 
@@ -283,8 +274,8 @@ class Story:
                 self.cells.moment(row["sent_at"]),
                 self.cells.card(row["entity"]),
                 Cell(row["field"] or self.texts.known("explain_action", row["action"])),
-                self.cells.typed(self._value(row["field"], row["value_before"])),
-                self.cells.typed(self._value(row["field"], row["value"])),
+                self.cells.value(row["field"], row["value_before"]),
+                self.cells.value(row["field"], row["value"]),
                 Cell(row["run_id"]),
             ],
         )  # fmt: skip
@@ -306,11 +297,6 @@ class Story:
             ],
             is_marked=lambda row: True,
         )  # fmt: skip
-
-    def _value(self, field: str | None, value: Any) -> Any:
-        """A value as people read it: statuses of orders are codes of ours, which the portal's stages are made of."""
-        is_status = field in _STATUSES and value is not None
-        return self.texts.known("explain_order_status", str(value)) if is_status else value
 
     # Making tables ---------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from publish.page.texts import Texts
 from publish.words import SEPARATOR
 
 _LONGEST = 120  # characters of a value that people typed
+_STATUSES = ("order_status", "stageId")  # fields that hold one
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ class Cells:
         """What people typed, as far as a table has room for it."""
         text = "" if value is None else str(value)
         return Cell(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+    def value(self, field: str | None, value: Any) -> Cell:
+        """A value of a field. Statuses of orders are codes of ours, of which the portal's stages are made."""
+        if field in _STATUSES and value is not None:
+            value = self.texts.known("report_order_status", str(value))
+        return self.typed(value)
 
     def several(self, values: Sequence[Any] | None) -> Cell:
         return Cell("\n".join(str(value) for value in values or ()))
