@@ -27,11 +27,12 @@ _ELEMENT = re.compile(_bracketed(8) + b"|" + _STRING, re.DOTALL)  # eight bracke
 _SCALAR = re.compile(rb'[^\s,:"{}\[\]]++(?=[\s,\]}])')
 _ORDINARY = re.compile(_bracketed(8) + rb"(?=[ \t\r\n]*+[,\]])", re.DOTALL)
 _BETWEEN = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+")
-# ijson's parser in C (3.6.0, yajl2_c) makes "?" of half a surrogate pair, and crashes the process with an integer of
-# more digits than Python converts
+# ijson's parser in C (3.6.0, yajl2_c) makes "?" of half a surrogate pair, crashes the process with an integer of more
+# digits than Python converts, and takes two characters for spaces that are none in JSON
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DIGITS = sys.get_int_max_str_digits() or sys.int_info.default_max_str_digits
 _LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % _DIGITS)
+_NO_SPACES = (b"\v", b"\f")
 _MARK = re.compile(rb'["\\{}\[\]]')
 
 decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -69,6 +70,8 @@ def ordinary(text: bytes, start: int) -> Iterator[tuple[int, int]]:
         if text.find(b"\\u", start, end) >= 0 and _SURROGATE.search(text, start, end):
             return
         if end - start > _DIGITS and _LONG_NUMBER.search(text, start, end):
+            return
+        if any(text.find(byte, start, end) >= 0 for byte in _NO_SPACES):
             return
         yield start, end
         if not (between := _BETWEEN.match(text, end)):

@@ -42,6 +42,8 @@ BROKEN = {
     b'{"uid": "x", "total": 01}': "not JSON: invalid number",
     b'{"uid": "x", "title": "C:\\x"}': "not JSON: invalid escape character in string",
     b'{"uid": "x", "title" "y"}': "not JSON: expected ':'",
+    b'{"uid": "x", "title": "y"\v}': "not JSON: expected ',' or '}'",
+    b'{"uid": "x",\f"title": "y"}': "not JSON: object keys must be strings",
     b'{"uid": "x", "title": "y" "inn": 1}': "not JSON: expected ',' or '}'",
     b'{"uid": "x", "persons": [{"uid": "p", "fio": "y"}, {"uid": "q", "fio": "z"}}': "not JSON: expected ',' or ']'",
     b'{"uid": "x", "deep": ' + b"[" * 3000 + b"]" * 3000 + b"}": "nested too deeply",
