@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from errno import EINVAL
+from functools import lru_cache
 from glob import glob
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -115,6 +116,7 @@ class Dump:
         letters: list[DeadLetter] = []
         seen = without_inn = 0
         began = end = position.offset
+        latest = journal.utc_now() + timedelta(days=1)  # one to come would outlive all others; clocks may differ
 
         def batch() -> Batch:
             reached = msgspec.structs.replace(position, offset=end)
@@ -128,7 +130,7 @@ class Dump:
                     without_inn += company.inn is None and not company.problem
                     if company.problem:
                         letters.append(self._letter(member, company.start, company.problem, company.content))
-                    elif company.extract is not None and (at := _day(company.extract.extracted_on)):
+                    elif company.extract is not None and (at := _day(company.extract.extracted_on)) and at <= latest:
                         inn = company.inn or ""
                         payload = msgspec.json.encode(Verdict(inn, True, company.extract))
                         records.append(RawRecord(payload, inn, at, f"{member}@{company.start}"))
@@ -149,13 +151,12 @@ class Dump:
         return DeadLetter(self.place, f"{member}@{offset}", problem, content[:KEPT_BYTES])
 
 
+@lru_cache(1024)  # the extracts of a file are of few days
 def _day(text: str | None) -> datetime | None:
-    """A day that an extract can be of; one to come would outlive all others. Clocks may differ by a day."""
     try:
-        day = datetime.strptime(text or "", "%Y-%m-%d")
+        return datetime.strptime(text or "", "%Y-%m-%d")
     except ValueError:
         return None
-    return day if day <= journal.utc_now() + timedelta(days=1) else None
 
 
 def dumps_of(place: str) -> list[Dump]:
@@ -227,10 +228,16 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, records: list[Raw
     """Append verdicts but those that are there: a file may come again, and files may have a company in common."""
     if not records:
         return 0
+    batch = raw.as_batch(records, is_own_json=True)
+    with raw.visible(connection, "batch", batch):  # first by what is narrow: a full table has gigabytes of payloads
+        ((met,),) = connection.execute(
+            f"select count(*) from {table} semi join batch using (source_key, source_at)"
+        ).fetchall()
     known = f"""not exists (from {table} as held where held.source_key = read.source_key
         and held.source_at = read.source_at and held.payload::varchar = read.payload::varchar)"""
-    batch = raw.as_batch(records, is_own_json=True)
-    return raw.append_selected(connection, table, batch, "select * from batch", run_id, unless_known=known)
+    return raw.append_selected(
+        connection, table, batch, "select * from batch", run_id, unless_known=known if met else "true"
+    )
 
 
 @contextmanager

@@ -109,6 +109,20 @@ def test_one_broken_company_is_told_of_with_its_place_and_the_others_follow():
     assert content[told[3].start :].startswith(b"<" + "СвЮЛ".encode("cp1251"))
 
 
+def test_a_company_whose_opening_tag_is_damaged_is_told_of_and_its_neighbours_are_there(monkeypatch):
+    parts = [LegalEntity(inn).xml() for inn in INNS[:3]]
+    parts[1] = parts[1].replace("<СвЮЛ ", "<СвЮX ")
+    content = register_file([]).replace("</Файл>".encode("cp1251"), ("".join(parts) + "</Файл>").encode("cp1251"))
+    for size in (64, 1000, 5000, len(content)):
+        monkeypatch.setattr("ingest.registry_extract.CHUNK_BYTES", size)
+        told = list(companies(io.BytesIO(content)))
+        assert [(company.inn, company.problem) for company in told if company.extract] == [
+            (inn, "") for inn in (INNS[0], INNS[2])
+        ]
+        (damaged,) = [company for company in told if not company.extract]
+        assert damaged.problem == "does not begin" and parts[1].encode("cp1251").endswith(damaged.content[-64:])
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
