@@ -102,13 +102,13 @@ def _brief(value: str | None) -> str:
 
 
 def _fields(connection: duckdb.DuckDBPyConnection, part: Part) -> dict[str, FieldChanges]:
-    """Field -> how often it changes among the updates, the most frequent first."""
+    """Field, as people are told it -> how often it changes among the updates, the most frequent first."""
     fields = [item for item in part.fields if not item.once]
     if not fields:
         return {}
-    names = [item.name for item in fields]
-    shown = [item.name for item in fields if is_shown(part, item)]
-    paths = [f'$."{name}"' for name in names]
+    names = [item.told_as for item in fields]
+    shown = [item.told_as for item in fields if is_shown(part, item)]
+    paths = [f'$."{item.name}"' for item in fields]
     old, new = (
         ", ".join(_comparable(item, f"{texts}[{place}]") for place, item in enumerate(fields, start=1))
         for texts in ("old", "new")

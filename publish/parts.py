@@ -70,6 +70,12 @@ class Field:
     def is_multiple(self) -> bool:
         return self.kind in ("phone", "email")
 
+    @property
+    def told_as(self) -> str:
+        """Its name for people who are told our values: those of a choice or a reference the portal gets by its own
+        names and numbers."""
+        return f"{self.name} (our {self.column})" if self.kind in ("choice", "reference") else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Departed:

@@ -326,7 +326,7 @@ def examples(connection: duckdb.DuckDBPyConnection, parts: Iterable[Part], limit
 def changed_fields(
     fields: Iterable[Field], previous: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
-    """Fields whose wanted value differs: name -> (old, new)."""
+    """Fields whose wanted value differs, as people are told them -> (old, new)."""
     changed = {}
     for field in fields:
         old, new = previous.get(field.name), wanted.get(field.name)
@@ -336,5 +336,5 @@ def changed_fields(
         else:
             is_same = bool(canonical(field.kind, old) == canonical(field.kind, new))
         if not is_same:
-            changed[field.name] = (old, new)
+            changed[field.told_as] = (old, new)
     return changed

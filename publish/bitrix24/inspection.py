@@ -18,7 +18,7 @@ from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import Pace
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.findings import Finding
-from publish.bitrix24 import reference, responsible
+from publish.bitrix24 import pipelines, reference, responsible
 from publish.bitrix24.parts import COMPANY, CURRENCIES, DEAL, PARTS
 from publish.held import Held
 from publish.parts import Choices, Field, Part
@@ -55,7 +55,7 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         *(reference.look_up(card, field) for card, field in custom),
     ]
     asked, users = len(commands), responsible.look_up(settings)
-    commands += users
+    commands += users + pipelines.look_up(settings, PARTS.cards)
     try:
         async with Client(settings.webhook(), pace) as client, asyncio.timeout(PATIENCE_S):
             outcomes = await client.read_outcomes(commands, optional={command.method for command in commands})
@@ -71,10 +71,11 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         return found  # what may not be read cannot be looked at
     is_admin = bool(isinstance(profile, dict) and profile.get("ADMIN"))
     found += _said("fields", lambda: _fields(custom, made, is_admin))
+    answers, known = results[asked : asked + len(users)], pipelines.named(results[asked + len(users) :])
     if users:
-        found += _said("responsible", lambda: responsible.check_users(settings, results[asked:]))
+        found += _said("responsible", lambda: responsible.check_users(settings, answers))
     for (part, field, choices), answer in zip(fields, lists, strict=True):
-        look = partial(_values, settings, held, part, field, choices, answer)
+        look = partial(_values, settings, held, part, field, choices, answer, known)
         found += _said(f"{part.entity} {field.name}", look)
     return found
 
@@ -119,7 +120,15 @@ def _fields(custom: list[tuple[Any, Field]], made: list[Any], is_admin: bool) ->
     return f"the first push makes {len(missing)} of {len(custom)}" if missing else f"all {len(custom)} are there"
 
 
-def _values(settings: Settings, held: Held | None, part: Part, field: Field, choices: Choices, answer: Any) -> str:
+def _values(
+    settings: Settings,
+    held: Held | None,
+    part: Part,
+    field: Field,
+    choices: Choices,
+    answer: Any,
+    pipelines_there: list[str],
+) -> str:
     """Whether the portal has what stands for the values of a field that has a list."""
     try:
         if choices is CURRENCIES:
@@ -128,10 +137,10 @@ def _values(settings: Settings, held: Held | None, part: Part, field: Field, cho
             return f"{', '.join(used) or 'none used'} there" if answer is not None else "not told to this user"
         if held is None:
             raise duckdb.CatalogException
-        values = reference.translations(held, part, field, choices, answer, settings)
+        values = reference.translations(held, part, field, choices, answer, settings, pipelines_there)
         return ", ".join(f"{ours} is {theirs}" for ours, theirs in values.items()) or "none used"
     except duckdb.CatalogException:
         if part is DEAL and choices is not CURRENCIES:
             there = [text_of("crm.status.list", row, "STATUS_ID") for row in rows_of("crm.status.list", answer)]
-            reference.check_chosen(there, part.entity, settings)
+            reference.check_chosen(there, part.entity, settings, pipelines_there)
         return _NO_MARTS

@@ -9,11 +9,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ingest.bitrix24.answers import whole
+from ingest.bitrix24.answers import map_of, rows_of, whole
+from ingest.bitrix24.client import Command
 from publish.bitrix24.kinds import Card
 from publish.settings import Settings
 
 FIELD = "categoryId"
+LIST = "crm.category.list"
 MAIN = 0
 _STAGE = re.compile(r"C(\d+):(.+)", re.DOTALL)
 
@@ -22,6 +24,20 @@ def of_new_cards(settings: Settings, card: Card) -> dict[str, Any]:
     """The field to send with each new card; nothing where the portal chooses the main pipeline by itself."""
     pipeline = settings.pipeline_of(card.entity)
     return {FIELD: pipeline} if pipeline != MAIN else {}
+
+
+def look_up(settings: Settings, cards: Iterable[Card]) -> list[Command]:
+    """What tells the pipelines of the kinds of card for which one is chosen: page `universal/category/
+    crm-category-list`."""
+    return [
+        Command(LIST, {"entityTypeId": card.type_id}) for card in cards if settings.pipeline_of(card.entity) != MAIN
+    ]
+
+
+def named(answers: Iterable[Any]) -> list[str]:
+    """The pipelines that the portal told, with their numbers; None stands for one that was not to be had."""
+    rows = [row for answer in answers for row in rows_of(LIST, map_of(answer).get("categories", []))]
+    return [f"{row.get('id')} ({row.get('name')})" for row in rows]
 
 
 def of_card(current: Mapping[str, Any]) -> int:

@@ -61,13 +61,16 @@ async def prepare(client: Client, ledger: Ledger, parts: Catalogue, settings: Se
     lists += [list_of(choices, number) for _, _, choices, number in others]
     custom_lists = [look_up(*of) for of in custom]
     # Currencies are told to those who may read CRM's settings; without them the portal judges each deal itself.
-    answers = await client.read([*lists, *custom_lists], optional=(_CURRENCY_LIST,))
+    looks = [*lists, *custom_lists]
+    pipelines_there = pipelines.look_up(settings, parts.cards)
+    answers = await client.read([*looks, *pipelines_there], optional=(_CURRENCY_LIST, pipelines.LIST))
+    answers, known = answers[: len(looks)], pipelines.named(answers[len(looks) :])
     choices_of: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (part, field, choices), answer in zip(fields, answers, strict=False):
         if choices is CURRENCIES:
             check_currencies(answer, used(ledger, part, field))
         else:
-            values = translations(ledger, part, field, choices, answer, settings)
+            values = translations(ledger, part, field, choices, answer, settings, known)
             choices_of.setdefault(part.entity, {})[field.name] = values
             if choices.mart:
                 ledger.remember_choices(part.entity, field.name, values)
@@ -105,14 +108,20 @@ def list_of(choices: Choices, pipeline: int = pipelines.MAIN) -> Command:
 
 
 def translations(
-    ledger: Held, part: Part, field: Field, choices: Choices, answer: Any, settings: Settings
+    ledger: Held,
+    part: Part,
+    field: Field,
+    choices: Choices,
+    answer: Any,
+    settings: Settings,
+    pipelines_there: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Our value -> the portal's, for one field of a part."""
     if choices is PRESETS:
         sql = f"select distinct requisite_preset, requisite_name from {part.mart} order by 1"
         return _presets(rows_of(f"{choices.name}.list", answer), ledger.connection.execute(sql).fetchall())
     values, there = used(ledger, part, field), _stages_there(answer)
-    check_pipeline(there, part.entity, settings)
+    check_pipeline(there, part.entity, settings, pipelines_there)
     if values and not there:
         raise OperatorError(
             f"the portal names no {part.entity} stages ({choices.name})",
@@ -129,15 +138,16 @@ def _stages_there(answer: Any) -> list[str]:
     return [text_of(_STATUS_LIST, row, "STATUS_ID") for row in rows_of(_STATUS_LIST, answer)]
 
 
-def check_pipeline(there: Sequence[str], entity: str, settings: Settings) -> None:
+def check_pipeline(there: Sequence[str], entity: str, settings: Settings, known: Sequence[str] = ()) -> None:
     """Raises SettingsError for a pipeline of the settings that has no stages: the portal has none of that number, or
-    its user may not see it."""
+    its user may not see it; `known` are those that it shows."""
     pipeline = settings.pipeline_of(entity)
     if pipeline != pipelines.MAIN and not there:
         raise SettingsError(
             f"SVOD_{entity.upper()}_PIPELINE: the portal shows no {entity} pipeline {pipeline}",
-            hint="its number is in the address of its cards, crm/deal/kanban/category/NUMBER/; the webhook's user has "
-            "to have the right to read it",
+            hint=(f"there are {', '.join(known)}; " if known else "")
+            + f"the number is in the address of its cards, crm/{entity}/kanban/category/NUMBER/; the webhook's user "
+            "has to have the right to read it",
         )
 
 
@@ -204,10 +214,10 @@ def _stages(
     }
 
 
-def check_chosen(there: Sequence[str], entity: str, settings: Settings) -> None:
+def check_chosen(there: Sequence[str], entity: str, settings: Settings, known: Sequence[str] = ()) -> None:
     """Raises SettingsError for a stage of the settings that the portal has not."""
     pipeline = settings.pipeline_of(entity)
-    check_pipeline(there, entity, settings)
+    check_pipeline(there, entity, settings, known)
     for stage in settings.stages_of(entity).values():
         _there(pipelines.stage_in(pipeline, stage), there, f"SVOD_{entity.upper()}_STAGES", entity)
     for stage in settings.departed_stages_of(entity).values():

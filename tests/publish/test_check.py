@@ -99,6 +99,12 @@ def test_all_wrong_settings_are_told_at_once_each_with_what_to_do(check):
         assert lines[at].startswith("wrong ") and hint in lines[at + 1]
 
 
+def test_a_pipeline_that_is_not_there_is_told_with_those_that_are(check):
+    status, told, out = check(shop_b_files="*.json", deal_pipeline="77")
+    assert status == 2 and told["deal stageId"].startswith("wrong SVOD_DEAL_PIPELINE: the portal shows no deal"), out
+    assert "to do: there are 0 (Общая); the number is in the address" in out
+
+
 def test_each_source_that_fails_is_a_line_and_keeps_no_other_from_being_tried(check, tmp_path, sandbox):
     status, told, out = check(
         shop_a_url=f"mysql://u:{SECRET}@127.0.0.1:1/d", shop_b_files="nowhere/*.json",

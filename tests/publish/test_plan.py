@@ -2,7 +2,7 @@
 
 import resource
 
-from publish import plan
+from publish import changes, plan
 from publish.bitrix24.parts import PARTS
 from publish.ledger import Ledger
 from tests.publish import marts
@@ -43,3 +43,16 @@ def test_links_are_removed_only_where_both_ends_are_published_or_merged(warehous
     of_first = [f"{marts.contact_id(0)}/{marts.company_id(0)}"]
     of_merged = [f"{marts.contact_id(2)}/{marts.company_id(2)}"]
     assert [row[0] for row in removed] == of_first + of_merged
+
+
+def test_a_status_is_told_as_ours_for_the_portal_gets_a_stage_of_its_own(warehouse):
+    ledger = Ledger(warehouse, "portal.test")
+    marts.fill(warehouse, 1, 1, 1)
+    plan.compute(ledger, PARTS)
+    marts.take_over(warehouse)
+    warehouse.execute("update marts.crm_deals set status = 'done', amount = 7")
+    plan.compute(ledger, PARTS)
+    (change,) = plan.examples(warehouse, PARTS, 1)
+    assert change.fields["stageId (our status)"] == ("new", "done") and "opportunity" in change.fields
+    (deals,) = changes.summary(ledger, PARTS)
+    assert set(deals.fields) == {"stageId (our status)", "opportunity"}

@@ -16,7 +16,13 @@ by_field as (
 
 changes as (
     select
-        portal, entity, origin_id, action, field,
+        portal, entity, origin_id, action,
+        case field -- the portal gets its own value for ours, which is what is kept: a stage, the number of a card
+            when 'stageId' then 'status'
+            when 'companyId' then 'company_id'
+            when 'contactId' then 'contact_id'
+            else field
+        end as field,
         json_extract_string(sent_before, field) as value_before,
         json_extract_string(sent, field) as value,
         run_id, sent_at

@@ -57,9 +57,12 @@ def test_a_deal_that_a_manager_moved_to_another_pipeline_stays_there_in_its_stag
 
 def test_a_pipeline_that_the_portal_has_not_is_said_before_anything_is_sent(office):
     marts.fill(office.connection, 1, 1, 1)
-    with pytest.raises(SettingsError, match="SVOD_DEAL_PIPELINE: the portal shows no deal pipeline 77"):
+    number = pipeline(office)
+    office.portal.clear_log()
+    with pytest.raises(SettingsError, match="SVOD_DEAL_PIPELINE: the portal shows no deal pipeline 77") as error:
         office.push(deal_pipeline=77)
-    assert office.portal.items("company") == []
+    assert error.value.hint.startswith(f"there are 0 (Общая), {number} (Опт); the number is in the address of its")
+    assert office.portal.writes() == {}
 
 
 def test_deals_go_on_from_the_stage_that_their_status_had_before_the_settings_changed(office):
