@@ -11,7 +11,7 @@ from ingest.warehouse import journal, log, terminal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.terminal import say
 from publish import after_run, forget, gate, pipeline, sending, set_aside, setting_names
-from publish.bitrix24 import trial
+from publish.bitrix24 import todos, trial
 from publish.bitrix24.parts import PARTS
 from publish.check_command import check_command
 from publish.explain.command import explain_command
@@ -141,7 +141,9 @@ def _chosen(
     entity: str | None, origin_ids: list[str] | None, everything: bool
 ) -> Iterator[tuple[Ledger, set_aside.Choice]]:
     settings = read_settings()
-    choice = set_aside.Choice([part.entity for part in PARTS], entity, tuple(origin_ids or ()), everything)
+    choice = set_aside.Choice(
+        [*(part.entity for part in PARTS), todos.ENTITY], entity, tuple(origin_ids or ()), everything
+    )
     with warehouse(settings) as connection:
         yield Ledger(connection, held_of(connection, settings).portal), choice
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from ingest.warehouse.terminal import console, say
 from publish import again, change_limit, changes, forecast, gate, setting_names
 from publish import plan as plans
-from publish.bitrix24 import costs
+from publish.bitrix24 import costs, todos
 from publish.bitrix24.labels import labels
 from publish.bitrix24.parts import PARTS
 from publish.change_limit import Limit
@@ -41,14 +41,20 @@ def plan_command(
         named = labels(held, PARTS, examples)
         summary = changes.summary(held, PARTS)
         limit = change_limit.reason_to_stop(held, list(PARTS), Limit(settings.fuse_share, settings.fuse_floor))
+        told = todos.foresee(held, settings)
         stopped = gate.reason_to_stop(connection, PARTS, settings.source_max_age_hours)
     if as_json:
-        told = _as_json(figures, summary, limit, examples, named) | {"gate": stopped, "wanted_again": wanted_again}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        whole = _as_json(figures, summary, limit, examples, named) | {"gate": stopped, "wanted_again": wanted_again}
+        sys.stdout.write(json.dumps(whole | {"todos": told._asdict()}, ensure_ascii=False) + "\n")
         return
     _print_plan(figures, held.portal)
     if wanted_again:
         say(f"{wanted_again:,} of these were deleted in the portal and are made again: `publish retry` asked for that")
+    if any(told):
+        say(
+            f"to-dos for people (SVOD_TODOS): {told.to_make:,} to make, {told.to_complete:,} whose reason is over to "
+            "complete; what this plan itself leaves to people comes on top"
+        )
     for line in changes.lines(summary):
         say(line)
     for change, cards in zip(examples, named, strict=True):

@@ -22,7 +22,19 @@ MOVED = (
     "company", "contact", "lead", "deal", "requisite", "bank_detail", "address", "product_rows", "requisite_link",
     "activity", "comments", "names", "activity_file",
 )  # fmt: skip
+TODOS = ("conflicts", "duplicates")
 _OF_THE_VENDOR = re.compile(r"(^|\.)bitrix24\.[a-z]{2,5}(\.[a-z]{2})?$")
+
+
+def _kinds(value: Any, known: Sequence[str], what: str) -> Any:
+    """Kinds with commas between them. Raises ValueError for one that there is not."""
+    if not isinstance(value, str):
+        return value
+    kinds = [kind.strip() for kind in value.split(",") if kind.strip()]
+    for kind in kinds:
+        if kind not in known:
+            raise ValueError(f"names no kind of {what}: {known_names_hint(kind, known)}")
+    return kinds
 
 
 class Settings(EnvironmentSettings):
@@ -53,6 +65,8 @@ class Settings(EnvironmentSettings):
     inn_field: str = Field("", pattern=r"^(UF_CRM_[A-Z0-9_]+)?$")  # custom field of companies that may hold an INN too
     # Users who answer for new cards, by the region of an INN, '' for all others; {}: the webhook's user.
     responsible: Annotated[Mapping[str, Sequence[int]], NoDecode] = Field(default_factory=dict)
+    todos: Annotated[Sequence[str], NoDecode] = ()  # what people get a to-do for on its card; (): nothing
+    todos_a_day: int = Field(100, ge=1)  # no more than that in 24 hours
     fuse_share: float = Field(0.2, ge=0, le=1)
     # A source may fail so long before nothing is published; 0: for ever.
     source_max_age_hours: float = Field(72, ge=0, le=87_600)
@@ -95,14 +109,13 @@ class Settings(EnvironmentSettings):
 
     @field_validator("transfer_entities", mode="before")
     @classmethod
-    def _kinds(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        kinds = [kind.strip() for kind in value.split(",") if kind.strip()]
-        for kind in kinds:
-            if kind not in MOVED:
-                raise ValueError(f"names no kind of record: {known_names_hint(kind, MOVED)}")
-        return kinds
+    def _kinds_of_records(cls, value: Any) -> Any:
+        return _kinds(value, MOVED, "record")
+
+    @field_validator("todos", mode="before")
+    @classmethod
+    def _kinds_of_todos(cls, value: Any) -> Any:
+        return _kinds(value, TODOS, "to-do")
 
     @field_validator("field_owners", "deal_stages", "source_names", mode="before")
     @classmethod

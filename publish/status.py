@@ -29,6 +29,9 @@ _STATUS = {
         from portal_deletions order by noticed_at desc, entity, origin_id limit 20""",
     "left to managers (sync.conflicts)": """select entity, field, count(*) as records, max(noticed_at) as noticed_at
         from portal_conflicts group by 1, 2 order by 3 desc limit 20""",
+    "to-dos made for people (SVOD_TODOS)": """select wanted ->> '$.kind' as kind, wanted ->> '$.card' as card,
+            count(*) as todos, max(known_since) as newest
+        from portal_ledger where entity = 'todo' group by 1, 2 order by 1, 2""",
     "for a person to join (sync.adoption_duplicates)": """select entity, origin_id, found_by, bitrix_ids
         from portal_adoption_duplicates order by noticed_at desc limit 20""",
 }

@@ -132,7 +132,10 @@ async def _sole_requisites(run: Run) -> list[Duplicates]:
         _take(run, REQUISITE.entity, {of_card[card]: ids[0] for card, ids in there.items() if len(ids) == 1})
         duplicates += [
             Duplicates(
-                REQUISITE.entity, of_card[card], f"requisites of company card {card}, none with the INN", sorted(ids)
+                REQUISITE.entity,
+                of_card[card],
+                f"requisites {', '.join(map(str, sorted(ids)))} of the company card, none with the INN",
+                [card],
             )
             for card, ids in there.items()
             if len(ids) > 1

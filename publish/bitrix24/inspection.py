@@ -8,6 +8,7 @@ that is too small shows by the method that it lacks.
 import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import duckdb
@@ -20,6 +21,7 @@ from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.findings import Finding
 from publish.bitrix24 import pipelines, reference, responsible
 from publish.bitrix24.parts import COMPANY, CURRENCIES, DEAL, PARTS
+from publish.bitrix24.todo_texts import ADD
 from publish.held import Held
 from publish.parts import Choices, Field, Part
 from publish.settings import Settings
@@ -55,7 +57,12 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         *(reference.look_up(card, field) for card, field in custom),
     ]
     asked, users = len(commands), responsible.look_up(settings)
-    commands += users + pipelines.look_up(settings, PARTS.cards)
+    of_settings = {
+        "users": users,
+        "pipelines": pipelines.look_up(settings, PARTS.cards),
+        "to-dos": [Command(_METHOD, {"name": ADD})] if settings.todos else [],
+    }
+    commands += chain.from_iterable(of_settings.values())
     try:
         async with Client(settings.webhook(), pace) as client, asyncio.timeout(PATIENCE_S):
             outcomes = await client.read_outcomes(commands, optional={command.method for command in commands})
@@ -71,11 +78,13 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
         return found  # what may not be read cannot be looked at
     is_admin = bool(isinstance(profile, dict) and profile.get("ADMIN"))
     found += _said("fields", lambda: _fields(custom, made, is_admin))
-    answers, known = results[asked : asked + len(users)], pipelines.named(results[asked + len(users) :])
+    rest = iter(results[asked:])
+    answered = {what: list(islice(rest, len(looks))) for what, looks in of_settings.items()}
     if users:
-        found += _said("responsible", lambda: responsible.check_users(settings, answers))
+        found += _said("responsible", lambda: responsible.check_users(settings, answered["users"]))
+    found += [_todos(settings, answer) for answer in answered["to-dos"]]
     for (part, field, choices), answer in zip(fields, lists, strict=True):
-        look = partial(_values, settings, held, part, field, choices, answer, known)
+        look = partial(_values, settings, held, part, field, choices, answer, pipelines.named(answered["pipelines"]))
         found += _said(f"{part.entity} {field.name}", look)
     return found
 
@@ -95,7 +104,7 @@ def _rights(settings: Settings, scopes: Any, profile: Any, method: Any, errors: 
     for error in errors:
         if error.reaction in (Reaction.STOP, Reaction.RIGHTS):
             return Finding.of(_WHAT, error.stop())
-    if isinstance(method, dict) and not (method.get("isExisting", True) and method.get("isAvailable", True)):
+    if not _has(method):
         told = f"{settings.portal} has no {COMPANY.add}"
         return Finding(_WHAT, "wrong", told, "is the CRM module up to date, and does its plan have REST?", 1)
     is_admin = isinstance(profile, dict) and profile.get("ADMIN")
@@ -103,6 +112,19 @@ def _rights(settings: Settings, scopes: Any, profile: Any, method: Any, errors: 
     note = "" if is_admin else "the portal cannot be marked: two warehouses are not told apart, see docs/publisher.md"
     pace = f"{settings.bitrix24_rate:g} requests/s" if settings.bitrix24_rate else "no request limit"
     return Finding(_WHAT, "ok", f"{settings.portal}: answers, the webhook's user is {who}; {pace} as set", note)
+
+
+def _has(method: Any) -> bool:
+    """Whether the portal has a method, by what it said of it."""
+    return not isinstance(method, dict) or bool(method.get("isExisting", True) and method.get("isAvailable", True))
+
+
+def _todos(settings: Settings, method: Any) -> Finding:
+    if _has(method):
+        return Finding("to-dos", "ok", f"{', '.join(settings.todos)}: at most {settings.todos_a_day:,} a day")
+    return Finding(
+        "to-dos", "wrong", f"{settings.portal} has no {ADD}", "update its CRM module, or unset SVOD_TODOS", 1
+    )
 
 
 def _fields(custom: list[tuple[Any, Field]], made: list[Any], is_admin: bool) -> str:

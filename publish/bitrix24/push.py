@@ -11,7 +11,7 @@ import dataclasses
 from ingest.bitrix24.client import Client
 from ingest.warehouse import journal
 from publish import change_limit, plan, portals, set_aside, setting_names, waiting
-from publish.bitrix24 import adoption, deletions, identity, reference, responsible, returning, signing
+from publish.bitrix24 import adoption, deletions, identity, reference, responsible, returning, signing, todos
 from publish.bitrix24.catching_up import catch_up
 from publish.bitrix24.creates import create_cards, create_details
 from publish.bitrix24.holding import empty_one, hold_back, list_moving
@@ -52,7 +52,8 @@ async def push(
     _plan(run)
     setting_names.check_known(settings, ledger.connection, parts)
     is_open = (
-        ledger.open_intents()
+        todos.is_due(run)
+        or ledger.open_intents()
         or ledger.is_any_wanted_again()
         or portals.is_deletion_untold(run.connection, ledger.portal)
         or identity.row_of(ledger).restored_at is not None
@@ -80,9 +81,10 @@ async def _publish(run: Run, *, let_through: bool, take_over: bool) -> None:
     run = dataclasses.replace(run, restored_at=portal.row.restored_at)
     run.note(portal.notes)
     newest = ledger.newest_ids()  # before recovery, which knows of the newest creates and of none before them
-    intents = ledger.open_intents()
+    intents = [intent for intent in ledger.open_intents() if intent.entity != todos.ENTITY]
     if intents:  # creates that a killed run had sent
         await recover(run, intents)
+    await todos.take_stock(run)
     if portal.is_looked_through:
         await deletions.tell_absent(run)
     is_any_back = await returning.take_back(run)
@@ -108,11 +110,12 @@ async def _publish(run: Run, *, let_through: bool, take_over: bool) -> None:
     is_sending = _is_sending(run)
     if is_sending:
         run = await _prepare(run, let_through=let_through)
-    if take_over or is_sending:
+    is_telling = todos.is_due(run)
+    if take_over or is_sending or is_telling:
         signed = await signing.sign(portal, ledger, client, parts)
         run.note(signed.notes)
-        if is_sending:
-            await signing.while_signed(signed, ledger, client, parts, _send(run))
+        if is_sending or is_telling:
+            await signing.while_signed(signed, ledger, client, parts, _send(run, is_sending=is_sending))
         await signing.sign_off(signed, ledger, client, parts)
     if portals.is_deletion_untold(run.connection, ledger.portal):  # met by this push, or by one that broke off
         await deletions.tell_deleted(run)
@@ -155,10 +158,17 @@ def _end_set_aside(run: Run) -> None:
     """Take off the lists what the plan and adoption show to be over."""
     set_aside.end_duplicates(run.ledger)
     over = plan.no_longer_wanted(run.ledger, run.parts, run.settings.field_owners)
-    run.ledger.take_off("dead_letters", list(over))
+    run.ledger.take_off("dead_letters", [*(key for key in over if key.entity != todos.ENTITY), *todos.ended(run)])
 
 
-async def _send(run: Run) -> None:
+async def _send(run: Run, *, is_sending: bool) -> None:
+    """Bring the portal to the plan; then people are told what that and the pushes before leave to them."""
+    if is_sending:
+        await _send_plan(run)
+    await todos.tell(run)
+
+
+async def _send_plan(run: Run) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(create_cards(run))
         for lane in lanes(run.parts):

@@ -2,7 +2,9 @@
 
 Pages `timeline/activities/activity-base/*`, `timeline/activities/app-embedding/*`, `timeline/activities/binding/*`. An
 e-mail that is added is sent, and a copy of it, unless told otherwise: both are counted (`Portal.mail_sent`). What is of
-another provider than the portal's own cannot be made by a webhook, nor changed or deleted.
+another provider than the portal's own cannot be made by a webhook, nor changed or deleted; but for to-dos, which have a
+method of their own (pages `timeline/activities/todo/*`), and are changed, completed and deleted as the others. Of those
+the portal asks for no field again when one is changed: its module does not, whatever the reference marks as required.
 """
 
 import json
@@ -15,7 +17,9 @@ from publish.sandbox.listing import Column, condition, ordering, select, start_o
 from publish.sandbox.methods import ApiError, Call, Page, method
 from publish.sandbox.store import Store, moment
 
-CALL, EMAIL = 2, 4
+CALL, EMAIL, OF_PROVIDER = 2, 4, 6
+TODO = "CRM_TODO"
+_BB_CODE = 2  # crm.enum.contenttype
 _PROVIDERS = {1: "CRM_MEETING", CALL: "VOXIMPLANT_CALL", EMAIL: "CRM_EMAIL"}  # the portal's own, by type
 _OF_OTHERS = {
     "REST_APP": "Application context required",
@@ -140,11 +144,7 @@ def _check_provider(type_id: Any, provider: Any, verb: str) -> None:
 
 def _decoded(call: Call, sent: dict[str, Any], verb: str) -> dict[str, Any]:
     """A row of what is sent. The reference marks the same fields as required for a new and for a changed activity."""
-    row = {
-        name: values.keep_loosely(kind, sent[name])
-        for name, kind in _KINDS.items()
-        if name in sent and name not in _READ_ONLY
-    }
+    row = _kept(call, sent)
     for name in ("TYPE_ID", "RESPONSIBLE_ID"):
         if not row.get(name) or row[name] < 0:
             raise ApiError("", f"The field {name} is not defined or invalid")
@@ -160,7 +160,16 @@ def _decoded(call: Call, sent: dict[str, Any], verb: str) -> dict[str, Any]:
         card = cards.of_type(type_id)
         if card is None or not call.store.exists(card.table, card_id):
             raise ApiError("", _NOT_BOUND)
-    row |= {name: json.dumps(sent[name]) for name in (*_DOCUMENTS, "COMMUNICATIONS") if name in sent}
+    return row | {name: json.dumps(sent[name]) for name in (*_DOCUMENTS, "COMMUNICATIONS") if name in sent}
+
+
+def _kept(call: Call, sent: dict[str, Any]) -> dict[str, Any]:
+    """A row of those fields of an activity that may be written, and of who writes them now."""
+    row = {
+        name: values.keep_loosely(kind, sent[name])
+        for name, kind in _KINDS.items()
+        if name in sent and name not in _READ_ONLY
+    }
     if "START_TIME" in row:
         row["DEADLINE"] = row["START_TIME"]
     return row | {"LAST_UPDATED": moment(call.now), "EDITOR_ID": call.user}
@@ -208,12 +217,40 @@ def _send(call: Call, sent: dict[str, Any]) -> None:
         automation.count(call.store, automation.MAIL)
 
 
+@method("crm.activity.todo.add", writes=True)
+def todo_add(call: Call) -> dict[str, int]:
+    """A to-do on a card; it takes no key of another system and no partners (page `todo/crm-activity-todo-add`)."""
+    type_id, card_id = (php.integer(call.required(name)) for name in ("ownerTypeId", "ownerId"))
+    deadline = values.keep_loosely("datetime", call.required("deadline"))
+    if deadline is None:
+        raise ApiError("WRONG_DATETIME_FORMAT", "Wrong datetime format")
+    card = cards.of_type(type_id)
+    if card is None or not call.store.exists(card.table, card_id):
+        raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
+    users.check_readable(call, card, [card_id])
+    at = moment(call.now)
+    row = {"OWNER_TYPE_ID": type_id, "OWNER_ID": card_id, "TYPE_ID": OF_PROVIDER, "PROVIDER_ID": TODO}
+    row |= {"PROVIDER_TYPE_ID": "TODO", "DESCRIPTION_TYPE": _BB_CODE, "COMPLETED": "N", "STATUS": 1, "PRIORITY": 2}
+    row |= {"SUBJECT": str(call.get("title") or ""), "DESCRIPTION": str(call.get("description") or "")}
+    row |= {"START_TIME": deadline, "END_TIME": deadline, "DEADLINE": deadline, "CREATED": at, "LAST_UPDATED": at}
+    row |= {"RESPONSIBLE_ID": php.integer(call.get("responsibleId")) or call.user}
+    row |= {"AUTHOR_ID": call.user, "EDITOR_ID": call.user}
+    activity_id = call.store.insert("activity", row)
+    _bind(call.store, activity_id, type_id, card_id)
+    call.store.update(card.table, card_id, {"LAST_ACTIVITY_TIME": at, "LAST_ACTIVITY_BY": call.user})
+    return {"id": activity_id}
+
+
 @method("crm.activity.update", writes=True)
 def activity_update(call: Call) -> bool:
     """Change an activity; an e-mail that is marked as completed here is not sent."""
     held, sent = _held(call), call.fields()
-    _check_provider(held["TYPE_ID"], held["PROVIDER_ID"], "update")
-    row = {name: value for name, value in _decoded(call, sent, "update").items() if name not in _IMMUTABLE}
+    if held["PROVIDER_ID"] == TODO:
+        decoded = _kept(call, sent)
+    else:
+        _check_provider(held["TYPE_ID"], held["PROVIDER_ID"], "update")
+        decoded = _decoded(call, sent, "update")
+    row = {name: value for name, value in decoded.items() if name not in _IMMUTABLE}
     call.store.update("activity", held["ID"], row)
     return True
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import jinja2
 import yaml
 
 from ingest.warehouse.connection import transaction
@@ -114,6 +115,22 @@ def _fill(connection: duckdb.DuckDBPyConnection, companies: int, contacts: int, 
                from range($3) as numbers(n)""",
             [companies, max(contacts, 0) or 1, deals],
         )
+
+
+def add_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """The models that tell what people have to decide, as views over the tables that are here."""
+    models = CONTRACTS.parent
+    macros = (models.parent / "macros" / "card_url.sql").read_text(encoding="utf-8")
+    schemas = {"analysis": "analysis", "reports": "marts", "marts": "marts"}
+    places = {file.stem: schemas[file.parent.name] for folder in schemas for file in (models / folder).glob("*.sql")}
+    connection.execute("create schema if not exists analysis")
+    for model in ("analysis/portal_published_to_last", "analysis/cards", "reports/report_waiting",
+                  "reports/report_todos"):  # fmt: skip
+        file = models / f"{model}.sql"
+        sql = jinja2.Template(macros + file.read_text(encoding="utf-8")).render(
+            ref=lambda name: f"{places[name]}.{name}", source=lambda schema, table: f"{schema}.{table}"
+        )
+        connection.execute(f"create or replace view {places[file.stem]}.{file.stem} as {sql}")
 
 
 def stamp(connection: duckdb.DuckDBPyConnection) -> None:

@@ -99,9 +99,10 @@ def test_all_wrong_settings_are_told_at_once_each_with_what_to_do(check):
         assert lines[at].startswith("wrong ") and hint in lines[at + 1]
 
 
-def test_a_pipeline_that_is_not_there_is_told_with_those_that_are(check):
-    status, told, out = check(shop_b_files="*.json", deal_pipeline="77")
+def test_a_pipeline_that_is_not_there_is_told_with_those_that_are_and_whether_to_dos_can_be_made(check):
+    status, told, out = check(shop_b_files="*.json", deal_pipeline="77", todos="conflicts")
     assert status == 2 and told["deal stageId"].startswith("wrong SVOD_DEAL_PIPELINE: the portal shows no deal"), out
+    assert told["to-dos"] == "ok conflicts: at most 100 a day"
     assert "to do: there are 0 (Общая); the number is in the address" in out
 
 

@@ -74,6 +74,20 @@ def test_push_publishes_and_says_what_it_did(publish, sandbox):
     assert publish("push")[:2] == (0, "publish push: created nothing; updated nothing; 0 requests\n")
 
 
+def test_plan_and_status_tell_of_to_dos_for_people(publish, sandbox, monkeypatch):
+    monkeypatch.setenv("SVOD_TODOS", "conflicts")
+    with open_warehouse(publish.path) as connection:
+        marts.add_views(connection)
+    publish("push")
+    of_card = "select portal, entity, origin_id, 'title', bitrix_id, 'a', 'b', 'c', now()::timestamp"
+    journal_of(publish, f"insert into sync.conflicts {of_card} from sync.ledger where entity = 'company' limit 1")
+    assert "to-dos for people (SVOD_TODOS): 1 to make, 0 whose reason is over to complete" in publish("plan")[1]
+    assert json.loads(publish("plan", "--json")[1])["todos"] == {"to_make": 1, "to_complete": 0}
+    assert "created todo 1" in publish("push")[1]
+    assert "to-dos made for people" in publish("status", "--details")[1]
+    assert "SVOD_TODOS" not in publish("plan")[1]
+
+
 def test_plan_needs_no_webhook_and_sends_nothing(publish, sandbox, monkeypatch):
     monkeypatch.delenv("SVOD_BITRIX24_WEBHOOK")
     status, out, _ = publish("plan", "--show", "1")

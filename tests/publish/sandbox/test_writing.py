@@ -135,6 +135,29 @@ def test_an_activity_of_an_application_is_neither_changed_nor_deleted_by_a_webho
     assert refused(client, "crm.activity.delete", id=made) == "Application context required"
 
 
+def test_a_to_do_is_on_its_card_open_until_it_is_completed_and_takes_no_key_of_another_system(sandbox, client, deal):
+    due = {"deadline": "2027-01-01T10:00:00", "title": "Решить", "ORIGIN_ID": "a/7"}
+    made = client.result("crm.activity.todo.add", ownerTypeId=2, ownerId=deal, responsibleId=5, **due)
+    (row,) = sandbox.portal.rows("activity")
+    assert (made, row["PROVIDER_ID"], row["TYPE_ID"], row["ORIGIN_ID"]) == ({"id": row["ID"]}, "CRM_TODO", 6, None)
+    assert (row["SUBJECT"], row["RESPONSIBLE_ID"], row["COMPLETED"]) == ("Решить", 5, "N")
+    asked = {"filter": {"OWNER_TYPE_ID": 2, "@OWNER_ID": [deal], "PROVIDER_ID": "CRM_TODO", "COMPLETED": "N"}}
+    (shown,) = client.result("crm.activity.list", **asked)
+    assert shown["DEADLINE"] == "2027-01-01T10:00:00+03:00"
+    client.result("crm.activity.update", id=row["ID"], fields={"COMPLETED": "Y"})
+    assert client.result("crm.activity.list", **asked) == []
+    client.result("crm.activity.delete", id=row["ID"])
+    assert sandbox.portal.rows("activity") == sandbox.portal.rows("activity_binding") == []
+
+
+def test_a_to_do_needs_a_card_that_is_there_and_a_deadline(sandbox, client, deal):
+    asked = {"ownerTypeId": 2, "ownerId": deal, "deadline": "2027-01-01"}
+    for wrong, code in (({"deadline": "soon"}, "WRONG_DATETIME_FORMAT"), ({"ownerId": 99}, "OWNER_NOT_FOUND")):
+        assert client.error("crm.activity.todo.add", **asked | wrong) == (400, code)
+    assert client.error("crm.activity.todo.add", ownerTypeId=2, ownerId=deal) == (400, "100")
+    assert sandbox.portal.rows("activity") == []
+
+
 # Comments and requisites ----------------------------------------------------------------------------------------------
 
 
