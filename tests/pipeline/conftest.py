@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from publish.sandbox import Limits, RunningSandbox
+from tests.demo import SCALE, SEED
 from tests.installation import Ended, Installation
 from tests.sample_data.generate import generate
 from tests.sample_data.loaders import load_mysql, produce_kafka
 from tests.sample_data.registry_double import RunningRegistry
 from tests.servers import Kafka, MariaDB
 
-SCALE = 0.004  # 712 company cards, 2,700 contact cards, 2,800 orders
 # A full run up to the marts: a portal has no part in what those are.
 REBUILD = (("ingest", "mysql", "--full"), ("ingest", "json", "--full"), ("ingest", "kafka"),
            ("python", "dbt_project/passes.py", "--full"))  # fmt: skip
@@ -46,7 +46,7 @@ class Story:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both days of the sources with their known answers."""
     folder = tmp_path_factory.mktemp("sources")
-    generate(folder, scale=SCALE, seed=7)
+    generate(folder, scale=SCALE, seed=SEED)
     return folder
 
 

@@ -1,11 +1,15 @@
 """Three sources in, Bitrix24 out: two days, a repeat, a full run over it all, and a rebuild from nothing."""
 
+import re
 import sys
 
 import duckdb
 import pytest
 
+from publish.explain.keys import subjects
+from tests.installation import ROOT
 from tests.pipeline.conftest import Chapter, Story
+from tests.test_second_sample import QUESTIONS
 
 MARTS_BY_NATURAL_KEY = {
     "companies": "select * exclude (company_id) from {db}.marts.crm_companies",
@@ -156,6 +160,22 @@ def test_every_view_for_people_answers_and_every_join_is_told_in_words(story: St
     empty = [view for (view,) in views if not story.svod.query(f"select 1 from {view} limit 1")]
     assert len(views) > 20 and {*empty} <= {"marts.report_waiting", "marts.report_todos"}
     assert story.svod.query("select distinct rule from analysis.why_merged where rule_ru is null") == []
+
+
+def test_what_the_pages_say_of_the_demo_is_so(story: Story):
+    """The demo plays this story, on servers of its own."""
+    readme, in_russian, identity = (
+        (ROOT / name).read_text("utf-8") for name in ("README.md", "README.ru.md", "docs/identity.md")
+    )
+    with duckdb.connect(str(story.svod.warehouse), read_only=True) as connection:
+        connection.execute("set timezone = 'UTC'")
+        for key in ("0682168099", "8 (983) 038-80-92", "Вишневская Кристина", "A-711", "8888888888"):
+            assert key in readme and key in in_russian and len(subjects(connection, key)) == 1
+        connection.execute(re.findall(r"```\n(set variable .*?)```", identity, re.DOTALL)[0])
+        assert [question for question, query in QUESTIONS if not connection.execute(query).fetchall()] == []
+    said = story.first.ended.output + story.second.ended.output
+    shown = re.findall(r"^  ((?:shop_|ingest json|publish push: created company).+?)(?: …)?$", readme, re.MULTILINE)
+    assert len(shown) == 9 and [line for line in shown if line not in said] == []
 
 
 def test_the_models_own_unit_tests_pass(story: Story):
