@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from ingest.bitrix24.answers import number_of, rows_of
 from ingest.bitrix24.client import Client, Command, list_by
 from ingest.bitrix24.pacing import BATCH, PAGE
-from ingest.warehouse.errors import SettingsError
-from publish.bitrix24.parts import COMPANY, REQUISITE
+from publish.bitrix24 import inn_field
+from publish.bitrix24.parts import REQUISITE
 
 Holders = Mapping[int, int | None]  # company card -> its oldest requisite with the INN, None where only a field has it
 _AT_ONCE = 10 * BATCH  # commands whose answers are kept at a time
@@ -77,7 +77,7 @@ class Inns:
 
     async def _in_field(self, inns: Sequence[str]) -> None:
         method, select = "crm.company.list", ["ID", self._field]
-        if await self._is_text():
+        if inn_field.is_of_texts(self._field, await self._client.read(inn_field.look_up(self._field))):
             rows = [row async for row in _rows(self._client, method, self._field, inns, where={}, select=select)]
         else:  # a number is stored without its zeros in front, and compared as a number
             numbers = [int(inn) for inn in inns]
@@ -97,20 +97,6 @@ class Inns:
         for inn in ours:
             self._mentioned[inn].add(card)
         return ""
-
-    async def _is_text(self) -> bool:
-        """Whether the custom field is one of texts; a list that is asked by an unknown field answers everything."""
-        method = f"{COMPANY.user_fields}.list"
-        commands = [Command(method, {"filter": {"FIELD_NAME": self._field}}), Command(method, {})]
-        one, several = await self._client.read(commands)
-        rows = [*rows_of(method, several), *rows_of(method, one)]  # the second list ends after fifty
-        types = {str(row.get("FIELD_NAME")): row.get("USER_TYPE_ID") for row in rows}
-        if self._field not in types:
-            raise SettingsError(
-                f"SVOD_INN_FIELD: companies of the portal have no custom field {self._field}",
-                hint=f"there are {', '.join(sorted(types)) or 'none'}",
-            )
-        return types[self._field] not in ("integer", "double")
 
 
 async def _rows(

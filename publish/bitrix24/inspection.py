@@ -19,7 +19,7 @@ from ingest.bitrix24.errors import PortalError, Reaction
 from ingest.bitrix24.pacing import Pace
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.findings import Finding
-from publish.bitrix24 import pipelines, reference, responsible
+from publish.bitrix24 import inn_field, pipelines, reference, responsible
 from publish.bitrix24.parts import COMPANY, CURRENCIES, DEAL, PARTS
 from publish.bitrix24.todo_texts import ADD
 from publish.held import Held
@@ -59,6 +59,7 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
     asked, users = len(commands), responsible.look_up(settings)
     of_settings = {
         "users": users,
+        "INN field": inn_field.look_up(settings.inn_field),
         "pipelines": pipelines.look_up(settings, PARTS.cards),
         "to-dos": [Command(_METHOD, {"name": ADD})] if settings.todos else [],
     }
@@ -82,6 +83,8 @@ async def _inspect(settings: Settings, held: Held | None) -> list[Finding]:
     answered = {what: list(islice(rest, len(looks))) for what, looks in of_settings.items()}
     if users:
         found += _said("responsible", lambda: responsible.check_users(settings, answered["users"]))
+    if settings.inn_field:
+        found += _said("INN field", lambda: _inn_field(settings, answered["INN field"]))
     found += [_todos(settings, answer) for answer in answered["to-dos"]]
     for (part, field, choices), answer in zip(fields, lists, strict=True):
         look = partial(_values, settings, held, part, field, choices, answer, pipelines.named(answered["pipelines"]))
@@ -125,6 +128,10 @@ def _todos(settings: Settings, method: Any) -> Finding:
     return Finding(
         "to-dos", "wrong", f"{settings.portal} has no {ADD}", "update its CRM module, or unset SVOD_TODOS", 1
     )
+
+
+def _inn_field(settings: Settings, answers: list[Any]) -> str:
+    return f"{settings.inn_field}, of {'texts' if inn_field.is_of_texts(settings.inn_field, answers) else 'numbers'}"
 
 
 def _fields(custom: list[tuple[Any, Field]], made: list[Any], is_admin: bool) -> str:

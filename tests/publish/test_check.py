@@ -110,7 +110,7 @@ def test_each_source_that_fails_is_a_line_and_keeps_no_other_from_being_tried(ch
     status, told, out = check(
         shop_a_url=f"mysql://u:{SECRET}@127.0.0.1:1/d", shop_b_files="nowhere/*.json",
         registry_url="http://127.0.0.1:1", registry_token=SECRET, deal_stages="paid=NOWHERE", readers_group="no-such",
-        responsible="1,999",
+        responsible="1,999", inn_field="UF_CRM_NOPE",
     )  # fmt: skip
     assert status == 2  # a stage of the settings that the portal has not
     for what, why in {
@@ -120,9 +120,10 @@ def test_each_source_that_fails_is_a_line_and_keeps_no_other_from_being_tried(ch
         "registry": "http://127.0.0.1:1 does not answer: Connect",
         "responsible": "SVOD_RESPONSIBLE: the portal has no active user 999",
         "deal stageId": "SVOD_DEAL_STAGES: the portal has no deal stage NOWHERE",
+        "INN field": "SVOD_INN_FIELD: companies of the portal have no custom field UF_CRM_NOPE",
     }.items():
         assert told[what].startswith(f"wrong {why}"), out
-    assert out.count(" to do: ") == 6 and told["portal"].startswith("ok ")
+    assert out.count(" to do: ") == 7 and told["portal"].startswith("ok ")
 
 
 def test_a_webhook_that_is_wrong_or_may_too_little_is_told(check, sandbox, monkeypatch):
