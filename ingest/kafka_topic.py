@@ -1,10 +1,10 @@
-"""A consumer of one topic: logging in, who the topic is, its messages from given offsets to its present end.
+"""A consumer of one topic: who the topic is, its messages from given offsets to its present end.
 
-How its batches are decoded is in kafka_records; here is what goes between it and the client, kafka-python.
+How one logs in is in kafka_login, how batches are decoded in kafka_records; here is what goes between the latter and
+the client, kafka-python.
 """
 
 import base64
-import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -13,18 +13,17 @@ from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import (
-    AuthorizationError,
     KafkaError,
+    KafkaTimeoutError,
     NoError,
     OffsetOutOfRangeError,
-    SaslAuthenticationFailedError,
     UnsupportedCodecError,
     for_code,
 )
 from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from ingest.kafka_login import REFUSALS, Connections, client_options
 from ingest.kafka_records import Message, PartitionRecords
 from ingest.sources import KafkaLogin, KafkaSource
 from ingest.warehouse.errors import OperatorError
@@ -35,8 +34,8 @@ BATCH_BYTES = 4 << 20
 PARTITION_BYTES = 2 << 20  # of each partition in an answer
 FETCH_BYTES = 8 << 20  # of an answer
 BOOTSTRAP_S = 10.0
-STALL_S = 60.0  # no partition moved for so long: the broker is gone, or holds back what it announced
-REFUSALS = (AuthorizationError, SaslAuthenticationFailedError)
+RECONNECT_S = 10.0  # no partition moved for so long: perhaps the connection is dead, which shows only much later
+STALL_S = 60.0  # nor for so long: the broker is gone, or holds back what it announced
 
 
 class Gap(NamedTuple):
@@ -61,71 +60,6 @@ class Fetched(NamedTuple):
     gaps: list[Gap]
 
 
-def client_options(login: KafkaLogin) -> dict[str, Any]:
-    """How to log in, in the client's words. Raises OperatorError when a file is missing, or no key or certificate."""
-    options: dict[str, Any] = {"security_protocol": login.security_protocol}
-    if login.has_password:
-        options |= {
-            "sasl_mechanism": login.sasl_mechanism,
-            "sasl_plain_username": login.user or "",
-            "sasl_plain_password": login.password.get_secret_value() if login.password else "",
-        }
-    files = {"CA_FILE": login.ca_file, "CERTIFICATE_FILE": login.certificate_file, "KEY_FILE": login.key_file}
-    for variable, path in files.items():
-        if path and not path.is_file():
-            raise OperatorError(f"there is no file {path}", hint=f"check SVOD_KAFKA_{variable}")
-    if "SSL" in login.security_protocol:
-        options["ssl_context"] = tls_context(login)
-    if login.api_version:
-        options["api_version"] = tuple(int(number) for number in login.api_version.split("."))
-    return options
-
-
-def tls_context(login: KafkaLogin) -> ssl.SSLContext:
-    """Whom to trust, and who the client is. Raises SSLError or OSError for files that are not what they should be."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if login.ca_file:
-        context.load_verify_locations(login.ca_file)
-    else:
-        context.load_default_certs()
-    if login.certificate_file:
-        password = login.key_password.get_secret_value() if login.key_password else ""
-        context.load_cert_chain(login.certificate_file, login.key_file, lambda: password)  # else it asks the terminal
-    return context
-
-
-class Connections(KafkaConnectionManager):  # type: ignore[misc]  # the client has no types
-    """The client's connections, which tell a refused login at once: it would try again until its time is up."""
-
-    refusal: Exception | None = None
-
-    async def _build_transport(self, *args: Any, **options: Any) -> Any:
-        """A connected socket that hands over what came before its end: the client throws away what one read brings
-        together with the end, and a broker says why it refuses a login just before it hangs up."""
-        transport = await super()._build_transport(*args, **options)
-        receive = transport._sock_recv
-
-        def receive_all() -> tuple[bytes, Exception | None]:
-            data, error = receive()
-            return data, None if data else error  # the next read comes to the end again
-
-        transport._sock_recv = receive_all
-        return transport
-
-    def get_connection(self, node_id: Any, *args: Any, **options: Any) -> Any:
-        """A connection to a broker, made or found. Raises SaslAuthenticationFailedError after the first refusal."""
-        if self.refusal:
-            raise self.refusal
-        connection = super().get_connection(node_id, *args, **options)
-        connection.init_future.add_errback(self._remember)
-        return connection
-
-    def _remember(self, error: Exception) -> None:
-        if isinstance(error, REFUSALS):
-            self.refusal = error
-
-
 class Topic:
     """A consumer of one topic; it may be read again and again."""
 
@@ -136,7 +70,7 @@ class Topic:
         self.place = f"{source.name}:{self.name}"  # what its watermarks and dead letters go by
         self._clients: list[KafkaNetClient] = []
         try:
-            options = client_options(login) | {
+            self._options = client_options(login) | {
                 "bootstrap_servers": source.brokers,
                 "client_id": "svod-ingest",
                 "bootstrap_timeout_ms": int(BOOTSTRAP_S * 1000),
@@ -148,27 +82,42 @@ class Topic:
                 hint="check SVOD_KAFKA_CA_FILE, SVOD_KAFKA_CERTIFICATE_FILE, SVOD_KAFKA_KEY_FILE and its password",
             ) from None
         try:
-            self._admin = KafkaAdminClient(**options, request_timeout_ms=int(BOOTSTRAP_S * 1000))
+            self._admin = KafkaAdminClient(**self._options, request_timeout_ms=int(BOOTSTRAP_S * 1000))
             self.partitions = self._partitions()
-            self._consumer = KafkaConsumer(
-                **options,
-                group_id=None,  # partitions are assigned by hand, nothing is committed
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                isolation_level="read_committed",
-                allow_auto_create_topics=False,
-                max_partition_fetch_bytes=PARTITION_BYTES,
-                fetch_max_bytes=FETCH_BYTES,
-                metrics_enabled=False,
-            )
-            self._consumer.bootstrap(int(BOOTSTRAP_S * 1000))
-            self._consumer._fetcher.PartitionRecords = PartitionRecords
+            self._consumer = self._connected()
         except (KafkaError, OSError, ValueError) as error:
             self.close()
             raise self._error(error) from None
         except OperatorError:
             self.close()
             raise
+
+    def _connected(self) -> KafkaConsumer:
+        """A consumer that the brokers have answered. Raises KafkaError, OSError."""
+        consumer = KafkaConsumer(
+            **self._options,
+            group_id=None,  # partitions are assigned by hand, nothing is committed
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            allow_auto_create_topics=False,
+            max_partition_fetch_bytes=PARTITION_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
+            metrics_enabled=False,
+        )
+        consumer.bootstrap(int(BOOTSTRAP_S * 1000))
+        consumer._fetcher.PartitionRecords = PartitionRecords
+        return consumer
+
+    def _reconnect(self) -> None:
+        """Go on with another consumer; while no broker answers, with the one there is, which tries again by itself."""
+        useless = self._clients[-1]
+        try:
+            self._consumer = self._connected()
+        except KafkaTimeoutError:
+            useless = self._clients[-1]
+        self._clients.remove(useless)
+        useless.close()
 
     def _client(self, **options: Any) -> KafkaNetClient:
         """What goes to the network; kept, for its thread and sockets outlive a consumer that could not be made."""
@@ -274,10 +223,8 @@ class Topic:
                 gaps.append(Gap(number, reached[number], firsts[number] - 1, "retention passed them"))
                 reached[number] = firsts[number]
         yield Fetched([], [], dict(reached), gaps)
-        self._consumer.assign([self._partition(number) for number in self.partitions])
-        for number in self.partitions:
-            self._consumer.seek(self._partition(number), reached[number])
-        moved_at, size = time.monotonic(), 64
+        self._seek(reached, ends)
+        moved_at, size, has_reconnected = time.monotonic(), 64, False
         while self._unfinished(reached, ends):
             before = dict(reached)
             batch = Fetched([], [], {}, [])
@@ -297,17 +244,25 @@ class Topic:
                     f"Kafka {self.brokers} sent nothing of {self.name} for {STALL_S:.0f} seconds",
                     hint="is the leader of every partition up? what was landed stays, run again",
                 )
+            elif time.monotonic() - moved_at > RECONNECT_S and not has_reconnected:
+                has_reconnected = True
+                self._reconnect()
+                self._seek(reached, ends)
+
+    def _seek(self, reached: dict[int, int], ends: dict[int, int]) -> None:
+        """Let the client read on where the unfinished partitions are."""
+        for number in self._unfinished(reached, ends):
+            self._consumer.seek(self._partition(number), reached[number])
 
     def _unfinished(self, reached: dict[int, int], ends: dict[int, int]) -> list[int]:
-        """The partitions with something to read; the client passes over the others."""
-        unfinished = []
-        for number in self.partitions:
-            partition = self._partition(number)
-            if reached[number] < ends[number]:
-                unfinished.append(number)
-                self._consumer.resume(partition)
-            else:
-                self._consumer.pause(partition)
+        """The partitions with something to read; no others are assigned to the client.
+
+        They are not paused instead: the client keeps what it has got of a paused partition, asks for no more of it, and
+        once it may go on comes back to what it kept only when it has no records of another partition, be they used up.
+        """
+        unfinished = [number for number in self.partitions if reached[number] < ends[number]]
+        if unfinished:
+            self._consumer.assign([self._partition(number) for number in unfinished])
         return unfinished
 
     def _poll(self, size: int, batch: Fetched, reached: dict[int, int], ends: dict[int, int]) -> int:
@@ -329,8 +284,8 @@ class Topic:
                     batch.damaged.append((message.partition, message.offset, message.damage))
                 else:
                     batch.messages.append(message)
-        for number in self.partitions:  # also of those that brought markers and aborted messages only
-            position = self._consumer.position(self._partition(number), timeout_ms=int(BOOTSTRAP_S * 1000))
+        for partition in self._consumer.assignment():  # also those that brought markers and aborted messages only
+            number, position = partition.partition, self._consumer.position(partition, int(BOOTSTRAP_S * 1000))
             reached[number] = max(reached[number], min(position, ends[number]))
         return bytes_read
 

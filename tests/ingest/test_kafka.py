@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -351,6 +352,48 @@ def test_an_open_consumer_goes_on_where_it_was(shop):
             assert shop.ingest(topic) == 1
     finally:
         topic.close()
+
+
+def test_an_open_consumer_gets_all_of_a_topic_that_grows_while_it_is_read(shop, monkeypatch):
+    monkeypatch.setattr("ingest.kafka_topic.STALL_S", 2.0)
+    reached = {number: 0 for number in range(3)}
+
+    def grow(messages: int) -> None:
+        for number in range(messages * len(reached)):
+            shop.producer.send(shop.topic, event(f"b-{number}"), b"b-1", partition=number % len(reached))
+        shop.producer.flush(10)
+
+    with closing(shop.open()) as topic:
+        for _ in range(4):
+            grow(1)
+            batches = topic.batches(reached)
+            next(batches)  # by then it knows the ends
+            grow(100)  # more than it polls for at first
+            for batch in batches:
+                reached |= batch.next_offsets
+            assert topic.waiting(reached) == len(reached) * 100
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_a_silent_connection_is_made_anew_or_where_no_broker_answers_waited_for(shop, monkeypatch, is_reached):
+    monkeypatch.setattr("ingest.kafka_topic.RECONNECT_S", 0.2)
+    shop.send(event("b-1"))
+    with closing(shop.open()) as topic:
+        poll, silences = topic._consumer.poll, iter([0.1] * 10)
+
+        def poll_in_vain(*args: int) -> dict:
+            for seconds in silences:
+                time.sleep(seconds)
+                return {}
+            return poll(*args)
+
+        monkeypatch.setattr(topic._consumer, "poll", poll_in_vain)
+        if not is_reached:
+            topic._options |= {"bootstrap_servers": "127.0.0.1:1", "bootstrap_timeout_ms": 300}
+        assert shop.ingest(topic) == 1
+        assert any(silences) == is_reached
+        shop.send(event("b-2"))
+        assert shop.ingest(topic) == 1
 
 
 def test_a_failed_append_moves_no_offset(shop, monkeypatch):
