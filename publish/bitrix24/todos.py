@@ -114,11 +114,13 @@ def _missing(held: Held, settings: Settings) -> list[Decision]:
 
 
 def _over(held: Held) -> list[Entry]:
-    """Lines of to-dos whose reason is gone, whatever kinds are wanted by now."""
+    """Lines of to-dos whose reason is gone, whatever kinds are wanted by now; none where the view tells of another
+    portal, which a clock that was put back makes the last one."""
     rows = _of_view(
         held,
         f"""select origin_id, bitrix_id, sent::varchar from portal_ledger
             where entity = '{ENTITY}' and origin_id not in (select todo_key from {_VIEW} where portal = $portal)
+                and $portal in (select portal from analysis.portal_published_to_last)
             order by 1 limit {MOST}""",
         {"portal": held.portal},
     )
@@ -266,11 +268,10 @@ async def _complete(run: Run, over: Sequence[Entry]) -> None:
 
 
 def _is_untouched(line: Entry, row: Mapping[str, Any]) -> bool:
-    """Whether a row of the portal is that to-do, open, and as it was made."""
+    """Whether a row of the portal is that to-do, open, and as it was made: its key is in its text."""
     sent = decoded(line.sent)
     return (
-        _key_of(row) == line.origin_id
-        and row.get("COMPLETED") == "N"
+        row.get("COMPLETED") == "N"
         and sent["responsible"] in (None, whole(row.get("RESPONSIBLE_ID")))
         and _moment(row.get("DEADLINE")) == _moment(sent["deadline"])
         and digest(str(row.get("SUBJECT") or ""), str(row["DESCRIPTION"])) == sent["digest"]

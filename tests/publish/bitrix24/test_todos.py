@@ -133,6 +133,21 @@ def test_a_to_do_that_somebody_deleted_is_neither_missed_nor_made_again(telling)
     assert (made(office), office.ids("todo")) == ([], {})
 
 
+def test_no_to_do_counts_as_over_while_another_portal_seems_to_be_the_last_one(telling):
+    office = telling
+    disagree(office)
+    office.push()
+    office.sql(
+        """insert into sync.portals by name
+           select * replace ('other.test' as portal, last_seen_at + interval 1 hour as last_seen_at)
+           from sync.portals"""
+    )
+    office.sql("update marts.crm_deals set amount = 1 where deal_id = 'shop_a:0000001'")
+    office.push()
+    assert [todo["COMPLETED"] for todo in made(office)] == ["N"]
+    assert len(office.ids("todo")) == 1
+
+
 def test_an_inn_that_another_card_has_is_told_on_ours_with_the_address_of_the_other(telling):
     office = telling
     stranger = type_in(office, NEW)
