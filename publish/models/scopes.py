@@ -27,6 +27,7 @@ class AskedAgain(msgspec.Struct, frozen=True):
     each_row: tuple[str, ...]
     each_key: tuple[str, ...]
     landed: dict[str, tuple[str, ...]]
+    by_key: dict[str, dict[str, str]]  # of the tables that a test reads, directly or through views: what its keys are
 
 
 def read(file: Path, relations: Mapping[str, str]) -> tuple[dict[str, Scope], AskedAgain]:
@@ -36,13 +37,23 @@ def read(file: Path, relations: Mapping[str, str]) -> tuple[dict[str, Scope], As
     """
     said = yaml.safe_load(file.read_text(encoding="utf-8"))
     asked_again = msgspec.convert(said.pop("tests"), AskedAgain)
-    scopes = {}
-    for name, of_model in said.items() if relations else ():
+    scopes: dict[str, Scope] = {}
+    if not relations:
+        return scopes, asked_again
+
+    def relation_of(table: str) -> str:
+        if "." not in table and table not in relations:
+            raise OperatorError(f"{file}: {table} is no model", hint="name the models as their files are")
+        return relations.get(table, table)
+
+    for keys in asked_again.by_key.values():
+        for table in [*keys]:
+            keys[relation_of(table)] = keys.pop(table)
+    for name, of_model in said.items():
+        relation_of(name)
         affects, rows = {}, {}
         for table, how in of_model["reads"].items():
-            relation = table if "." in table else relations.get(table, "")
-            if not relation or name not in relations:
-                raise OperatorError(f"{file}: {name} or {table} is no model", hint="name the models as their files are")
+            relation = relation_of(table)
             if isinstance(how, str):
                 how = {"affects": f"select {how} from {{changed}}", "rows": f"{how} in (select key from {{scope}})"}
             rows[relation] = how["rows"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ingest.warehouse import journal
@@ -41,15 +42,15 @@ class Office:
 
     def __init__(self, path: Path, project: Project) -> None:
         self.connection = open_warehouse(path)
-        self._project = project
+        self.project = project
         self.shops = Shops(seed=5, companies=12)
         self.shops.land(self.connection)
         self.refresh()
 
     def refresh(self, *, is_anew: bool = False) -> dict[str, str | None]:
         """Why each pass built all, or None."""
-        for step in self._project.passes:
-            building.build(self.connection, self._project, step, is_anew=is_anew)
+        for step in self.project.passes:
+            building.build(self.connection, self.project, step, is_anew=is_anew)
         last = "select step, detail from ops.steps order by started_at desc limit 2"
         return {step: json.loads(detail)["built_all_for"] for step, detail in self.rows(last)}
 
@@ -130,6 +131,39 @@ def test_what_is_no_row_that_landed_makes_the_run_build_all_and_say_so(office, c
     assert f"done; all built, for {reason}" in capsys.readouterr().out
     office.shops.land_a_new_company(office.connection)
     assert office.refresh() == REFRESHED
+
+
+@pytest.mark.parametrize(
+    ("changed", "broken", "condition", "gate"),
+    [
+        ({"is_deleted": 1}, "rejected_contacts", "source_id <> '{key}'", "every_source_record_is_accounted_for"),
+        ({"name": "Перемётов Яков"}, "crm_company_contacts", "contact_id <> '{contact}'", "crm_contacts_have_a_company"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith(("every", "crm_contacts")) else "",
+)
+def test_a_gate_that_is_asked_of_changed_keys_alone_finds_what_a_refresh_did_wrong(office, changed, broken, condition, gate):
+    ((key, contact),) = office.rows("select min((source_id, contact_id)) from marts.xref_contacts where source = 'shop_a'")[0]
+    nodes = dict(office.project.nodes)
+    node = next(node for node in nodes.values() if node.name == broken)
+    lossy = f"select * from (\n{node.sql}\n) where {condition.format(key=key, contact=contact)}"
+    nodes[node.unique_id] = msgspec.structs.replace(node, sql=lossy)
+    office.project = msgspec.structs.replace(office.project, nodes=nodes)
+    office.connection.execute(
+        """insert into raw.shop_a__client_contacts
+           select json_merge_patch(payload, ?), source_key, source_at, source_position, run_id, now()::timestamp
+           from raw.shop_a__client_contacts where source_key = ? and payload is not null limit 1""",
+        [json.dumps(changed | {"updated_at": "2027-01-01 10:00:00"}), key],
+    )
+    with pytest.raises(OperatorError, match=gate):
+        office.refresh()
+
+
+def test_each_test_of_which_is_said_what_to_ask_again_is_there(project):
+    """Else it is asked of all rows at every change: right, but slow."""
+    tests = [node for node in project.nodes.values() if node.kind == "test"]
+    said = project.asked_again
+    named = {*said.by_key, *said.landed, *said.each_row, *said.each_key}
+    assert named <= {node.name for node in tests} | {node.generic for node in tests}
 
 
 def test_each_model_that_is_a_table_says_what_a_change_touches(project):
