@@ -177,14 +177,15 @@ class PrimaryChange:
 
 def note_primaries(run: Run, link: CardLink) -> None:
     """Give a ledger of before primary links were kept the marks that it would have: links went in the mart's order."""
+    marked = f"select 1 from portal_ledger where entity = '{link.entity}' and wanted::varchar = ? limit 1"
+    if run.connection.execute(marked, [PRIMARY]).fetchone():
+        return
     run.connection.execute(
         f"""update sync.ledger as line set sent = $primary, wanted = $primary
             from {link.mart} as link, portal_ledger as holder
             where line.portal = $portal and line.entity = '{link.entity}' and line.origin_id = {link.key}
                 and link.{link.first} and holder.entity = '{link.holder.entity}'
-                and holder.origin_id = link.{link.holder.key} and not holder.is_adopted
-                and not exists (select 1 from portal_ledger as marked
-                    where marked.entity = '{link.entity}' and marked.wanted::varchar = $primary)""",
+                and holder.origin_id = link.{link.holder.key} and not holder.is_adopted""",
         {"primary": PRIMARY, "portal": run.ledger.portal},
     )
 

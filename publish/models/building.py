@@ -206,7 +206,7 @@ def _bring_up_to_date(
             built.whole.append(node.name)
             if refresh.is_nobodys_business(node):
                 put()
-                refresh.is_anew(node)
+                refresh.note_anew(node)
                 return
             connection.execute(f"create or replace temporary table whole as from {node.relation}")
             put()

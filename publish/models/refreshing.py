@@ -132,7 +132,7 @@ class Refresh:
         """Whether no model reads a table, and no stamp changes with it: what changed in it need not be known."""
         return node.relation not in self._read and not node.relation.startswith("marts.")
 
-    def is_anew(self, node: Node) -> None:
+    def note_anew(self, node: Node) -> None:
         """Note that anything may have changed in a table that is nobody's business."""
         self._changed.add(node.relation)
         self._anew.add(node.relation)

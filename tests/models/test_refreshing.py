@@ -137,12 +137,21 @@ def test_what_is_no_row_that_landed_makes_the_run_build_all_and_say_so(office, c
     ("changed", "broken", "condition", "gate"),
     [
         ({"is_deleted": 1}, "rejected_contacts", "source_id <> '{key}'", "every_source_record_is_accounted_for"),
-        ({"name": "Перемётов Яков"}, "crm_company_contacts", "contact_id <> '{contact}'", "crm_contacts_have_a_company"),
+        (
+            {"name": "Перемётов Яков"},
+            "crm_company_contacts",
+            "contact_id <> '{contact}'",
+            "crm_contacts_have_a_company",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith(("every", "crm_contacts")) else "",
 )
-def test_a_gate_that_is_asked_of_changed_keys_alone_finds_what_a_refresh_did_wrong(office, changed, broken, condition, gate):
-    ((key, contact),) = office.rows("select min((source_id, contact_id)) from marts.xref_contacts where source = 'shop_a'")[0]
+def test_a_gate_that_is_asked_of_changed_keys_alone_finds_what_a_refresh_did_wrong(
+    office, changed, broken, condition, gate
+):
+    ((key, contact),) = office.rows(
+        "select min((source_id, contact_id)) from marts.xref_contacts where source = 'shop_a'"
+    )[0]
     nodes = dict(office.project.nodes)
     node = next(node for node in nodes.values() if node.name == broken)
     lossy = f"select * from (\n{node.sql}\n) where {condition.format(key=key, contact=contact)}"
