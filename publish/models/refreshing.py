@@ -89,7 +89,8 @@ class Refresh:
         keys = self._project.asked_again.by_key.get(test.name, {})
         if keys.keys() >= {*touched} and not self._anew & {*touched}:
             changed = " union all ".join(f"select {keys[table]} from {_changes_of(table)}" for table in touched)
-            return self._flat(test, {table: f"(from {table} where {key} in ({changed}))" for table, key in keys.items()})
+            of_them = {table: f"(from {table} where {key} in ({changed}))" for table, key in keys.items()}
+            return self._flat(test, of_them)
         if len(touched) != 1 or touched[0] not in test.reads or touched[0] in self._anew:
             return ""
         came = f"(select * exclude (came) from {_changes_of(touched[0])} where came)"
