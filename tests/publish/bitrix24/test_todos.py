@@ -1,7 +1,9 @@
 """To-dos for people: one on its card for each conflict and duplicate, whatever becomes of requests and copies."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,28 +19,54 @@ from publish.bitrix24 import todos
 from publish.bitrix24.parts import PARTS
 from publish.bitrix24.todo_texts import deadline_after
 from publish.page.texts import Texts
-from publish.sandbox import Limits, RunningSandbox
+from publish.sandbox import Limits, RunningSandbox, create_app
 from publish.settings import Settings
 from tests.publish import marts
 from tests.publish.bitrix24.test_adoption import type_in
+from tests.publish.conftest import WEBHOOK, JumpingClock, Office
 
 ASKED = {"todos": "conflicts,duplicates"}
 NEW = "7707083893"
 
 
-@pytest.fixture
-def open_telling(open_office):
-    """An office that has to-dos made; few companies, people and deals are in its portal."""
-
-    def build(**settings):
-        office = open_office(**ASKED | settings)
-        marts.fill(office.connection, 4, 3, 2)
-        marts.add_views(office.connection)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, warehouse_with_marts):
+    """The files of a warehouse and of a portal that holds its few companies, people and deals; they go back to where
+    they were made, for a warehouse anywhere else is another one."""
+    place = tmp_path_factory.mktemp("begun") / "office"
+    place.mkdir()
+    shutil.copy(warehouse_with_marts, place / "svod.duckdb")
+    with open_warehouse(place / "svod.duckdb") as connection:
+        office = office_of(connection, place / "portal.sqlite")
+        marts.fill(connection, 4, 3, 2)
+        marts.add_views(connection)
         office.push()
-        office.portal.clear_log()
-        return office
+    office.app.state.engine.store.close()
+    shutil.copytree(place, place.with_name("kept"))
+    return place
 
-    return build
+
+def office_of(connection, portal, **settings):
+    clock = JumpingClock()
+    told = {"bitrix24_webhook": WEBHOOK, "bitrix24_rate": 0} | ASKED | settings
+    app = create_app(portal, limits=Limits.none(), clock=clock)
+    return Office(connection, app, clock, Settings(_env_file=None, **told))
+
+
+@pytest.fixture
+def open_telling(begun):
+    """An office that has to-dos made."""
+    with contextlib.ExitStack() as opened:
+
+        def build(**settings):
+            shutil.rmtree(begun)
+            shutil.copytree(begun.with_name("kept"), begun)
+            connection = opened.enter_context(open_warehouse(begun / "svod.duckdb"))
+            office = office_of(connection, begun / "portal.sqlite", **settings)
+            office.portal.clear_log()
+            return office
+
+        yield build
 
 
 @pytest.fixture
@@ -82,12 +110,11 @@ def test_a_conflict_is_told_once_on_its_card_to_whoever_answers_for_it(telling):
     assert len(made(office)) == 1  # it has been looked at, and is the same disagreement
 
 
-def test_nothing_is_told_that_was_not_asked_for(published):
-    office = published
-    marts.add_views(office.connection)
+def test_nothing_is_told_that_was_not_asked_for(telling):
+    office = telling
     disagree(office)
     office.push(todos=("duplicates",))
-    office.push()
+    office.push(todos=())
     assert made(office) == []
     assert office.sql("select count(*) from sync.conflicts") == [(1,)]
 
