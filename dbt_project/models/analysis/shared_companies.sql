@@ -1,4 +1,4 @@
--- Customers that more than one shop sells to, and what each sold them: one row per company and shop.
+-- Companies that more than one shop knows, and what each sold them, which may be nothing: one row per company and shop.
 with companies as (
     select company_id, inn, title, order_total from {{ ref('crm_companies') }} where contains(sources, ',')
 ),
