@@ -12,6 +12,7 @@ from tests.installation import Installation
 from tests.sample_data.loaders import TOPIC, load_mysql, produce_kafka
 from tests.servers import Kafka, kafka_server, mariadb_server
 
+PORTAL = "portal.sqlite"  # its state, in the folder
 # A company is in the period when anything of it has changed since that began: it tells itself what its orders told.
 WITHOUT_ORDERS = (
     """update clients
@@ -38,7 +39,7 @@ def shops(folder: Path, sample: Path, *, with_orders: bool = True) -> Iterator[S
         mariadb_server() as mariadb,
         mariadb.database() as database,
         kafka_server() as kafka,
-        RunningSandbox(folder / "portal.sqlite", limits=Limits.none()) as sandbox,
+        RunningSandbox(folder / PORTAL, limits=Limits.none()) as sandbox,
     ):
         load_mysql(mariadb.url(database), sample, day=1)
         if not with_orders:
