@@ -119,7 +119,7 @@ def land_topic(
     is_made_anew = bool(topic_id and known_id and topic_id != known_id)
     missing: list[str] = []
     for batch in raw.read_ahead(
-        judged(topic, fetched) for fetched in topic.batches(next_offsets, is_made_anew=is_made_anew)
+        judged(topic, fetched) for fetched in topic.batches(next_offsets, topic_id, is_made_anew=is_made_anew)
     ):
         messages, letters = batch.messages, batch.dead_letters
         if bad := raw.positions_of_bad_json(connection, messages):

@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import (
     KafkaError,
     KafkaTimeoutError,
+    LogTruncationError,
     NoError,
     OffsetOutOfRangeError,
     UnsupportedCodecError,
@@ -58,6 +59,12 @@ class Fetched(NamedTuple):
     damaged: list[tuple[int, int, str]]  # partition, offset, why: they are passed over
     next_offsets: dict[int, int]
     gaps: list[Gap]
+
+
+def id_of(described: dict[str, Any]) -> str | None:
+    """The id of a topic that brokers describe; None where there is none."""
+    topic_id = UUID(described.get("topic_id") or "0" * 32)
+    return base64.b64encode(topic_id.bytes).decode().rstrip("=") if topic_id.int else None
 
 
 class Topic:
@@ -134,14 +141,13 @@ class Topic:
     def topic_id(self) -> str | None:
         """The id that the topic got when it was made; None where brokers give none, as before version 2.8 (KIP-516)."""
         try:
-            topic_id = UUID(self._described().get("topic_id") or "0" * 32)
+            return id_of(self._described())
         except KafkaError:
             return None
-        return base64.b64encode(topic_id.bytes).decode().rstrip("=") if topic_id.int else None
 
-    def _described(self) -> dict[str, Any]:
+    def _described(self, patience_s: float = BOOTSTRAP_S) -> dict[str, Any]:
         """What brokers know of the topic now. Raises KafkaError."""
-        deadline = time.monotonic() + BOOTSTRAP_S
+        deadline = time.monotonic() + patience_s
         while True:
             try:
                 (topic,) = self._admin.describe_topics([self.name])
@@ -198,14 +204,26 @@ class Topic:
         ahead = (end - next_offsets.get(number, 0) for number, end in ends.items())
         return sum(number if number >= 0 else 1 for number in ahead)
 
-    def batches(self, next_offsets: dict[int, int], *, is_made_anew: bool = False) -> Iterator[Fetched]:
+    def batches(
+        self, next_offsets: dict[int, int], topic_id: str | None = None, *, is_made_anew: bool = False
+    ) -> Iterator[Fetched]:
         """Yield messages from `next_offsets` (log start where there is none) up to the end offsets of this moment.
 
         An offset that retention has passed, that lies beyond the log or is of a topic that `is_made_anew` is a gap, and
-        reading goes on from the log start. Offsets may have holes: compaction, aborted and marker records.
+        reading goes on from the log start. Offsets may have holes: compaction, aborted and marker records. Raises
+        OperatorError, and yields nothing of another topic, when the topic no longer has the id `topic_id`.
         """
+        another = OperatorError(
+            f"topic {self.name} was deleted, made anew or cut short while it was read",
+            hint="what was landed stays; the next run reads it from its start and tells what is lost",
+        )
         try:
-            yield from self._batches(next_offsets, is_made_anew)
+            for batch in self._batches(next_offsets, is_made_anew):
+                if topic_id and id_of(self._described(STALL_S)) != topic_id:  # an id never comes again
+                    raise another
+                yield batch
+        except LogTruncationError:
+            raise another from None
         except (KafkaError, struct.error) as error:  # the latter: a batch too short to have a head
             raise self._error(error) from None
 

@@ -150,6 +150,7 @@ class Kafka:
 
     def __init__(self, bootstrap: str, ssl: str = "", sasl: str = "") -> None:
         self.bootstrap, self.ssl, self.sasl = bootstrap, ssl, sasl
+        self.restart: Callable[[], None] = lambda: None  # kills it and starts it again, where it was started here
 
     def admin(self) -> KafkaAdminClient:
         """A connected admin client."""
@@ -253,7 +254,14 @@ def kafka_server(tls: Path | None = None) -> Iterator[Kafka]:
             capture_output=True,
         )
         kafka = Kafka(f"127.0.0.1:{port}", f"localhost:{ssl}", f"localhost:{sasl}")
-        with running([*jvm, "kafka.Kafka", str(properties)], Path(folder, "log"), kafka.answers):
+        with ExitStack() as stack:
+
+            def start() -> None:
+                stack.close()
+                stack.enter_context(running([*jvm, "kafka.Kafka", str(properties)], Path(folder, "log"), kafka.answers))
+
+            start()
+            kafka.restart = start
             yield kafka
 
 

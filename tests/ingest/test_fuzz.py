@@ -153,7 +153,7 @@ class OneBatch:
         self.source = SimpleNamespace(name="shop_b")
         self._messages = messages
 
-    def batches(self, next_offsets: dict[int, int], *, is_made_anew: bool = False) -> Iterator[Fetched]:
+    def batches(self, next_offsets: dict[int, int], topic_id: None, *, is_made_anew: bool = False) -> Iterator[Fetched]:
         yield Fetched(self._messages, [], {0: len(self._messages)}, [])
 
 

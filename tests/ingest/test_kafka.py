@@ -25,6 +25,7 @@ from ingest.status import status_tables
 from ingest.warehouse import gaps, journal
 from ingest.warehouse.errors import OperatorError
 from ingest.warehouse.journal import Step
+from tests.failures_page import as_on_the_page
 from tests.ingest.conftest import Ingest
 from tests.servers import Kafka
 
@@ -221,22 +222,54 @@ def test_retention_that_overtakes_reading_is_a_gap(shop, monkeypatch):
     assert gap.last_offset == 289 and read == [*range(gap.first_offset), *range(290, 300)]
 
 
-def test_a_topic_made_anew_is_known_by_its_id_and_read_from_its_start(shop):
-    for number in range(5):
-        shop.send(event(f"b-{number}"))
-    shop.ingest()
+def made_anew(shop: Shop) -> None:
     admin = shop.kafka.admin()
     admin.delete_topics([shop.topic])
     while shop.topic in admin.list_topics():
         time.sleep(0.05)
     admin.create_topics([NewTopic(shop.topic, num_partitions=3, replication_factor=1)])
     admin.close()
+
+
+def test_a_topic_made_anew_is_known_by_its_id_and_read_from_its_start(shop):
+    for number in range(5):
+        shop.send(event(f"b-{number}"))
+    shop.ingest()
+    made_anew(shop)
     for number in range(8):  # more than were read: offsets alone do not tell
         shop.send(event(f"c-{number}"))
     with pytest.raises(OperatorError, match="offsets 5 to the end are gone, the topic was made anew"):
         shop.ingest()
     assert shop.positions() == [f"/0/{n}" for n in [*range(5), *range(8)]]
     assert shop.ingest() == 0
+
+
+def test_a_topic_made_anew_while_it_is_read_ends_the_run_and_the_next_one_reads_it_once(shop, monkeypatch):
+    monkeypatch.setattr("ingest.kafka_topic.POLL_MESSAGES", 10)
+    monkeypatch.setattr("ingest.kafka_topic.PARTITION_BYTES", 1)  # one batch an answer
+    for number in range(100):
+        shop.send(event(f"b-{number}"))
+
+    def befall(messages: int, befallen: list[int] = []) -> None:  # noqa: B006
+        if messages and not befallen:
+            befallen.append(messages)
+            made_anew(shop)
+            for number in range(200):  # more than were read: the offset is one of the new topic, too
+                shop.send(event(f"c-{number}"))
+
+    topic = shop.open()
+    with pytest.raises(OperatorError) as told:
+        land_topic(shop.warehouse, topic, shop.step, on_progress=befall)
+    assert as_on_the_page("topic … was deleted, made anew or cut short while it was read", told.value.problem)
+    topic.close()
+    with pytest.raises(OperatorError, match="the topic was made anew"):
+        shop.ingest()
+    rows = shop.warehouse.execute(
+        "select payload ->> '$.company.uid' from raw.shop_b__events order by rowid"
+    ).fetchall()
+    landed = [uid for (uid,) in rows]
+    gap = next(first for _, place, first, *_ in shop.gaps() if place == "/0")
+    assert 0 < gap < 100 and landed == [*(f"b-{n}" for n in range(gap)), *(f"c-{n}" for n in range(200))]
 
 
 def test_an_offset_beyond_the_end_is_of_another_topic_too(shop):
