@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from errno import EINVAL
-from functools import lru_cache
+from functools import lru_cache, partial
 from glob import glob
+from itertools import compress
+from operator import not_
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import duckdb
 import msgspec
@@ -105,9 +107,14 @@ class Dump:
             yield self.name, lambda: self.path.open("rb")
             return
         with zipfile.ZipFile(self.path) as archive:
-            for info in archive.infolist():
-                if not info.is_dir() and info.filename.lower().endswith(".xml"):
-                    yield f"{self.name}/{info.filename}", lambda info=info: archive.open(info)  # type: ignore[misc,unused-ignore]
+            infos = [info for info in archive.infolist() if info.file_size or not info.is_dir()]
+            are_xml = [info.filename.lower().endswith(".xml") for info in infos]
+            for info in compress(infos, are_xml):
+                yield f"{self.name}/{info.filename}", partial(cast(Callable[..., BinaryIO], archive.open), info)
+            for info in compress(infos, map(not_, are_xml)):
+                yield f"{self.name}/{info.filename}", _not_xml
+            if not infos:
+                yield self.name, _not_xml
 
     def _of_member(
         self, member: str, opened: Callable[[], BinaryIO], position: Position, is_wanted: Callable[[str], bool]
@@ -149,6 +156,10 @@ class Dump:
 
     def _letter(self, member: str, offset: int, problem: str, content: bytes = b"") -> DeadLetter:
         return DeadLetter(self.place, f"{member}@{offset}", problem, content[:KEPT_BYTES])
+
+
+def _not_xml() -> BinaryIO:
+    raise Damage("has no .xml in it", 0)
 
 
 @lru_cache(1024)  # the extracts of a file are of few days

@@ -278,6 +278,7 @@ def test_registers_of_any_bytes_give_each_company_or_tell_of_it(changes, encodin
 
 
 @given(st.lists(CHANGE, min_size=1, max_size=3))
+@example([(0.0, "insert", b'"', 1), (0.953125, "replace", b"NaN", 3)])  # as if nothing were in it
 @examples(25)
 def test_a_zip_of_any_bytes_lands_or_is_told_of(warehouse, tmp_path, changes):
     step = emptied(warehouse, "raw.registry__companies")

@@ -192,6 +192,20 @@ def test_a_broken_member_and_broken_companies_are_dead_letters_and_the_rest_land
     assert land(warehouse, step, path) is None  # told once
 
 
+def test_what_is_no_xml_in_a_zip_is_told_of_and_so_is_a_zip_with_nothing_in_it(warehouse, step, rows, tmp_path):
+    path = zipped(tmp_path / "EGRUL.zip", a=register_file([LegalEntity(INNS[0])]))
+    path.write_bytes(path.read_bytes().replace(b"a.XML", b"a.XM/"))  # as a folder's
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("b.XML", register_file([LegalEntity(INNS[1])]))
+    assert land(warehouse, step, path)["refused"] == 1
+    assert land(warehouse, step, zipped(tmp_path / "none.zip"))["refused"] == 1
+    assert landed(rows) == [(INNS[1], "2026-10-01")]
+    assert rows("select source_position, reason from raw.dead_letters order by 1") == [
+        ("EGRUL.zip/a.XM/@0", "has no .xml in it"),
+        ("none.zip@0", "has no .xml in it"),
+    ]
+
+
 def test_a_truncated_zip_is_one_line_and_a_dead_letter(warehouse, step, rows, tmp_path):
     path = zipped(tmp_path / "EGRUL.zip", a=register_file([LegalEntity(inn) for inn in INNS]))
     path.write_bytes(path.read_bytes()[:-30])
