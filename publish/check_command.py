@@ -63,7 +63,8 @@ def _settings() -> Finding:
     names = {name for name, value in (said_in_file() | dict(os.environ)).items() if value}
     number = sum(1 for name in names - _OF_MAKE if name.upper().startswith(PREFIX))
     file = env_file()
-    return Finding("settings", "ok", f"{number} are set, {'with' if file.is_file() else 'without'} {file}")
+    told = f"{number} {'is' if number == 1 else 'are'} set"
+    return Finding("settings", "ok", f"{told}, {'with' if file.is_file() else 'without'} {file}")
 
 
 def _of_ingest() -> Iterator[Finding]:

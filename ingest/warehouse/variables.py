@@ -113,11 +113,17 @@ def refuse_unknown(of_sources: Iterable[str] | None = None) -> None:
                 continue
             if variables is None and _OF_A_SOURCE.fullmatch(wanted):
                 continue
-            alike = most_alike(wanted.removeprefix(PREFIX), (other.removeprefix(PREFIX) for other in known))
+            short = wanted.removeprefix(PREFIX)
+            of_portal = f"BITRIX24_{short}"  # SVOD_WEBHOOK is like those of a move too, and is seldom one of these
+            alike = of_portal if PREFIX + of_portal in known else most_alike(short, map(_without_prefix, known))
             hint = f"did you mean {PREFIX}{alike}?" if alike else "see .env.example for every setting"
             unknown.append(SettingsError(f"{name}, set in {place}, is no setting", hint=hint))
     if unknown:
         raise all_of(unknown)
+
+
+def _without_prefix(name: str) -> str:
+    return name.removeprefix(PREFIX)
 
 
 def most_alike(name: str, known: Iterable[str]) -> str:

@@ -74,6 +74,7 @@ class Page:
     sign: str = ""
     points: Sequence[tuple[str, str]] = ()  # (what is to be looked at, name of its place in the page)
     facts: Sequence[tuple[str, str]] = ()
+    note: str = ""  # what there is to say of the facts
     sections: Sequence[Section] = field(default_factory=tuple)
 
     @property

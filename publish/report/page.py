@@ -48,6 +48,7 @@ def _page(selects: Selects, cells: Cells) -> Page:
         sign="!" if failed else "→",
         points=points,
         facts=[*(_fact(cells, row) for row in totals.values()), *_last_sent(selects, cells)],
+        note=texts("report_note_fewer"),
         sections=[*director.sections(), *steward.sections(), Operations(selects, cells).section()],
     )
 

@@ -51,6 +51,7 @@ class Steward:
                 self.cells.number(row["record_count"]),
                 self.cells.typed(row["example"]),
             ],
+            note=self.texts("report_fields_note"),
             chart=Chart("bar", 0, [1], is_lying=True),
         )
 

@@ -80,6 +80,7 @@ def test_every_setting_is_in_the_example_and_the_example_has_no_other():
     [
         ("SVOD_FUSE_SHAR", "did you mean SVOD_FUSE_SHARE?"),
         ("SVOD_BITRIX_WEBHOOK", "did you mean SVOD_BITRIX24_WEBHOOK?"),
+        ("SVOD_WEBHOOK", "did you mean SVOD_BITRIX24_WEBHOOK?"),
         ("SVOD_REGISTRY_TOKN", "did you mean SVOD_REGISTRY_TOKEN?"),
         ("SVOD_XYZZY", "see .env.example for every setting"),
     ],

@@ -218,7 +218,10 @@ def test_nothing_is_built_where_nothing_landed_and_all_is_when_anything_may_diff
     assert "dbt after_registry: nothing landed since the last pass, nothing to build" in capsys.readouterr().out
     assert not is_built()
     gate.check(warehouse, PARTS, max_age_hours=0)
-    assert is_built(is_anew=True)
+    assert is_built(is_anew=True) and last_step(warehouse)["warnings"]
+    assert "dirty sources" not in capsys.readouterr().out, "as dirty as the last time is no news"
+    warehouse.execute("""update ops.steps set detail = json_merge_patch(detail, '{"warnings": []}')""")
+    assert is_built(is_anew=True) and "dirty sources, for their owners: " in capsys.readouterr().out
     built.land_a_new_company(warehouse)
     assert is_built() and not is_built()
     warehouse.execute("update ops.period set starts_on = starts_on - 1")

@@ -50,6 +50,7 @@ def test_how_many_one_can_sell_to_comes_first_and_since_when(watched, files, war
         f"1 (±0 с {today}); карточек в CRM: 1", f"1 (±0 с {today}); карточек в CRM: 1",
         f"2 (±0 с {today}); карточек в CRM: 2",
     ]  # fmt: skip
+    assert page.locator("header .more").inner_text().startswith("Людей и компаний становится меньше, когда")
     failed, *told = page.locator(".points li").all_inner_texts()
     assert re.fullmatch(r"последняя отправка в CRM \(.+ МСК\) не удалась: .+", failed), "the newest push was stopped"
     assert told == [

@@ -71,6 +71,7 @@ class RunningStorage:
 
     def write_links(self, file: Path, names: Iterable[str] | None = None) -> Path:
         """A file of links to these parts, or to all."""
+        file.touch(mode=0o600)  # they are secrets
         file.write_text(
             "".join(f"{self.link(name)}\n" for name in (self.objects if names is None else names)), encoding="utf-8"
         )

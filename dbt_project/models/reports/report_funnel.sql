@@ -7,9 +7,12 @@ with outcomes as (
 ),
 
 names as (
-    select 'company' as entity, record_key, company_name_raw as name from {{ ref('int_companies__cleaned') }}
+    select 'company' as entity, record_key, company_name as name from {{ ref('int_companies__cleaned') }}
     union all
-    select 'contact', record_key, contact_name_raw from {{ ref('int_contacts__unioned') }}
+    select
+        'contact', record_key,
+        case when regexp_matches(contact_name_raw, '[0-9A-Za-zА-Яа-яЁё]') then contact_name_raw end
+    from {{ ref('int_contacts__unioned') }}
     union all
     select 'order', record_key, order_number_raw from {{ ref('int_orders__unioned') }}
 ),
