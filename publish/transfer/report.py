@@ -13,6 +13,7 @@ from ingest.warehouse.errors import OperatorError
 from publish.page.content import Cell, Page, Section, Table
 from publish.page.selects import Selects, Values
 from publish.page.texts import Texts
+from publish.transfer.kinds import MISSED, UNDATED
 from publish.transfer.report_cells import Cells, Sides
 
 _POINTS = {
@@ -81,7 +82,7 @@ def _sent_since(selects: Selects, verdict: Values) -> list[tuple[str, str]]:
         f"""select count(distinct (entity, origin_id)) as number, max(sent_at) as sent_at
             from (select entity, origin_id, synced_at as sent_at from transfer.ledger
                   union all select entity, origin_id, sent_at from transfer.history)
-            where sent_at > '{verdict["box_read_at"]}'"""
+            where sent_at > '{verdict["box_read_at"]}' and entity not in ('{UNDATED}', '{MISSED}')"""
     )
     texts = selects.texts
     told = {"number": texts.number(sent["number"]), "moment": texts.moment(sent["sent_at"]) if sent["number"] else ""}

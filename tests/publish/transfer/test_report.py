@@ -157,6 +157,7 @@ def test_the_times_of_the_readings_are_moscows_and_what_was_sent_since_is_told(o
     assert facts[1] == "01.11.2026 13:00 МСК" and facts[3] == "01.11.2026 13:05 МСК"
     before, since = "2026-11-01 10:04:59", "2026-11-01 21:30:00"
     marts.execute(f"insert into transfer.ledger values ('lead', '1', '{before}'), ('deal', '5', '{since}')")
+    marts.execute(f"insert into transfer.ledger values ('undated', 'deal:5', '{since}')")  # no record, but told of one
     marts.execute(f"insert into transfer.history values ('deal', '5', '{since}'), ('lead', '2', '{before}')")
     first = opened().locator(".points li").first.inner_text()
     marts.execute("delete from transfer.ledger; delete from transfer.history")
