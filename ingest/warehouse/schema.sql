@@ -230,15 +230,16 @@ create table if not exists ops.acts_of_forgetting (
 comment on table ops.acts_of_forgetting is
     'One row per request to be forgotten: what was erased, which cards there are. No personal data.';
 
+drop table if exists raw.envelope; -- from before its payloads were compressed
 create table if not exists raw.envelope (
-    payload json,
+    payload json using compression zstd, -- a seventh of the space, and most of raw is this
     source_key varchar,
     source_at timestamp, -- the source's own time of change, unconverted
     source_position varchar not null,
     run_id varchar not null,
     ingested_at timestamp not null
 );
-comment on table raw.envelope is 'The shape of every raw table, which is made as a copy of this one; always empty.';
+comment on table raw.envelope is 'The shape of every raw table, which is made as a copy of this one, payloads compressed; always empty.';
 
 create table if not exists raw.dead_letters (
     source varchar not null,
