@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
+from ingest.raw import raw_table
 from ingest.warehouse import journal
 from ingest.warehouse.connection import open_warehouse
 from ingest.warehouse.errors import OperatorError
@@ -23,6 +25,7 @@ from publish import gate
 from publish.bitrix24.parts import PARTS
 from publish.models import building, compiled
 from publish.models.compiled import Project
+from publish.models.materializations import COMPRESSION
 from tests.installation import COMPILED, ROOT
 from tests.models.changes import Shops
 from tests.models.compiled_models import compiled_project
@@ -161,6 +164,21 @@ def test_every_column_says_in_the_warehouse_what_it_is(warehouse, built):
         where schema_name in ('staging', 'intermediate', 'marts', 'analysis') and comment is null
         group by 1 order by 1"""
     assert warehouse.execute(silent).fetchall() == []
+
+
+def test_a_column_of_texts_is_kept_as_its_name_says_and_a_payload_compressed(warehouse, built):
+    raw_table(warehouse, "shop_c__clients", "Landed for the first time.")
+    tables = warehouse.execute(
+        """select schema_name || '.' || table_name, sql from duckdb_tables()
+           where schema_name in ('raw', 'staging', 'intermediate', 'marts')"""
+    )
+    defined = dict(tables.fetchall())
+    assert "payload JSON USING COMPRESSION ZSTD" in defined["raw.shop_c__clients"]
+    for table in ("intermediate.int_contacts__outcomes", "marts.crm_deals"):  # by a contract, too
+        assert "contact_id VARCHAR USING COMPRESSION Uncompressed" in defined[table]
+    kept = {pair for sql in defined.values() for pair in re.findall(r'(\w+)"? VARCHAR USING COMPRESSION (\w+)', sql)}
+    said = {(name, how.upper()) for name, how in COMPRESSION.items()}
+    assert said == {(name, how) for name, how in kept if how != "Uncompressed"}, "each is a column of a model"
 
 
 def test_a_gate_leaves_the_marts_as_they_were_and_the_rows_that_stopped_it(warehouse, project, built):
