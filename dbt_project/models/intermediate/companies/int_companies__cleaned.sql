@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 -- Companies of all shops, cleaned: text repaired, numbers without labels, spaces and separators, all of it as entered
 -- beside. Whether a number is right is judged in int_companies__validated.
 with companies as (

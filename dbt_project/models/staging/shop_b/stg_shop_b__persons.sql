@@ -1,17 +1,17 @@
--- One row per person of shop B, as entered: of several companies that list one person the one that changed last is
--- believed, and an object of a file that names no company only where there is no other.
+{{ config(materialized='view') }}
+-- One row per person of shop B, as entered: of several companies that list one person the one that is believed. A view:
+-- hardly any person is listed twice, and the texts need not be either.
 with appearances as (
     select * from {{ ref('stg_shop_b__person_appearances') }}
 ),
 
-latest as (
+overruled as (
+    select source_contact_id, source_company_id from {{ ref('stg_shop_b__overruled_persons') }}
+),
+
+believed as (
     select * from appearances
-    qualify row_number() over (
-        partition by source_contact_id
-        order by
-            is_deleted, source_company_id like '(no uid) %', changed_at desc nulls last,
-            document_changed_at desc nulls last, source_company_id
-    ) = 1
+    anti join overruled using (source_contact_id, source_company_id)
 ),
 
 extracted as (
@@ -23,7 +23,7 @@ extracted as (
         {{ json_list('emails_raw') }} as emails_raw,
         is_deleted, changed_at,
         source_position, run_id, ingested_at
-    from latest
+    from believed
 )
 
 select * from extracted
