@@ -232,7 +232,7 @@ comment on table ops.acts_of_forgetting is
 
 drop table if exists raw.envelope; -- from before its payloads were compressed
 create table if not exists raw.envelope (
-    payload json using compression zstd, -- a seventh of the space, and most of raw is this
+    payload json using compression zstd, -- a sixth of the space, and most of raw is this
     source_key varchar,
     source_at timestamp, -- the source's own time of change, unconverted
     source_position varchar not null,

@@ -9,15 +9,15 @@ from publish.models.compiled import RUN_ID, Node
 
 # How texts are kept, by the names of their columns. To try all ways out on each takes a quarter of the time of building
 # all. Few values again and again: as a dictionary, for which nothing is paid. Long ones, or ones that begin alike: as
-# zstd, for little. What is left, short and all different, stays as it is.
+# zstd, for little. What is left stays as it is: what differs, or would cost more than it gives.
 _BY_COMPRESSION = {
     "dict_fsst": """bank_detail_name bank_name bank_name_raw belongs_to bik bik_raw card_last_name company_reason
         corr_account corr_account_raw currency currency_raw director_post extension first_initial first_key first_name
         kind last_key last_name legal_form merged_into minted_run_id name_kind opf party_type post post_raw reason
         registry_status requisite_name requisite_preset run_id second_initial second_key second_name source sources
         status status_raw""",
-    "zstd": """company_key company_name company_name_raw contact_name_raw deal_id full_name legal_address
-        legal_address_raw name_text record_key short_name source_position title""",
+    "zstd": """company_key company_name company_name_raw deal_id full_name legal_address legal_address_raw name_text
+        record_key short_name title""",
 }
 COMPRESSION = {name: how for how, names in _BY_COMPRESSION.items() for name in names.split()}
 
