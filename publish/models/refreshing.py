@@ -170,15 +170,14 @@ class Refresh:
             if rows != _ALL:
                 parts[relation] = f"temp.part_{number}"
                 where = self._filled(rows, relation)
-                self._do(f"create or replace temporary table part_{number} as {_rows_where(relation, where)}")
+                self._do(f"create or replace temporary table part_{number} as from {relation} where {where}")
         statement = self._flat(node, parts).replace(RUN_ID, self._run_id)
         is_memory = node.materialized == "incremental"  # its statement answers what differs, and nothing else
         within = "" if is_memory else f"where {scope.key} in (select key from temp.scope)"
         self._do(f"create or replace temporary table fresh as from {node.relation} limit 0")
         self._do(f"insert into temp.fresh by name select * from (\n{statement}\n) {within}")
         keys = f"select {scope.key} from temp.fresh" if is_memory else "select key from temp.scope"
-        there = _rows_where(node.relation, f"{scope.key} in ({keys})")
-        self._do(f"create or replace temporary table was as {there}")
+        self._do(f"create or replace temporary table was as from {node.relation} where {scope.key} in ({keys})")
         if self._differences(node.relation, "temp.was", "temp.fresh"):
             is_changed = f"{scope.key} in (select {scope.key} from temp.differing)"
             self._do(f"delete from {node.relation} where {is_changed}")
@@ -278,12 +277,6 @@ def _left(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _changes_of(relation: str) -> str:
     return f"{SCHEMA}.{relation.replace('.', _OF, 1)}"
-
-
-def _rows_where(table: str, condition: str) -> str:
-    """Found by their numbers, for that reads the columns of the condition alone; few rows of a wide table so take less
-    than half of the time."""
-    return f"from {table} where rowid in (select rowid from {table} where {condition})"
 
 
 def _as_compiled(relation: str) -> str:
