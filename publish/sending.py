@@ -76,8 +76,10 @@ async def _push(
 
 
 def counted(counts: dict[str, int]) -> str:
-    """Numbers by kind of part, in a line."""
-    return ", ".join(f"{entity} {number:,}" for entity, number in counts.items()) or "nothing"
+    """Numbers by kind of part, in a line: in the order of the parts, whichever lane was the first to be done."""
+    order = [part.entity for part in PARTS]
+    kinds = sorted(counts, key=lambda kind: order.index(kind) if kind in order else len(order))
+    return ", ".join(f"{kind} {counts[kind]:,}" for kind in kinds) or "nothing"
 
 
 def lines(result: Result) -> Iterator[str]:
